@@ -1,0 +1,78 @@
+"""The command ``fhpt-eval``: its group, and what an error says and exits with.
+
+Exit status: 0 all scores were computed; 1 a fault of ours or of a plugin; 2 bad input or usage, or
+a file that cannot be written; 3 finished, but some scores are unavailable; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from fhpt_eval._version import __version__
+from fhpt_eval.cli import demo, doctor, leaderboard, metrics, protocols, run
+from fhpt_eval.errors import FhptEvalError, MetricError, did_you_mean
+
+
+class _Group(click.Group):
+    """A group that names near misses of a mistyped command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            known = self.list_commands(ctx)
+            ctx.fail(
+                f"There is no command '{name}'.{did_you_mean(name, known)} "
+                f"Commands: {', '.join(known)}."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fhpt-eval")
+def cli() -> None:
+    """Evaluate human pose transfer: every protocol, one command.
+
+    \b
+    fhpt-eval run --pred results/ --gt test/
+    fhpt-eval leaderboard fhpt-eval-runs/fhpt/* --csv leaderboard.csv
+    """
+
+
+for _command in (
+    run.run,
+    leaderboard.leaderboard,
+    metrics.metrics,
+    protocols.protocols,
+    doctor.doctor,
+    demo.demo,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; errors that are meant for people come without a traceback."""
+    try:
+        status = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except FhptEvalError as error:
+        click.echo(f"Error: {error}", err=True)
+        status = 1 if isinstance(error, MetricError) else 2
+    except KeyboardInterrupt:
+        status = _interrupted()
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupted() -> int:
+    click.echo("Interrupted. Finished chunks are kept: the same command goes on from there.", err=True)
+    return 130

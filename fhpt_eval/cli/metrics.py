@@ -1,0 +1,60 @@
+"""``fhpt-eval metrics``: what is installed."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def metrics(as_json: bool) -> None:
+    """List the installed metrics, built-in and third-party.
+
+    \b
+    fhpt-eval metrics
+    fhpt-eval run --pred results/ --gt test/ --metrics ssim,brisque
+    """
+    import json
+
+    from fhpt_eval.errors import ProtocolError
+    from fhpt_eval.registry import load_metric, metric_distribution, metric_names
+
+    rows = []
+    for name in metric_names():
+        package, version = metric_distribution(name)
+        row = {"name": name, "package": f"{package} {version}"}
+        try:
+            metric = load_metric(name)
+            row |= {
+                "title": metric.title,
+                "direction": metric.direction,
+                "range": "[{:g}, {:g}]".format(*metric.range),
+                "needs": ", ".join(sorted(metric.needs)) or "only generated images",
+                "parameters": ", ".join(metric.model_fields) or "none",
+            }
+        except ProtocolError as error:  # one broken plugin must not hide the others
+            row["broken"] = str(error)
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    _show(rows)
+
+
+def _show(rows: list[dict[str, str]]) -> None:
+    from rich.table import Table
+
+    from fhpt_eval.cli.show import arrow, console
+
+    table = Table()
+    for header in ("name", "title", "range", "needs", "parameters", "package"):
+        table.add_column(header)
+    for row in rows:
+        if "broken" in row:
+            table.add_row(row["name"], "broken: " + row["broken"], "", "", "", row["package"])
+            continue
+        table.add_row(
+            f"{row['name']} {arrow(row['direction'])}", row["title"], row["range"], row["needs"],
+            row["parameters"], row["package"],
+        )  # fmt: skip
+    console().print(table)

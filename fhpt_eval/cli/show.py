@@ -1,0 +1,110 @@
+"""What several commands show: progress, tables of scores. May import: rich, inside functions."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from fhpt_eval.evaluation.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from fhpt_eval.result import Result, Score
+
+#: In a log, a stage tells how far it is at most this often, in seconds.
+_LOG_EVERY = 10.0
+
+
+class TerminalProgress(Progress):
+    """Shows bars on a terminal and plain lines in a log, both on standard error."""
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._name, self._total, self._told = "", 0, 0.0
+
+    def say(self, message: str) -> None:
+        """See :meth:`Progress.say`."""
+        self.close()
+        click.echo(message, err=True)
+
+    def stage(self, name: str, total: int) -> None:
+        """See :meth:`Progress.stage`."""
+        self.close()
+        self._name, self._total, self._told = name, total, time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            self._bars = Bars(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self._task = self._bars.add_task(name, total=total)
+            self._bars.start()
+
+    def advance(self, done: int) -> None:
+        """See :meth:`Progress.advance`."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done)
+        elif time.monotonic() - self._told > _LOG_EVERY:
+            self._told = time.monotonic()
+            click.echo(f"{self._name}: {done:,} of {self._total:,}", err=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+
+def console() -> Console:
+    """Return a console for standard output that prints names as they are, markup or not."""
+    from rich.console import Console
+
+    # In a pipe there is no terminal width to respect, and cutting cells would lose data.
+    width = None if sys.stdout.isatty() else 160
+    return Console(markup=False, highlight=False, width=width)
+
+
+def show_scores(result: Result) -> None:
+    """Print a result's scores as a table, and its notes below."""
+    from rich.table import Table
+
+    table = Table(title=f"{result.method} under protocol {result.protocol.id}", title_justify="left")
+    table.add_column("score")
+    for header in ("value", "95 % interval", "n", "coverage"):
+        table.add_column(header, justify="right")
+    notes = []
+    for name, score in result.scores.items():
+        table.add_row(
+            f"{name} {arrow(score.direction)}",
+            "-" if score.value is None else f"{score.value:.4f}",
+            "-" if score.interval is None else "{:.4f} to {:.4f}".format(*score.interval),
+            f"{score.n:,}",
+            f"{score.coverage:.1%}",
+        )
+        text = score.reason or score.note
+        if text:
+            notes.append(f"{name}: {text}")
+    out = console()
+    out.print(table)
+    for note in notes:
+        out.print(note)
+
+
+def arrow(direction: str) -> str:
+    """Return the sign for "higher is better" or "lower is better"."""
+    return "↑" if direction == "higher" else "↓"
+
+
+def is_complete(scores: dict[str, Score]) -> bool:
+    """Whether every score has a value."""
+    return all(score.value is not None for score in scores.values())

@@ -1,0 +1,77 @@
+"""Every error that fhpt-eval raises on purpose; imports nothing.
+
+The tree::
+
+    FhptEvalError                what a person can act on; never a bug of ours
+    ├── ArgumentError            a library call got a tensor or value that it cannot use (a ValueError)
+    ├── InputError               something given to a run is wrong
+    │   ├── ImageError           one image cannot be used
+    │   ├── PairingError         generated images and ground truth do not fit together
+    │   ├── ProtocolError        a protocol file, a metric's parameters or a name in them
+    │   └── ResultError          a result file cannot be read, or results cannot be compared
+    ├── UnavailableError         a metric was asked for whose needs the run cannot meet
+    ├── MetricError              a metric failed while computing
+    └── StorageError             a file could not be written
+
+    Undefined                    raised inside a metric: the score is ``null`` with this reason
+
+Messages say what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FhptEvalError(Exception):
+    """Base of all errors that are meant for the user."""
+
+
+class ArgumentError(FhptEvalError, ValueError):
+    """A library call got an argument that it cannot use; the message names the argument."""
+
+
+class InputError(FhptEvalError):
+    """Something given to a run is wrong: a path, a file, a name or an option."""
+
+
+class ImageError(InputError):
+    """One image cannot be used; ``str(error)`` is the reason, without the file's name."""
+
+
+class PairingError(InputError):
+    """Generated images and ground truth do not fit together."""
+
+
+class ProtocolError(InputError):
+    """A protocol, or a metric's parameters, cannot be used."""
+
+
+class ResultError(InputError):
+    """A result cannot be read, or results cannot stand in one leaderboard."""
+
+
+class UnavailableError(FhptEvalError):
+    """A metric was asked for whose needs this run cannot meet."""
+
+
+class MetricError(FhptEvalError):
+    """A metric raised while it was computing; the cause is chained."""
+
+
+class StorageError(FhptEvalError):
+    """A file or folder could not be written."""
+
+
+class Undefined(Exception):  # noqa: N818 - a state of a score, not an error of the run
+    """Raised by a metric over sets whose score does not exist; the message is the reason."""
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return " Did you mean 'x'?" for the known words closest to ``word``, or an empty string."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if not near:
+        return ""
+    return " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?"

@@ -1,0 +1,250 @@
+"""Compute one chunk: decode once, prepare once, every metric. A pure function of its arguments.
+
+May import: errors, images, preparation, metrics.base, evaluation.plan, evaluation.partial, torch.
+Everything that goes in or comes out can be pickled and sent elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
+from fhpt_eval.evaluation.partial import Partial, Yield
+from fhpt_eval.evaluation.plan import CheckedPair, Chunk
+from fhpt_eval.images import CheckedImage, decode
+from fhpt_eval.metrics.base import Batch, Metric, SetMetric, State
+from fhpt_eval.pairs import Problem
+from fhpt_eval.preparation import Side, Step, prepare
+
+#: A batch holds at most this many pairs, and fewer of large images: their pixels are bounded too.
+BATCH_PAIRS, BATCH_PIXELS = 16, 2**21
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One metric of a recipe: the address of its yields, its label, and its preparation."""
+
+    address: str
+    label: str
+    metric: Metric
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to a chunk: the metrics, and the device (``cpu``, ``cuda``, ``cuda:1``)."""
+
+    tasks: tuple[Task, ...]
+    device: str
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether any metric looks at source images."""
+        return any("source" in task.metric.needs for task in self.tasks)
+
+
+class UnreadableError(FhptEvalError):
+    """Some images of a chunk could not be decoded although they passed all checks."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"{len(problems)} images could not be decoded")
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[type[UnreadableError], tuple[tuple[Problem, ...]]]:
+        """Be picklable, which exceptions with arguments of their own are not by themselves."""
+        return UnreadableError, (self.problems,)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """The decoded images of some pairs of equal sizes, before preparation."""
+
+    pairs: tuple[CheckedPair, ...]
+    images: Mapping[Side, list[Pixels]]
+    problems: list[Problem]
+
+
+def compute(chunk: Chunk, recipe: Recipe) -> Partial:
+    """Compute every metric of the recipe on one chunk.
+
+    The bits depend on the arguments alone: batches are cut by a fixed rule, and the caller fixes
+    the number of intra-op threads. While a batch is computed the next one is decoded.
+
+    Raises:
+        UnreadableError: lists every image of the chunk that cannot be decoded.
+        MetricError: a metric failed; says which and on what.
+    """
+    gathered = {task.address: _Gathered(task) for task in recipe.tasks}
+    keys: list[str] = []
+    digests: dict[Side, list[str]] = {"generated": [], "ground_truth": []}
+    problems: list[Problem] = []
+    for decoded in _decode_ahead(chunk, recipe):
+        problems += decoded.problems
+        if problems:
+            continue  # nothing of this chunk will be kept, but all that is wrong with it is listed
+        keys += [pair.pair.key for pair in decoded.pairs]
+        for side, found in digests.items():
+            found += [_pixel_digest(pixels) for pixels in decoded.images[side]]
+        prepared: dict[tuple[Step, ...], Batch] = {}
+        for task in recipe.tasks:
+            if task.steps not in prepared:
+                prepared[task.steps] = _batch(decoded, task.steps, recipe.device)
+            gathered[task.address].add(_restrict(prepared[task.steps], task.metric))
+    if problems:
+        raise UnreadableError(problems)
+    yields = {address: one.result() for address, one in gathered.items()}
+    return Partial(
+        tuple(keys), tuple(digests["generated"]), tuple(digests["ground_truth"]), yields
+    )
+
+
+class _Gathered:
+    """What one metric has yielded so far."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._columns: dict[str, list[NDArray[np.float64]]] = {}
+        metric = task.metric
+        self._state: State | None = metric.empty() if isinstance(metric, SetMetric) else None
+
+    def add(self, batch: Batch) -> None:
+        """Run the metric on a batch."""
+        try:
+            with torch.inference_mode():
+                columns = {
+                    part: _array(values)
+                    for part, values in self._task.metric.columns(batch).items()
+                }
+                if isinstance(self._task.metric, SetMetric) and self._state is not None:
+                    self._state = self._task.metric.update(self._state, batch)
+        except FhptEvalError:
+            raise
+        except Exception as error:  # a plugin may fail in any way
+            raise MetricError(
+                f"Metric {self._task.label} failed on the batch that starts with pair "
+                f"{batch.keys[0]}: {type(error).__name__}: {error}"
+            ) from error
+        for part, values in columns.items():
+            if values.shape != (len(batch.keys),):
+                raise MetricError(
+                    f"Metric {self._task.label} gave {values.shape} values for '{part}' on a "
+                    f"batch of {len(batch.keys)} pairs; one value per pair is expected."
+                )
+            self._columns.setdefault(part, []).append(values)
+
+    def result(self) -> Yield:
+        """Return everything as one yield."""
+        columns = {part: np.concatenate(pieces) for part, pieces in self._columns.items()}
+        return Yield(columns, self._state)
+
+
+def _decode_ahead(chunk: Chunk, recipe: Recipe) -> Iterator[_Decoded]:
+    """Yield decoded batches, one ahead of the consumer."""
+    batches = list(_batches(chunk))
+    decoder = _Decoder(recipe.needs_source)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(decoder.decode, batches[0])
+        for following in [*batches[1:], None]:
+            decoded = future.result()
+            if following is not None:
+                future = pool.submit(decoder.decode, following)
+            yield decoded
+
+
+def _batches(chunk: Chunk) -> Iterator[tuple[CheckedPair, ...]]:
+    """Cut a chunk into batches of pairs of equal sizes; pairs of one target stay neighbours."""
+    ordered = sorted(chunk.pairs, key=lambda p: (_sizes(p), p.pair.target_name, p.pair.key))
+    for sizes, group in groupby(ordered, key=_sizes):
+        pairs = tuple(group)
+        largest = max(width * height for width, height in sizes)
+        count = max(1, min(BATCH_PAIRS, BATCH_PIXELS // max(1, largest)))
+        for at in range(0, len(pairs), count):
+            yield pairs[at : at + count]
+
+
+def _sizes(pair: CheckedPair) -> tuple[tuple[int, int], ...]:
+    images = (pair.generated, pair.ground_truth, pair.source)
+    return tuple((image.width, image.height) if image else (0, 0) for image in images)
+
+
+class _Decoder:
+    """Decodes batches, each image once: what the last batch decoded serves the next as well."""
+
+    def __init__(self, with_source: bool) -> None:
+        self._with_source = with_source
+        self._last: dict[str, Pixels] = {}
+
+    def decode(self, pairs: tuple[CheckedPair, ...]) -> _Decoded:
+        """Decode the images of a batch; what cannot be decoded is listed."""
+        images: dict[Side, list[Pixels]] = {"generated": [], "ground_truth": [], "source": []}
+        problems = []
+        seen: dict[str, Pixels] = {}
+        for pair in pairs:
+            for side, image in self._sides(pair):
+                known = seen.get(image.identity, self._last.get(image.identity))
+                try:
+                    pixels = decode(image) if known is None else known
+                except ImageError as error:
+                    problems.append(Problem("unreadable", str(image.ref.path), str(error)))
+                    continue
+                seen[image.identity] = pixels
+                images[side].append(pixels)
+        self._last = seen
+        return _Decoded(pairs, images, problems)
+
+    def _sides(self, pair: CheckedPair) -> list[tuple[Side, CheckedImage]]:
+        sides: list[tuple[Side, CheckedImage]] = [
+            ("generated", pair.generated),
+            ("ground_truth", pair.ground_truth),
+        ]
+        if self._with_source and pair.source is not None:
+            sides.append(("source", pair.source))
+        return sides
+
+
+def _pixel_digest(pixels: Pixels) -> str:
+    """Return the SHA-256 of an image's size and RGB bytes."""
+    height, width = pixels.shape[:2]
+    return hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).hexdigest()
+
+
+def _batch(decoded: _Decoded, steps: tuple[Step, ...], device: str) -> Batch:
+    """Prepare a batch's images and put them on the device."""
+
+    def tensor(side: Side) -> torch.Tensor | None:
+        images = decoded.images[side]
+        if not images:
+            return None
+        stacked = np.stack([prepare(pixels, steps, side) for pixels in images])
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device)
+
+    generated = tensor("generated")
+    if generated is None:
+        raise RuntimeError("a batch without images was planned")
+    keys = tuple(pair.pair.key for pair in decoded.pairs)
+    return Batch(keys, generated, tensor("ground_truth"), tensor("source"))
+
+
+def _restrict(batch: Batch, metric: Metric) -> Batch:
+    """Show a metric only what it declares that it needs, so that the declaration is true."""
+    return Batch(
+        batch.keys,
+        batch.generated,
+        batch.ground_truth if "ground_truth" in metric.needs else None,
+        batch.source if "source" in metric.needs else None,
+    )
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = values.detach().to("cpu", torch.float64).numpy()
+    return array

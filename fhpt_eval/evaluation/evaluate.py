@@ -1,0 +1,103 @@
+"""The engine's front door: one function. May import: everything but cli, leaderboard, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from fhpt_eval.errors import InputError
+from fhpt_eval.evaluation.executors.local import LocalExecutor
+from fhpt_eval.evaluation.progress import Progress
+from fhpt_eval.evaluation.run import Run
+from fhpt_eval.pairs import Folders
+from fhpt_eval.protocol import Protocol, load_protocol
+from fhpt_eval.result import Result
+
+
+def evaluate(
+    pred: str | Path,
+    gt: str | Path,
+    *,
+    protocol: str | Path | Protocol = "fhpt",
+    metrics: Sequence[str] | None = None,
+    source: str | Path | None = None,
+    pairs: str | Path | None = None,
+    match: str = "auto",
+    panels: int | None = None,
+    panel: int | None = None,
+    name: str | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Score a folder of generated images against a folder of ground truth.
+
+    Args:
+        pred: the folder of generated images.
+        gt: the folder of ground truth.
+        protocol: a shipped protocol's name, a TOML file, or a loaded protocol.
+        metrics: names of the metrics to compute; all of the protocol's by default. One that the
+            protocol lacks is added with its default parameters, which gives another protocol.
+        source: the folder of source images, for metrics that need them.
+        pairs: a CSV that says which pairs are expected.
+        match: the rule by which file names are matched; ``"auto"`` takes the best one.
+        panels: number of panels, where generated images are horizontal strips.
+        panel: which panel is the generated image, counted from 1; the last by default.
+        name: the method's name; the folder's by default.
+        out: where finished chunks and the result are written, so that the same call goes on from
+            there; nothing is written by default.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        workers: number of chunks computed at a time; the number of cores by default.
+        allow_missing: leave out pairs that are missing, unreadable or of unequal sizes, and record
+            them in the result, rather than refuse the run.
+        progress: is told what goes on.
+
+    Returns:
+        The result; ``result.scores["ssim"].value``, ``result.pairs["ssim"]``.
+
+    Raises:
+        InputError: something given is wrong; nothing was computed.
+        UnavailableError: a metric named in ``metrics`` lacks something; nothing was computed.
+        MetricError: a metric failed; finished chunks are kept.
+        StorageError: ``out`` cannot be written; finished chunks are kept.
+    """
+    folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
+    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
+    run = Run(
+        folders=folders,
+        match=match,
+        pairs_csv=Path(pairs) if pairs else None,
+        protocol=loaded,
+        entries=tuple(entry for entry in loaded.entries if entry.name in chosen),
+        asked=frozenset(metrics or ()),
+        method=name or folders.generated.resolve().name,
+        out=Path(out) if out else None,
+        device=choose_device(device),
+        executor=LocalExecutor(workers),
+        allow_missing=allow_missing,
+        progress=progress or Progress(),
+    )
+    return run.go()
+
+
+def choose_device(device: str) -> str:
+    """Return the device to compute on; ``"auto"`` is the first GPU, or the CPU.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise InputError(f"--device {device}: use auto, cpu, cuda or cuda:N.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices."
+        )
+    return "cpu" if kind == "cpu" else device

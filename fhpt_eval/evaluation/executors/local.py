@@ -1,0 +1,68 @@
+"""Run chunks on this machine, in threads. May import: torch.
+
+Decoding, hashing and tensor operations let go of Python's lock, so threads keep all cores busy,
+need no start-up, and work in notebooks and scripts without a ``__main__`` guard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import torch
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class LocalExecutor:
+    """Runs jobs in ``workers`` threads, each with one intra-op thread.
+
+    One thread per chunk fixes the order of every sum, so that the number of workers cannot move a
+    bit of the result.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers or available_cores()
+
+    @property
+    def workers(self) -> int:
+        """How many jobs run at a time."""
+        return self._workers
+
+    def run(
+        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+    ) -> Iterator[tuple[Job, Outcome | Exception]]:
+        """See :meth:`fhpt_eval.evaluation.executors.Executor.run`.
+
+        Few jobs are handed out ahead, so closing the iterator stops the run after the jobs that
+        have begun.
+        """
+        before = torch.get_num_threads()
+        waiting = iter(jobs)
+        pool = ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,))
+        running: dict[Future[Outcome], Job] = {}
+        try:
+            while True:
+                while len(running) < 2 * self._workers and (job := next(waiting, None)) is not None:
+                    running[pool.submit(function, job)] = job
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job = running.pop(future)
+                    error = future.exception()
+                    if error is not None and not isinstance(error, Exception):
+                        raise error
+                    yield job, future.result() if error is None else error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(before)

@@ -1,0 +1,161 @@
+"""Plan a run: check every image without decoding it, and split the pairs into chunks.
+
+May import: errors, images, pairs, preparation, evaluation.progress.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fhpt_eval.errors import ImageError
+from fhpt_eval.evaluation.progress import Progress
+from fhpt_eval.images import CheckedImage, ImageRef, check
+from fhpt_eval.pairs import Matching, Pair, Problem
+from fhpt_eval.preparation import Side, Step, prepared_size
+
+#: A chunk is split in two when it holds more pairs than this. Small enough that an interruption
+#: costs little and every worker has something to do, large enough to fill a device's batches.
+CHUNK_PAIRS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPair:
+    """A pair whose images passed every check that needs no decoding."""
+
+    pair: Pair
+    generated: CheckedImage
+    ground_truth: CheckedImage
+    source: CheckedImage | None
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What the pair's values rest on: its key, and what makes each image's pixels."""
+        source = self.source.identity if self.source else ""
+        return self.pair.key, self.generated.identity, self.ground_truth.identity, source
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of work: some pairs, sorted by target and key, and the rule's name for them."""
+
+    name: str
+    pairs: tuple[CheckedPair, ...]
+
+
+def survey(
+    matching: Matching,
+    preparations: Sequence[tuple[Step, ...]],
+    workers: int,
+    progress: Progress,
+) -> tuple[list[CheckedPair], list[Problem]]:
+    """Check every image of the matched pairs; each file is read once.
+
+    Args:
+        matching: the matched pairs.
+        preparations: the different preparations of the protocol, for the sizes that they give.
+        workers: how many files are read at a time.
+        progress: is told how many images are checked.
+
+    Returns:
+        The pairs that passed, sorted by key, and what is wrong with the others.
+    """
+    refs = list(dict.fromkeys(ref for pair in matching.pairs for ref in _refs(pair)))
+    progress.stage("Checking images", len(refs))
+    checked: dict[ImageRef, CheckedImage] = {}
+    broken: dict[ImageRef, str] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for done, (ref, outcome) in enumerate(zip(refs, pool.map(_try, refs), strict=True), 1):
+            if isinstance(outcome, CheckedImage):
+                checked[ref] = outcome
+            else:
+                broken[ref] = outcome
+            progress.advance(done)
+    problems = [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
+    pairs = []
+    for pair in matching.pairs:
+        if any(ref in broken for ref in _refs(pair)):
+            continue
+        candidate = CheckedPair(
+            pair,
+            checked[pair.generated],
+            checked[pair.ground_truth],
+            checked[pair.source] if pair.source else None,
+        )
+        reason = _size_problem(candidate, preparations)
+        if reason:
+            problems.append(Problem("size", str(pair.generated.path), reason))
+        else:
+            pairs.append(candidate)
+    return pairs, problems
+
+
+def split(pairs: Iterable[CheckedPair]) -> tuple[Chunk, ...]:
+    """Split pairs into chunks, in a fixed order.
+
+    A pair's place is the SHA-256 of its target's name, read bit by bit; a chunk is the longest
+    prefix shared by at most :data:`CHUNK_PAIRS` pairs. So pairs of one ground-truth image share a
+    chunk (it is decoded once), and a new pair disturbs only the chunk that it lands in.
+    """
+    placed = sorted((_place(pair), pair.pair.key, pair) for pair in pairs)
+    return tuple(_split([(place, pair) for place, _, pair in placed], ""))
+
+
+def _split(placed: list[tuple[str, CheckedPair]], prefix: str) -> Iterator[Chunk]:
+    if not placed:
+        return
+    # Pairs of one target cannot be told apart, however many they are.
+    if len(placed) <= CHUNK_PAIRS or placed[0][0] == placed[-1][0]:
+        yield Chunk(prefix or "all", tuple(pair for _, pair in placed))
+        return
+    bit = len(prefix)
+    middle = sum(place[bit] == "0" for place, _ in placed)
+    yield from _split(placed[:middle], prefix + "0")
+    yield from _split(placed[middle:], prefix + "1")
+
+
+def _place(pair: CheckedPair) -> str:
+    """Return the 256 bits of a pair's place as text."""
+    digest = hashlib.sha256((pair.pair.target_name or pair.pair.key).encode()).digest()
+    return "".join(f"{byte:08b}" for byte in digest)
+
+
+def _refs(pair: Pair) -> list[ImageRef]:
+    refs = [pair.generated, pair.ground_truth]
+    return [*refs, pair.source] if pair.source else refs
+
+
+def _try(ref: ImageRef) -> CheckedImage | str:
+    try:
+        return check(ref)
+    except ImageError as error:
+        return str(error)
+
+
+def _size_problem(pair: CheckedPair, preparations: Sequence[tuple[Step, ...]]) -> str | None:
+    """Say why the two images cannot be compared under some preparation, or return ``None``."""
+    for steps in preparations:
+        try:
+            ours = _prepared(pair.generated, steps, "generated")
+            theirs = _prepared(pair.ground_truth, steps, "ground_truth")
+            if pair.source:
+                _prepared(pair.source, steps, "source")
+        except ImageError as error:
+            return str(error)
+        if ours != theirs:
+            return (
+                f"is {ours[0]} x {ours[1]} and its ground truth "
+                f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"
+                + (" after preparation" if steps else "")
+                + "; a protocol with a resize step says how to make them equal"
+            )
+    return None
+
+
+def _prepared(image: CheckedImage, steps: tuple[Step, ...], side: Side) -> tuple[int, int]:
+    try:
+        return prepared_size((image.width, image.height), steps, side)
+    except ImageError as error:
+        raise ImageError(f"{side.replace('_', ' ')} {image.ref.path.name} {error}") from error

@@ -1,0 +1,58 @@
+"""Where partials lie, by content address. May import: storage, evaluation.partial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from fhpt_eval.errors import StorageError
+from fhpt_eval.evaluation.partial import Partial
+from fhpt_eval.storage import write_atomically
+
+
+class Store(Protocol):
+    """Keeps partials by address; what it cannot read back it does not have."""
+
+    def load(self, address: str) -> Partial | None:
+        """Return the partial at an address, or ``None``."""
+
+    def save(self, address: str, partial: Partial) -> None:
+        """Keep a partial; an interruption leaves the old one or the new one, never a part."""
+
+
+class MemoryStore:
+    """Keeps partials for the time of one call."""
+
+    def __init__(self) -> None:
+        self._partials: dict[str, Partial] = {}
+
+    def load(self, address: str) -> Partial | None:
+        """See :meth:`Store.load`."""
+        return self._partials.get(address)
+
+    def save(self, address: str, partial: Partial) -> None:
+        """See :meth:`Store.save`."""
+        self._partials[address] = partial
+
+
+class FolderStore:
+    """Keeps partials as files, in sub-folders by the first two digits of the address."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def load(self, address: str) -> Partial | None:
+        """See :meth:`Store.load`."""
+        try:
+            return Partial.from_bytes(self._path(address).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"{self._path(address)}: cannot be read ({error}).") from error
+
+    def save(self, address: str, partial: Partial) -> None:
+        """See :meth:`Store.save`."""
+        write_atomically(self._path(address), partial.to_bytes())
+
+    def _path(self, address: str) -> Path:
+        return self.root / address[:2] / f"{address}.partial"

@@ -1,0 +1,131 @@
+"""Put results side by side, or say why they cannot be. May import: errors, result, storage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.result import Result
+from fhpt_eval.storage import Cell, csv_text
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Results of different methods under one protocol on one test set, and their scores' names."""
+
+    results: tuple[Result, ...]
+    scores: tuple[str, ...]
+
+    def rows(self) -> list[list[Cell]]:
+        """Return the table: a header, then a row per method."""
+        header: list[Cell] = ["method"]
+        for name in self.scores:
+            header += [name, f"{name}_low", f"{name}_high"]
+        header += ["pairs", "protocol", "protocol_digest", "test_set_digest", "version"]
+        return [header, *(self._row(result) for result in self.results)]
+
+    def to_csv(self) -> str:
+        """Return the text of ``leaderboard.csv``; cells of scores without a value are empty."""
+        return csv_text(self.rows())
+
+    def best(self, score: str) -> set[str]:
+        """Return the methods with the best value of a score; ties are all the best."""
+        values = {r.method: r.scores[score].value for r in self.results if score in r.scores}
+        defined = {method: value for method, value in values.items() if value is not None}
+        if not defined:
+            return set()
+        pick = max if self.direction(score) == "higher" else min
+        top = pick(defined.values())
+        return {method for method, value in defined.items() if value == top}
+
+    def direction(self, score: str) -> str:
+        """Return which direction of a score is better."""
+        return next(r.scores[score].direction for r in self.results if score in r.scores)
+
+    def _row(self, result: Result) -> list[Cell]:
+        row: list[Cell] = [result.method]
+        for name in self.scores:
+            score = result.scores.get(name)
+            low, high = (score.interval if score else None) or (None, None)
+            row += [score.value if score else None, low, high]
+        version = result.provenance.software.get("fhpt-eval")
+        protocol = result.protocol
+        return [*row, result.test_set.pairs, protocol.id, protocol.digest,
+                result.test_set.digest, version]  # fmt: skip
+
+
+def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
+    """Put results side by side, best first by ``sort`` (the first score unless given).
+
+    Raises:
+        ResultError: they cannot be compared; the message says in which fields they differ.
+    """
+    if not results:
+        raise ResultError("A leaderboard needs at least one result.")
+    methods = Counter(result.method for result in results)
+    twice = [method for method, count in methods.items() if count > 1]
+    if twice:
+        raise ResultError(
+            f"Several results are named {', '.join(twice)}. Give each run a --name of its own."
+        )
+    _check_comparable(results)
+    # A dict keeps the protocol's order, and takes up scores that only some results have.
+    scores = tuple(dict.fromkeys(name for result in results for name in result.scores))
+    key = sort or scores[0]
+    if key not in scores:
+        raise ResultError(
+            f"There is no score '{key}'.{did_you_mean(key, scores)} Scores: {', '.join(scores)}."
+        )
+    board = Leaderboard(tuple(results), scores)
+    sign = -1.0 if board.direction(key) == "higher" else 1.0
+
+    def rank(result: Result) -> tuple[bool, float, str]:
+        score = result.scores.get(key)
+        value = score.value if score else None
+        return (value is None, sign * (value or 0.0), result.method)
+
+    return Leaderboard(tuple(sorted(results, key=rank)), scores)
+
+
+def _check_comparable(results: Sequence[Result]) -> None:
+    """Refuse to rank what was not measured alike."""
+    first = results[0]
+    faults = []
+    for other in results[1:]:
+        names = f"{first.method} and {other.method}"
+        if other.protocol.digest != first.protocol.digest:
+            settings = (first.protocol.settings, other.protocol.settings)
+            differences = list(_differences(*settings)) or ["the digests differ, the settings do not"]
+            faults.append(
+                f"{names} were scored under different protocols "
+                f"({first.protocol.id} and {other.protocol.id}):\n  " + "\n  ".join(differences)
+            )
+        if other.test_set.digest != first.test_set.digest:
+            ours, theirs = first.test_set, other.test_set
+            faults.append(
+                f"{names} were scored on different test sets: {ours.pairs:,} pairs with digest "
+                f"{ours.digest[:12]} and {theirs.pairs:,} pairs with digest {theirs.digest[:12]} "
+                f"(keys or ground-truth pixels differ; excluded: {len(first.provenance.excluded)} "
+                f"and {len(other.provenance.excluded)})"
+            )
+    if faults:
+        raise ResultError(
+            "These results cannot be ranked together.\n" + "\n".join(faults) + "\n"
+            "Score them under one protocol on one test set, or make a leaderboard of each."
+        )
+
+
+def _differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    """Name every leaf in which two settings differ."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        for key in dict.fromkeys([*ours, *theirs]):
+            below = f"{path}.{key}" if path else str(key)
+            if key not in ours or key not in theirs:
+                yield f"{below}: only in the {'second' if key not in ours else 'first'}"
+            else:
+                yield from _differences(ours[key], theirs[key], below)
+    elif ours != theirs:
+        yield f"{path}: {ours!r} and {theirs!r}"

@@ -1,0 +1,266 @@
+"""What a metric is: the base classes that built-in and third-party metrics share.
+
+May import: errors, validation, numpy, pydantic, torch. Knows nothing of protocols, chunks or files.
+
+A metric is a small immutable object. Its fields are its parameters (validated, and part of a
+protocol's digest); its class attributes declare what it is. The simplest one is a function on
+tensors and three attributes::
+
+    class Brightness(ImageMetric):
+        name = "brightness"
+        title = "Mean brightness"
+        direction = "higher"
+
+        def measure(self, images):
+            return images.float().mean(dim=(1, 2, 3))
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from fhpt_eval.errors import ArgumentError, ProtocolError
+from fhpt_eval.validation import explain_validation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Direction = Literal["higher", "lower"]
+#: What a metric may need besides the generated images.
+Need = Literal["ground_truth", "source"]
+#: The state of a metric over sets: named arrays, so that it is stored without pickle.
+State = dict[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of a metric's values: its title, which direction is better, the range it lies in."""
+
+    title: str
+    direction: Direction
+    range: tuple[float, float] = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Prepared images of N pairs, as the engine hands them to a metric.
+
+    Each tensor is ``(N, 3, H, W)`` uint8; ``ground_truth`` and ``source`` are ``None`` for
+    metrics that do not declare that they need them.
+    """
+
+    keys: tuple[str, ...]
+    generated: Tensor
+    ground_truth: Tensor | None = None
+    source: Tensor | None = None
+
+
+class Metric(BaseModel):
+    """A metric's declaration and parameters; subclass one of the three kinds below.
+
+    Class attributes:
+        name: the metric's name in protocols, results and entry points.
+        title: its name for people.
+        direction: which of two values is better, ``"higher"`` or ``"lower"``.
+        range: the closed interval in which every defined value lies.
+        needs: what it uses besides the generated images; a run that lacks it says so beforehand.
+        undefined_when: for which images it has no value (NaN), for the reason in a result.
+        version: raised whenever the same input gives another value; part of a protocol's digest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    direction: ClassVar[Direction]
+    range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    undefined_when: ClassVar[str] = "its value is not a number"
+    version: ClassVar[int] = 1
+
+    if not TYPE_CHECKING:  # type checkers see the signature that the fields give
+
+        def __init__(self, **parameters: Any) -> None:
+            try:
+                super().__init__(**parameters)
+            except ValidationError as error:
+                label = getattr(type(self), "name", type(self).__name__)
+                raise ProtocolError(explain_validation(error, type(self), label)) from None
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """Return the values that the metric gives, by the part of the name after the dot.
+
+        A metric with a single value has one part, named "".
+        """
+        return {"": Part(cls.title, cls.direction, cls.range)}
+
+    def weights(self) -> Mapping[str, str]:
+        """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
+        return {}
+
+    @abstractmethod
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return per-pair values, ``(N,)`` each, by part; empty for a metric over sets."""
+
+
+class PairMetric(Metric):
+    """Compares each generated image with its ground truth; implement :meth:`measure`."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+
+    def __call__(self, generated: Tensor, ground_truth: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Measure N pairs.
+
+        Args:
+            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+            ground_truth: the same shape and dtype.
+
+        Returns:
+            ``(N,)`` values, NaN where undefined; by part if the metric has several.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range.
+        """
+        check_images(generated, "generated")
+        check_images(ground_truth, "ground_truth")
+        check_alike(generated, ground_truth)
+        return self.measure(generated, ground_truth)
+
+    @abstractmethod
+    def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return ``(N,)`` values (or one such tensor per part) for checked images."""
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
+        """See :meth:`Metric.columns`."""
+        if batch.ground_truth is None:
+            raise ArgumentError(f"{self.name} needs ground truth, which this batch lacks")
+        return _by_part(self.measure(batch.generated, batch.ground_truth))
+
+
+class ImageMetric(Metric):
+    """Judges each generated image alone; implement :meth:`measure`."""
+
+    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Measure N images, ``(N, 3, H, W)``, uint8 or float in [0, 1]: ``(N,)`` values.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+        """
+        check_images(images, "images")
+        return self.measure(images)
+
+    @abstractmethod
+    def measure(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return ``(N,)`` values (or one such tensor per part) for checked images."""
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
+        """See :meth:`Metric.columns`."""
+        return _by_part(self.measure(batch.generated))
+
+
+class SetMetric(Metric):
+    """Judges a set of pairs as a whole, through a state that can be merged in any grouping.
+
+    States form a monoid: ``merge`` is associative and ``empty()`` is its unit. A state is a dict
+    of arrays whose size does not grow with the number of pairs (or grows only by what the value
+    cannot do without).
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+
+    def __call__(self, generated: Tensor, ground_truth: Tensor) -> Mapping[str, float]:
+        """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range.
+            Undefined: the set has no such value; the message is the reason.
+        """
+        check_images(generated, "generated")
+        check_images(ground_truth, "ground_truth")
+        check_alike(generated, ground_truth)
+        keys = tuple(str(n) for n in range(len(generated)))
+        batch = Batch(keys, generated, ground_truth)
+        return self.compute(self.update(self.empty(), batch))
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none, by default
+        """See :meth:`Metric.columns`."""
+        return {}
+
+    @abstractmethod
+    def empty(self) -> State:
+        """Return the state of no pairs."""
+
+    @abstractmethod
+    def update(self, state: State, batch: Batch) -> State:
+        """Return the state with the batch's pairs added; ``state`` itself is left alone."""
+
+    @abstractmethod
+    def merge(self, first: State, second: State) -> State:
+        """Return the state of both sets of pairs; the arguments are left alone."""
+
+    @abstractmethod
+    def compute(self, state: State) -> Mapping[str, float]:
+        """Return the values by part ("" for a single one).
+
+        Raises:
+            Undefined: the set has no such value; the message is the reason.
+        """
+
+
+def check_images(images: object, argument: str) -> None:
+    """Refuse what is not a batch of images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+
+    Raises:
+        ArgumentError: says which argument, what was expected and what was given.
+    """
+    if not isinstance(images, Tensor):
+        raise ArgumentError(f"'{argument}' must be a torch.Tensor, not {type(images).__name__}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ArgumentError(
+            f"'{argument}' must have shape (N, 3, H, W), not {tuple(images.shape)}"
+            + (" (add a batch dimension: x[None])" if images.ndim == 3 else "")
+        )
+    if images.numel() == 0:
+        raise ArgumentError(f"'{argument}' is empty: its shape is {tuple(images.shape)}")
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise ArgumentError(f"'{argument}' must be uint8 or float in [0, 1], not {images.dtype}")
+    low, high = images.min().item(), images.max().item()
+    if not (low >= 0 and high <= 1):
+        raise ArgumentError(
+            f"'{argument}' must lie in [0, 1] (or be uint8); its values run from {low:g} to {high:g}"
+        )
+
+
+def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
+    """Refuse two batches that differ in shape, dtype or device.
+
+    Raises:
+        ArgumentError: says in what they differ.
+    """
+    for what in ("shape", "dtype", "device"):
+        ours, theirs = getattr(generated, what), getattr(ground_truth, what)
+        if ours != theirs:
+            raise ArgumentError(
+                f"'generated' and 'ground_truth' differ in {what}: {ours} and {theirs}"
+            )
+
+
+def _by_part(values: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {"": values} if isinstance(values, Tensor) else values
+
+
+def merge_sums(first: State, second: State) -> State:
+    """Merge two states whose arrays are plain sums: most states are."""
+    return {name: np.asarray(first[name] + second[name]) for name in first}

@@ -1,0 +1,29 @@
+"""Peak signal-to-noise ratio. May import: metrics.base, metrics.tensors, torch."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from fhpt_eval.metrics.base import Direction, PairMetric
+from fhpt_eval.metrics.tensors import to_levels
+
+
+class PSNR(PairMetric):
+    """Peak signal-to-noise ratio in dB, of the mean squared error over all pixels and channels.
+
+    ``10 log10(1 / MSE)`` for images in [0, 1], one value per pair; as scikit-image's
+    ``peak_signal_noise_ratio`` with the full data range. Two equal images give infinity.
+    """
+
+    name: ClassVar[str] = "psnr"
+    title: ClassVar[str] = "PSNR"
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
+        """Return ``(N,)`` float64, in dB."""
+        difference = to_levels(generated).sub_(to_levels(ground_truth)).div_(255)
+        return -10 * difference.square_().mean(dim=(1, 2, 3)).log10()

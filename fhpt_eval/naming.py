@@ -1,0 +1,70 @@
+"""How result files are named: rules that read the source and the target out of a file's name.
+
+May import: nothing of ours. protocols.md of the field: each repository has a rule of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: Endings that some scripts leave inside a name, as in ``A.jpg___B.jpg_vis.jpg``.
+_INNER_SUFFIX = re.compile(r"\.(jpe?g|png|webp|bmp)$", re.IGNORECASE)
+
+#: DeepFashion's flattened names, as in ``fashionWOMENTees_Tanksid0000508545_1front``: the item is
+#: the garment in one colour, the identity its eight-digit number.
+_DEEPFASHION = re.compile(
+    r"(?P<item>fashion(?:WOMEN|MEN)[A-Za-z_]+id\d{10})"
+    r"_\d+_?(?:front|side|back|additional|full|flat)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """A rule for names of generated images.
+
+    ``name`` is what ``--match`` takes; ``separator`` stands between source and target, or is
+    ``None`` where the whole name is the target's.
+    """
+
+    name: str
+    title: str
+    separator: str | None
+
+    def candidates(self, stem: str) -> Iterator[tuple[str | None, str]]:
+        """Yield every (source, target) that the rule can read in a name without its ending."""
+        if self.separator is None:
+            yield None, stem
+            return
+        folder, slash, name = stem.rpartition("/")
+        name = name.removesuffix("_vis")
+        at = name.find(self.separator)
+        while at > 0:
+            left, right = name[:at], name[at + len(self.separator) :]
+            if right:
+                source = folder + slash + _bare(left)
+                yield source, folder + slash + _bare(right)
+                if slash:  # the folder may be the results' own
+                    yield _bare(left), _bare(right)
+            at = name.find(self.separator, at + 1)
+
+
+#: In the order in which ties are settled: the more special separator first.
+RULES = (
+    NameRule("same-stem", "B.png is compared with B.jpg", None),
+    NameRule("A___B", "A.jpg___B.jpg_vis.jpg, with or without .jpg and _vis", "___"),
+    NameRule("A_2_B", "A_2_B_vis.jpg, with or without _vis", "_2_"),
+    NameRule("A_to_B", "A_to_B.png", "_to_"),
+    NameRule("A_B", "A_B_vis.jpg, A_B.jpg, A.jpg_B.jpg.png", "_"),
+)
+
+
+def item_of(name: str) -> str | None:
+    """Return the item id in a DeepFashion image name (without ending), or ``None``."""
+    found = _DEEPFASHION.search(name)
+    return found["item"] if found else None
+
+
+def _bare(name: str) -> str:
+    return _INNER_SUFFIX.sub("", name)

@@ -1,0 +1,203 @@
+"""What is done to an image before a metric sees it: crop, pad, resize, colour, in a stated order.
+
+May import: errors, numpy, Pillow, pydantic; torch inside the functions that need its resize.
+Every step works on ``(H, W, 3)`` uint8 RGB and gives the same; every step can also say, from a
+size alone, what size it will give, so that a plan can refuse pairs before anything is decoded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from fhpt_eval.errors import ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Side = Literal["generated", "ground_truth", "source"]
+Kernel = Literal[
+    "pil.nearest",
+    "pil.box",
+    "pil.bilinear",
+    "pil.hamming",
+    "pil.bicubic",
+    "pil.lanczos",
+    "torch.bilinear",
+    "torch.bicubic",
+    "torch.bilinear-antialias",
+    "torch.bicubic-antialias",
+]
+Level = Annotated[int, Field(ge=0, le=255)]
+Extent = Annotated[int, Field(ge=1, le=8192)]
+
+#: ITU-R BT.601 luma weights times 2**16, and half a unit to round: Pillow's and libjpeg's integers.
+_LUMA = np.array([19595, 38470, 7471], dtype=np.uint32)
+_HALF = np.uint32(1 << 15)
+
+
+class Step(BaseModel):
+    """One step of the preparation; ``of`` limits it to some sides of a pair."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    of: tuple[Side, ...] = Field(
+        default=("generated", "ground_truth", "source"), min_length=1, strict=False
+    )
+
+    @abstractmethod
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) that the step gives for an image of this size.
+
+        Raises:
+            ImageError: the step cannot be applied to such an image.
+        """
+
+    @abstractmethod
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Apply the step to ``(H, W, 3)`` uint8 pixels."""
+
+
+class Crop(Step):
+    """Keep columns ``[left, right)`` and rows ``[top, bottom)``, in pixels."""
+
+    step: Literal["crop"] = "crop"
+    left: int = Field(default=0, ge=0)
+    top: int = Field(default=0, ge=0)
+    right: Extent
+    bottom: Extent
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`Step.size`."""
+        if self.right > width or self.bottom > height or not self._is_proper():
+            raise ImageError(
+                f"is {width} x {height}; the protocol crops columns {self.left} to {self.right} "
+                f"and rows {self.top} to {self.bottom}"
+            )
+        return self.right - self.left, self.bottom - self.top
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See :meth:`Step.apply`."""
+        return pixels[self.top : self.bottom, self.left : self.right]
+
+    def _is_proper(self) -> bool:
+        return self.left < self.right and self.top < self.bottom
+
+
+class Pad(Step):
+    """Put the image in the middle of a larger one of a given colour (white unless told).
+
+    An odd pixel too many goes to the right and the bottom.
+    """
+
+    step: Literal["pad"] = "pad"
+    width: Extent
+    height: Extent
+    color: tuple[Level, Level, Level] = Field(default=(255, 255, 255), strict=False)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`Step.size`."""
+        if width > self.width or height > self.height:
+            raise ImageError(
+                f"is {width} x {height}, larger than the {self.width} x {self.height} "
+                "that the protocol pads to"
+            )
+        return self.width, self.height
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See :meth:`Step.apply`."""
+        height, width = pixels.shape[:2]
+        top, left = (self.height - height) // 2, (self.width - width) // 2
+        padded = np.empty((self.height, self.width, 3), np.uint8)
+        padded[:] = np.array(self.color, np.uint8)
+        padded[top : top + height, left : left + width] = pixels
+        return padded
+
+
+class Resize(Step):
+    """Resize to a fixed size with a named kernel; an image of that size is left alone.
+
+    ``pil.*`` are Pillow's (antialiased when shrinking); ``torch.*`` are
+    ``torch.nn.functional.interpolate`` with ``align_corners=False`` on float32, rounded half to
+    even and clipped to 0..255, antialiased only where the name says so.
+    """
+
+    step: Literal["resize"] = "resize"
+    width: Extent
+    height: Extent
+    kernel: Kernel
+
+    def size(self, width: int, height: int) -> tuple[int, int]:  # noqa: ARG002 - any size will do
+        """See :meth:`Step.size`."""
+        return self.width, self.height
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See :meth:`Step.apply`."""
+        if pixels.shape[:2] == (self.height, self.width):
+            return pixels
+        library, _, name = self.kernel.partition(".")
+        resize = _resize_pil if library == "pil" else _resize_torch
+        return resize(pixels, self.width, self.height, name)
+
+
+class Color(Step):
+    """Change the colours: ``grey`` is BT.601 luma, rounded, in all three channels."""
+
+    step: Literal["color"] = "color"
+    space: Literal["grey"]
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`Step.size`."""
+        return width, height
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See :meth:`Step.apply`."""
+        luma = ((pixels @ _LUMA + _HALF) >> np.uint32(16)).astype(np.uint8)
+        return np.repeat(luma[..., None], 3, axis=2)
+
+
+def prepare(pixels: NDArray[np.uint8], steps: Sequence[Step], side: Side) -> NDArray[np.uint8]:
+    """Apply the steps that concern this side, in order, to ``(H, W, 3)`` uint8 pixels."""
+    for step in steps:
+        if side in step.of:
+            pixels = step.apply(pixels)
+    return pixels
+
+
+def prepared_size(size: tuple[int, int], steps: Sequence[Step], side: Side) -> tuple[int, int]:
+    """Return the (width, height) that :func:`prepare` gives for an image of this size.
+
+    Raises:
+        ImageError: a step cannot be applied to such an image.
+    """
+    for step in steps:
+        if side in step.of:
+            size = step.size(*size)
+    return size
+
+
+def _resize_pil(
+    pixels: NDArray[np.uint8], width: int, height: int, name: str
+) -> NDArray[np.uint8]:
+    kernel = Image.Resampling[name.upper()]
+    return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
+
+
+def _resize_torch(
+    pixels: NDArray[np.uint8], width: int, height: int, name: str
+) -> NDArray[np.uint8]:
+    import torch
+    from torch.nn.functional import interpolate
+
+    mode, _, antialias = name.partition("-")
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
+    resized = interpolate(
+        image, (height, width), mode=mode, align_corners=False, antialias=bool(antialias)
+    )
+    levels = resized[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return np.ascontiguousarray(levels.numpy())

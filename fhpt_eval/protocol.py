@@ -1,0 +1,210 @@
+"""Protocols: read and check the TOML file that fixes every number, and give it a digest.
+
+May import: errors, preparation, registry, validation, pydantic. The file format is described in
+docs/protocols.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fhpt_eval.errors import ProtocolError, did_you_mean
+from fhpt_eval.preparation import Color, Crop, Pad, Resize, Step
+from fhpt_eval.registry import load_metric
+from fhpt_eval.validation import explain_validation
+
+if TYPE_CHECKING:
+    from fhpt_eval.metrics.base import Metric
+
+#: Largest protocol file that is read, in bytes.
+MAX_BYTES = 2**20
+_STEPS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resize, "color": Color}
+_NAME = r"^[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?$"
+
+
+class _File(BaseModel):
+    """The top level of a protocol file; metrics and steps are checked one by one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
+    title: str = ""
+    description: str = ""
+    prepare: list[dict[str, Any]] = []
+    metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One metric of a protocol: the name of its scores, the metric, and its images' preparation."""
+
+    name: str
+    metric: Metric
+    steps: tuple[Step, ...]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return everything that fixes this metric's numbers, defaults written out."""
+        return {
+            "metric": self.metric.name,
+            "version": self.metric.version,
+            "parameters": self.metric.model_dump(mode="json"),
+            "weights": dict(self.metric.weights()),
+            "prepare": [step.model_dump(mode="json") for step in self.steps],
+        }
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A checked protocol: the metrics with all their parameters, in the file's order."""
+
+    id: str
+    title: str
+    description: str
+    entries: tuple[Entry, ...]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return all that fixes the numbers and nothing else; names for people are left out."""
+        return {"metrics": {entry.name: entry.canonical() for entry in self.entries}}
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the canonical form, as hexadecimal digits."""
+        return digest_of(self.canonical())
+
+    def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
+        """Choose metrics by name; one that the protocol lacks is added with its defaults.
+
+        Returns:
+            The protocol, extended where a metric was added (its id then says so, and its digest
+            differs), and the names of the chosen entries.
+
+        Raises:
+            ProtocolError: a name is neither in the protocol nor installed.
+        """
+        chosen = tuple(dict.fromkeys(names))
+        have = {entry.name for entry in self.entries}
+        new = tuple(name for name in chosen if name not in have)
+        if not new:
+            return self, chosen
+        added = tuple(_entry(name, {}, (), f"metric '{name}'", [*have]) for name in new)
+        extended = replace(
+            self, id="+".join((self.id, *sorted(new))), entries=self.entries + added
+        )
+        return extended, chosen
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON: sorted keys, no white space, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def preset_names() -> list[str]:
+    """Return the names of the shipped protocols, sorted."""
+    folder = resources.files("fhpt_eval.protocols")
+    files = [file.name for file in folder.iterdir()]
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+def load_protocol(name: str | Path) -> Protocol:
+    """Load a shipped protocol by name, or one of your own from a TOML file.
+
+    Raises:
+        ProtocolError: there is no such protocol, or the file has a fault; the message names the
+            key, what is allowed, and near misses.
+    """
+    if isinstance(name, str) and name in preset_names():
+        text = resources.files("fhpt_eval.protocols").joinpath(f"{name}.toml").read_text("utf-8")
+        return parse_protocol(text, f"protocol '{name}'")
+    path = Path(name)
+    if not path.is_file():
+        if path.suffix == ".toml" or len(path.parts) > 1:
+            raise ProtocolError(f"There is no protocol file {path}. Check the path.")
+        known = preset_names()
+        raise ProtocolError(
+            f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
+            f"Shipped: {', '.join(known)}. A file of your own is given by its path."
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ProtocolError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a protocol.")
+        return parse_protocol(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path}: cannot be read ({error}).") from error
+
+
+def parse_protocol(text: str, label: str) -> Protocol:
+    """Check the text of a protocol file; ``label`` names it in messages.
+
+    Raises:
+        ProtocolError: lists every fault at the top level, or the first one below it.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ProtocolError(f"{label}: is not valid TOML: {error}.") from error
+    try:
+        file = _File.model_validate(table)
+    except ValidationError as error:
+        raise ProtocolError(explain_validation(error, _File, label)) from None
+    common = _steps(file.prepare, f"{label}: prepare")
+    entries = tuple(
+        _entry(name, parameters, common, f"{label}: metrics", []) for name, parameters in
+        file.metrics.items()
+    )
+    return Protocol(file.id, file.title, file.description.strip(), entries)
+
+
+def _entry(
+    name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str, known: list[str]
+) -> Entry:
+    """Build one metric from its table, in which ``metric`` and ``prepare`` are not parameters."""
+    if not re.match(_NAME, name):
+        raise ProtocolError(
+            f"{label}: '{name}' cannot name a score: use lower-case letters, digits and '_', "
+            "and the network in brackets where it is not the metric's standard one."
+        )
+    parameters = dict(table)
+    kind = parameters.pop("metric", name.partition("[")[0])
+    own = parameters.pop("prepare", [])
+    where = f"{label}.{name}"
+    if not isinstance(kind, str) or not isinstance(own, list):
+        raise ProtocolError(f"{where}: 'metric' is a name and 'prepare' a list of steps.")
+    try:
+        metric_class = load_metric(kind)
+        metric = metric_class(**parameters)
+    except ProtocolError as error:
+        hint = did_you_mean(name, known)
+        raise ProtocolError("\n".join(f"{label}: {line}" for line in str(error).splitlines())
+                            + hint) from error
+    return Entry(name, metric, common + _steps(own, f"{where}.prepare"))
+
+
+def _steps(tables: list[Any], label: str) -> tuple[Step, ...]:
+    return tuple(_step(table, f"{label}[{n}]") for n, table in enumerate(tables, start=1))
+
+
+def _step(table: Any, label: str) -> Step:
+    """Build one step of the preparation."""
+    kind = table.get("step") if isinstance(table, dict) else None
+    if kind not in _STEPS:
+        names = ", ".join(f"'{name}'" for name in _STEPS)
+        raise ProtocolError(
+            f"{label}: step must be one of {names}, not {kind!r}."
+            f"{did_you_mean(str(kind), list(_STEPS))}"
+        )
+    try:
+        return _STEPS[kind].model_validate(table)
+    except ValidationError as error:
+        raise ProtocolError(explain_validation(error, _STEPS[kind], label)) from None
+

@@ -1,0 +1,251 @@
+"""Results: scores and provenance of one method under one protocol, to and from JSON.
+
+May import: errors, storage, validation, numpy, pydantic. The files are described in
+docs/results.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from fhpt_eval.errors import ResultError
+from fhpt_eval.storage import Cell, csv_text, plain_text, write_atomically
+from fhpt_eval.validation import explain_validation
+
+SCHEMA_VERSION: Literal[1] = 1
+#: Largest files that are read, in bytes.
+MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Score(_Model):
+    """One number: ``value``, or ``None`` and the ``reason``; they exclude each other.
+
+    ``n`` is the number of pairs that it rests on, ``coverage`` their share of all pairs that the
+    test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
+    ``note`` anything a reader must know beside the number.
+    """
+
+    value: Finite | None
+    direction: Literal["higher", "lower"]
+    n: Annotated[int, Field(ge=0)]
+    coverage: Annotated[Finite, Field(ge=0, le=1)]
+    interval: Annotated[tuple[Finite, Finite], Field(strict=False)] | None
+    reason: str | None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _has_value_or_reason(self) -> Self:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError("a score has either a value or a reason")
+        return self
+
+
+class ProtocolRecord(_Model):
+    """The protocol of a result: its id, its digest, and all that the digest stands for."""
+
+    id: str
+    digest: Digest
+    settings: dict[str, Any]
+
+
+class TestSet(_Model):
+    """What was scored against: number of pairs, and the digest of keys and ground-truth pixels."""
+
+    digest: Digest
+    pairs: Annotated[int, Field(ge=0)]
+
+    __test__ = False  # pytest takes the name for a test class
+
+
+class Excluded(_Model):
+    """A pair or file that was left out (``--allow-missing``), and why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+class Provenance(_Model):
+    """What the scores were computed from and with."""
+
+    generated_digest: Digest
+    matching: str
+    groups: int
+    excluded: Annotated[tuple[Excluded, ...], Field(strict=False)]
+    software: dict[str, str]
+    code: Digest
+    weights: dict[str, Digest]
+    device: str
+    precision: str
+
+
+class Timing(_Model):
+    """The only part of a result that differs from run to run."""
+
+    seconds: float
+    finished: str
+    workers: int
+    chunks: int
+    chunks_reused: int
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Per-pair values: ``keys`` (sorted) and a ``(N,)`` float64 column per name, NaN undefined."""
+
+    keys: tuple[str, ...]
+    columns: Mapping[str, NDArray[np.float64]]
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return the column of that name."""
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to_csv(self) -> str:
+        """Return the text of ``pairs.csv``: first column ``pair``, empty cells where undefined."""
+        names = list(self.columns)
+        rows: list[Sequence[Cell]] = [["pair", *names]]
+        values = [self.columns[name].tolist() for name in names]
+        for row, key in enumerate(self.keys):
+            cells = [column[row] for column in values]
+            rows.append([key, *(None if math.isnan(cell) else cell for cell in cells)])
+        return csv_text(rows)
+
+    @classmethod
+    def from_csv(cls, text: str, label: str) -> PairTable:
+        """Read the text of ``pairs.csv``; ``label`` names it in messages.
+
+        Raises:
+            ResultError: the text is not such a table.
+        """
+        try:
+            header, *rows = csv.reader(io.StringIO(text))
+            keys = tuple(plain_text(row[0]) for row in rows)
+            table = np.array(
+                [[float(cell) if cell else math.nan for cell in row[1:]] for row in rows],
+                dtype=np.float64,
+            ).reshape(len(rows), len(header) - 1)
+        except (ValueError, IndexError, csv.Error) as error:
+            raise ResultError(f"{label}: is not a table of pairs ({error}).") from error
+        return cls(keys, {name: table[:, at] for at, name in enumerate(header[1:])})
+
+
+class Result(_Model):
+    """Scores and provenance of one method under one protocol on one test set.
+
+    ``pairs`` holds the per-pair values; it is written to ``pairs.csv``, not to ``result.json``.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    method: Annotated[str, Field(min_length=1, max_length=200)]
+    protocol: ProtocolRecord
+    test_set: TestSet
+    scores: dict[str, Score]
+    provenance: Provenance
+    timing: Timing
+    _pairs: PairTable | None = PrivateAttr(default=None)
+
+    @property
+    def pairs(self) -> PairTable:
+        """The per-pair values.
+
+        Raises:
+            ResultError: the result was read from a ``result.json`` without its ``pairs.csv``.
+        """
+        if self._pairs is None:
+            raise ResultError(
+                f"The per-pair values of {self.method} were not loaded: give the run's folder, "
+                "with its pairs.csv, rather than result.json alone."
+            )
+        return self._pairs
+
+    def with_pairs(self, table: PairTable) -> Self:
+        """Return the same result with these per-pair values."""
+        copy = self.model_copy()
+        copy._pairs = table
+        return copy
+
+    def to_json(self) -> str:
+        """Return the text of ``result.json``: the same result gives the same text."""
+        table = self.model_dump(mode="json")
+        return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def scores_csv(self) -> str:
+        """Return the text of ``scores.csv``: a row per score."""
+        rows: list[Sequence[Cell]] = [
+            ["score", "value", "low", "high", "direction", "n", "coverage", "reason", "note"]
+        ]
+        for name, score in self.scores.items():
+            low, high = score.interval or (None, None)
+            rows.append([name, score.value, low, high, score.direction, score.n, score.coverage,
+                         score.reason, score.note])  # fmt: skip
+        return csv_text(rows)
+
+    def save(self, folder: Path) -> None:
+        """Write ``pairs.csv``, ``scores.csv`` and, last, ``result.json``.
+
+        Raises:
+            StorageError: the folder cannot be written, or the disk is full.
+        """
+        if self._pairs is not None:
+            write_atomically(folder / "pairs.csv", self._pairs.to_csv().encode())
+        write_atomically(folder / "scores.csv", self.scores_csv().encode())
+        write_atomically(folder / "result.json", self.to_json().encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Result:
+        """Read a run's folder (with its per-pair values) or a ``result.json`` alone.
+
+        Raises:
+            ResultError: it is missing, or not a result of this version.
+        """
+        file = path / "result.json" if path.is_dir() else path
+        text = _read_text(file, MAX_JSON_BYTES)
+        try:
+            result = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ResultError(_not_a_result(error, file)) from None
+        pairs = file.with_name("pairs.csv")
+        if path.is_dir() and pairs.is_file():
+            table = PairTable.from_csv(_read_text(pairs, MAX_PAIRS_BYTES), str(pairs))
+            return result.with_pairs(table)
+        return result
+
+
+def _read_text(file: Path, limit: int) -> str:
+    try:
+        if file.stat().st_size > limit:
+            raise ResultError(f"{file}: is larger than {limit:,} bytes; not read.")
+        return file.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise ResultError(
+            f"{file}: there is no such file. Give the folder that 'fhpt-eval run' wrote."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultError(f"{file}: cannot be read ({error}).") from error
+
+
+def _not_a_result(error: ValidationError, file: Path) -> str:
+    faults = explain_validation(error, Result, "result").splitlines()
+    more = f"\n  and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return f"{file}: is not a result of fhpt-eval:\n  " + "\n  ".join(faults[:3]) + more

@@ -1,0 +1,93 @@
+"""Write files so that a reader never sees half of one. May import: errors."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fhpt_eval.errors import StorageError
+
+#: A spreadsheet takes a cell that starts with one of these for a formula.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+Cell = str | float | int | None
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary file beside ``path``, flush it to the disk, rename it.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise StorageError(_explain(path, error)) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and try to write into it, before any work is done for it.
+
+    Raises:
+        StorageError: says why it cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(_explain(folder, error)) from error
+
+
+def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
+    """Return rows as CSV: ``None`` is an empty cell, numbers keep all their digits.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+    return out.getvalue()
+
+
+def plain_text(cell: str) -> str:
+    """Undo the apostrophe that :func:`csv_text` puts before what looks like a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_START) else cell
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA_START) else value
+    return repr(value)
+
+
+def _explain(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"The disk is full: {path} could not be written ({error.strerror}). What was finished "
+            "is kept; free some room and repeat the command to go on from there."
+        )
+    return (
+        f"{path} cannot be written ({error.strerror or error}). Choose another folder with --out."
+    )
