@@ -3,7 +3,7 @@
 The tree::
 
     FhptEvalError                what a person can act on; never a bug of ours
-    ├── ArgumentError            a library call got a tensor or value that it cannot use (a ValueError)
+    ├── ArgumentError            a library call got a value that it cannot use (a ValueError)
     ├── InputError               something given to a run is wrong
     │   ├── ImageError           one image cannot be used
     │   ├── PairingError         generated images and ground truth do not fit together

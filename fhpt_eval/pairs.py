@@ -158,9 +158,7 @@ def _match_strips(generated: _Index, truth: _Index, folders: Folders) -> Matchin
     pairs = []
     for key, ref in generated.files.items():
         source = ImageRef(ref.path, Panel(panel_of_source, folders.panels or 1))
-        names = next(
-            (found for rule in RULES[1:4] for found in rule.candidates(key)), (None, key)
-        )
+        names = next((found for rule in RULES[1:4] for found in rule.candidates(key)), (None, key))
         pairs.append(
             Pair(key, ref, truth.files[key], source, names[0], names[1], item_of(names[1]))
         )

@@ -62,7 +62,9 @@ def read_pairs_csv(path: Path) -> list[Row]:
             "expected from,to (source and target names) or generated,ground_truth."
         )
     try:
-        rows = [_row(reader.line_num, record, names, columns.get("item"), path) for record in reader]
+        rows = [
+            _row(reader.line_num, record, names, columns.get("item"), path) for record in reader
+        ]
     except csv.Error as error:
         raise InputError(f"--pairs: {path}, line {reader.line_num}: {error}.") from error
     if not rows:

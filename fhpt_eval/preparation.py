@@ -181,9 +181,7 @@ def prepared_size(size: tuple[int, int], steps: Sequence[Step], side: Side) -> t
     return size
 
 
-def _resize_pil(
-    pixels: NDArray[np.uint8], width: int, height: int, name: str
-) -> NDArray[np.uint8]:
+def _resize_pil(pixels: NDArray[np.uint8], width: int, height: int, name: str) -> NDArray[np.uint8]:
     kernel = Image.Resampling[name.upper()]
     return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
 

@@ -97,9 +97,7 @@ class Protocol:
         if not new:
             return self, chosen
         added = tuple(_entry(name, {}, (), f"metric '{name}'", [*have]) for name in new)
-        extended = replace(
-            self, id="+".join((self.id, *sorted(new))), entries=self.entries + added
-        )
+        extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
 
 
@@ -159,8 +157,8 @@ def parse_protocol(text: str, label: str) -> Protocol:
         raise ProtocolError(explain_validation(error, _File, label)) from None
     common = _steps(file.prepare, f"{label}: prepare")
     entries = tuple(
-        _entry(name, parameters, common, f"{label}: metrics", []) for name, parameters in
-        file.metrics.items()
+        _entry(name, parameters, common, f"{label}: metrics", [])
+        for name, parameters in file.metrics.items()
     )
     return Protocol(file.id, file.title, file.description.strip(), entries)
 
@@ -185,8 +183,9 @@ def _entry(
         metric = metric_class(**parameters)
     except ProtocolError as error:
         hint = did_you_mean(name, known)
-        raise ProtocolError("\n".join(f"{label}: {line}" for line in str(error).splitlines())
-                            + hint) from error
+        raise ProtocolError(
+            "\n".join(f"{label}: {line}" for line in str(error).splitlines()) + hint
+        ) from error
     return Entry(name, metric, common + _steps(own, f"{where}.prepare"))
 
 
@@ -207,4 +206,3 @@ def _step(table: Any, label: str) -> Step:
         return _STEPS[kind].model_validate(table)
     except ValidationError as error:
         raise ProtocolError(explain_validation(error, _STEPS[kind], label)) from None
-

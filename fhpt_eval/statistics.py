@@ -23,9 +23,7 @@ def mean(values: NDArray[np.float64]) -> float:
     return math.fsum(values.tolist()) / len(values)
 
 
-def mean_interval(
-    values: NDArray[np.float64], groups: Sequence[int]
-) -> tuple[float, float] | None:
+def mean_interval(values: NDArray[np.float64], groups: Sequence[int]) -> tuple[float, float] | None:
     """Return the 95 % percentile bootstrap interval of a mean.
 
     Groups are resampled, not pairs: pairs of one person or garment are not independent (the

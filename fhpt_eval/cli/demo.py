@@ -8,8 +8,14 @@ import click
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("fhpt-eval-demo"),
-              show_default=True, metavar="DIR", help="Where everything goes.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("fhpt-eval-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where everything goes.",
+)
 def demo(out: Path) -> None:
     """See it work, offline, in under a minute.
 

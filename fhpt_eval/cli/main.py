@@ -7,6 +7,7 @@ a file that cannot be written; 3 finished, but some scores are unavailable; 130 
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -53,10 +54,10 @@ for _command in (
     cli.add_command(_command)
 
 
-def main() -> None:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; errors that are meant for people come without a traceback."""
     try:
-        status = cli(standalone_mode=False)
+        status = cli(args, standalone_mode=False)
     except click.exceptions.Abort:
         status = _interrupted()
     except click.ClickException as error:
@@ -74,5 +75,7 @@ def main() -> None:
 
 
 def _interrupted() -> int:
-    click.echo("Interrupted. Finished chunks are kept: the same command goes on from there.", err=True)
+    click.echo(
+        "Interrupted. Finished chunks are kept: the same command goes on from there.", err=True
+    )
     return 130

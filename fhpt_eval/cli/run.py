@@ -12,34 +12,87 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
 
 
 @click.command()
-@click.option("--pred", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of generated images.")
-@click.option("--gt", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of ground truth; the same as --pred for strips that hold it.")
-@click.option("--source", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of source images, for metrics that need them.")
-@click.option("--pairs", type=click.Path(path_type=Path), metavar="CSV",
-              help="Which pairs are expected: columns from,to or generated,ground_truth.")
-@click.option("--match", type=click.Choice(_RULES), default="auto", show_default=True,
-              help="How names are matched; auto takes the rule that matches most files.")
-@click.option("--panels", type=click.IntRange(2, 100), metavar="N",
-              help="Generated images are horizontal strips of N panels.")
-@click.option("--panel", type=click.IntRange(1, 100), metavar="K",
-              help="The panel to take, from 1 at the left.  [default: the last]")
-@click.option("--protocol", default="fhpt", show_default=True, metavar="NAME|FILE",
-              help="A shipped protocol, or a TOML file of your own.")
-@click.option("--metrics", metavar="A,B",
-              help="Only these metrics.  [default: all of the protocol's]")
+@click.option(
+    "--pred",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of generated images.",
+)
+@click.option(
+    "--gt",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of ground truth; the same as --pred for strips that hold it.",
+)
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of source images, for metrics that need them.",
+)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Which pairs are expected: columns from,to or generated,ground_truth.",
+)
+@click.option(
+    "--match",
+    type=click.Choice(_RULES),
+    default="auto",
+    show_default=True,
+    help="How names are matched; auto takes the rule that matches most files.",
+)
+@click.option(
+    "--panels",
+    type=click.IntRange(2, 100),
+    metavar="N",
+    help="Generated images are horizontal strips of N panels.",
+)
+@click.option(
+    "--panel",
+    type=click.IntRange(1, 100),
+    metavar="K",
+    help="The panel to take, from 1 at the left.  [default: the last]",
+)
+@click.option(
+    "--protocol",
+    default="fhpt",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A shipped protocol, or a TOML file of your own.",
+)
+@click.option(
+    "--metrics", metavar="A,B", help="Only these metrics.  [default: all of the protocol's]"
+)
 @click.option("--name", metavar="METHOD", help="The method's name.  [default: the folder's]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where results go.  [default: fhpt-eval-runs/PROTOCOL/METHOD]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where results go.  [default: fhpt-eval-runs/PROTOCOL/METHOD]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True,
-              help="Where chunks are computed.")
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Chunks computed at a time.  [default: the number of cores]")
-@click.option("--allow-missing", is_flag=True,
-              help="Leave out what is missing, unreadable or of unequal sizes, and record it.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local"]),
+    default="local",
+    show_default=True,
+    help="Where chunks are computed.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Chunks computed at a time.  [default: the number of cores]",
+)
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Leave out what is missing, unreadable or of unequal sizes, and record it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 def run(
     pred: Path, gt: Path, source: Path | None, pairs: Path | None, match: str, panels: int | None,
@@ -61,7 +114,9 @@ def run(
     from fhpt_eval.protocol import load_protocol
 
     _ = executor  # one choice so far; the option names the seam
-    chosen = [metric.strip() for metric in metrics.split(",") if metric.strip()] if metrics else None
+    chosen = (
+        [metric.strip() for metric in metrics.split(",") if metric.strip()] if metrics else None
+    )
     loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
     method = name or pred.resolve().name
     folder = out or Path("fhpt-eval-runs") / loaded.id / method

@@ -78,7 +78,9 @@ def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and its notes below."""
     from rich.table import Table
 
-    table = Table(title=f"{result.method} under protocol {result.protocol.id}", title_justify="left")
+    table = Table(
+        title=f"{result.method} under protocol {result.protocol.id}", title_justify="left"
+    )
     table.add_column("score")
     for header in ("value", "95 % interval", "n", "coverage"):
         table.add_column(header, justify="right")

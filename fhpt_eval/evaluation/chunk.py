@@ -103,9 +103,7 @@ def compute(chunk: Chunk, recipe: Recipe) -> Partial:
     if problems:
         raise UnreadableError(problems)
     yields = {address: one.result() for address, one in gathered.items()}
-    return Partial(
-        tuple(keys), tuple(digests["generated"]), tuple(digests["ground_truth"]), yields
-    )
+    return Partial(tuple(keys), tuple(digests["generated"]), tuple(digests["ground_truth"]), yields)
 
 
 class _Gathered:

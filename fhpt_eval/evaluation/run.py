@@ -161,9 +161,7 @@ class Run:
             problems = [*problems, *unreadable]
             self._check(pairs, problems)
 
-    def _execute_once(
-        self, chunks: Sequence[Chunk], job: ChunkJob
-    ) -> tuple[list[Problem], int]:
+    def _execute_once(self, chunks: Sequence[Chunk], job: ChunkJob) -> tuple[list[Problem], int]:
         """Return the images that could not be decoded, and the number of chunks reused."""
         self.progress.stage("Scoring chunks", len(chunks))
         unreadable: set[Problem] = set()

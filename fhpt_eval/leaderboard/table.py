@@ -98,7 +98,9 @@ def _check_comparable(results: Sequence[Result]) -> None:
         names = f"{first.method} and {other.method}"
         if other.protocol.digest != first.protocol.digest:
             settings = (first.protocol.settings, other.protocol.settings)
-            differences = list(_differences(*settings)) or ["the digests differ, the settings do not"]
+            differences = list(_differences(*settings)) or [
+                "the digests differ, the settings do not"
+            ]
             faults.append(
                 f"{names} were scored under different protocols "
                 f"({first.protocol.id} and {other.protocol.id}):\n  " + "\n  ".join(differences)

@@ -239,7 +239,7 @@ def check_images(images: object, argument: str) -> None:
     low, high = images.min().item(), images.max().item()
     if not (low >= 0 and high <= 1):
         raise ArgumentError(
-            f"'{argument}' must lie in [0, 1] (or be uint8); its values run from {low:g} to {high:g}"
+            f"'{argument}' must lie in [0, 1] or be uint8; its values run from {low:g} to {high:g}"
         )
 
 

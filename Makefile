@@ -1,0 +1,48 @@
+# Everything happens in .venv, which is made when it is missing. The README names `demo` and `test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: install demo test lint parity bench clean
+
+install: .venv/.installed
+
+demo: .venv/.installed
+	$(BIN)/fhpt-eval demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+parity: .venv/.dev
+	$(BIN)/python -m pytest tests/parity -v -s
+
+bench: .venv/.bench
+	$(BIN)/python bench/ssim_against_skimage.py
+	$(BIN)/python bench/brisque_against_piq.py
+	$(BIN)/python bench/run_scales.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say which with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python setup.cfg pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.dev: .venv/.installed
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	$(PIP) --editable ".[dev,bench]"
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache
