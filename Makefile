@@ -23,9 +23,9 @@ parity: .venv/.dev
 	$(BIN)/python -m pytest tests/parity -v -s
 
 bench: .venv/.bench
-	$(BIN)/python bench/ssim_against_skimage.py
-	$(BIN)/python bench/brisque_against_piq.py
-	$(BIN)/python bench/run_scales.py
+	$(BIN)/python -m bench.ssim_against_skimage
+	$(BIN)/python -m bench.brisque_against_piq
+	$(BIN)/python -m bench.run_scales
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

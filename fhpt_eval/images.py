@@ -83,15 +83,15 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     and ``a.jpg``) both stand in its list.
 
     Raises:
-        InputError: ``root`` is missing, is no folder, or holds no image; ``what`` says which
-            of the user's folders it is.
+        InputError: ``root`` is missing, is no folder, cannot be read, or holds no image;
+            ``what`` says which of the user's folders it is.
     """
     if not root.exists():
         raise InputError(f"{what}: there is no folder {root}. Check the path.")
     if not root.is_dir():
         raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
     found: dict[str, list[Path]] = {}
-    for path in _files(root):
+    for path in _files(root, what, frozenset()):
         if path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES:
             key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
             found.setdefault(key, []).append(path)
@@ -101,13 +101,24 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     return dict(sorted(found.items()))
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Walk a folder in a fixed order, following links, without hidden entries."""
-    for entry in sorted(root.iterdir()):
+def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
+    """Walk a folder in a fixed order, following links but not in circles, without hidden files."""
+    above |= {folder.resolve()}
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{what}: {folder} cannot be read ({error.strerror}).") from error
+    for entry in entries:
         if entry.name.startswith("."):
             continue
+        if not entry.name.isprintable():
+            raise InputError(
+                f"{what}: the name {entry.name!r} in {folder} is not text that can be printed; "
+                "rename it."
+            )
         if entry.is_dir():
-            yield from _files(entry)
+            if entry.resolve() not in above:
+                yield from _files(entry, what, above)
         elif entry.is_file():
             yield entry
 

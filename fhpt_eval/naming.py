@@ -20,6 +20,10 @@ _DEEPFASHION = re.compile(
 )
 
 
+#: Two names in one that can be told apart because the first kept its ending: ``A.jpg_B.jpg``.
+_JOINED = re.compile(r"(?P<source>.+?)\.(?:jpe?g|png|webp|bmp)_(?P<target>.+?)(?:_vis)?$", re.I)
+
+
 @dataclass(frozen=True, slots=True)
 class NameRule:
     """A rule for names of generated images.
@@ -58,6 +62,25 @@ RULES = (
     NameRule("A_to_B", "A_to_B.png", "_to_"),
     NameRule("A_B", "A_B_vis.jpg, A_B.jpg, A.jpg_B.jpg.png", "_"),
 )
+
+
+def pair_key(source: str | None, target: str) -> str:
+    """Return a pair's key: the target's name, after the source's where that is known."""
+    return target if source is None else f"{source}___{target}"
+
+
+def names_in(stem: str) -> tuple[str | None, str]:
+    """Read (source, target) in a name that stands alone, such as a strip's.
+
+    Without a list of images to look names up in, only what can be read in one way is read; any
+    other name is the target's as a whole.
+    """
+    for rule in RULES[1:-1]:
+        readings = list(dict.fromkeys(rule.candidates(stem)))
+        if len(readings) == 1:
+            return readings[0]
+    joined = _JOINED.match(stem)
+    return (joined["source"], _bare(joined["target"])) if joined else (None, stem)
 
 
 def item_of(name: str) -> str | None:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fhpt_eval.errors import InputError, PairingError
+from fhpt_eval.errors import InputError, PairingError, did_you_mean
 from fhpt_eval.images import ImageRef, Panel, find_images
-from fhpt_eval.naming import RULES, NameRule, item_of
+from fhpt_eval.naming import RULES, NameRule, item_of, names_in, pair_key
 from fhpt_eval.pairs_csv import Row, read_pairs_csv
 
 #: Panels (source, target, generated) of the strips that the field writes, by their number.
@@ -47,12 +47,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Matching:
-    """What was matched: the pairs sorted by key, the rule, and what does not fit."""
+    """What was matched: the pairs sorted by key, the rule, and what does not fit.
+
+    ``expected`` is the number of pairs that there would be if everything fitted.
+    """
 
     pairs: tuple[Pair, ...]
     rule: str
     counts: Mapping[str, int]
     problems: tuple[Problem, ...]
+    expected: int
 
     def describe(self) -> str:
         """Say in a line which rule matched how many files."""
@@ -102,7 +106,15 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None 
         PairingError: no generated image has a ground truth.
     """
     generated = _index(folders.generated, "--pred", folders.panels, _generated_panel(folders))
+    known = ("auto", *(known.name for known in RULES))
+    if rule not in known:
+        raise InputError(f"--match {rule}: {did_you_mean(rule, known)} Rules: {', '.join(known)}.")
     if folders.is_strip_only:
+        if pairs_csv or folders.source or rule != "auto":
+            raise InputError(
+                "--pred and --gt are one folder, so each strip is a pair of its own: --pairs, "
+                "--source and --match have nothing to say. Leave them out."
+            )
         truth = _index(folders.ground_truth, "--gt", folders.panels, _strip(folders)[1])
         matching = _match_strips(generated, truth, folders)
     else:
@@ -110,8 +122,6 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None 
         sources = _index(folders.source, "--source", None, None) if folders.source else _Index()
         matcher = _Matcher(generated, truth, sources)
         matching = matcher.by_csv(pairs_csv, rule) if pairs_csv else matcher.by_rule(rule)
-    if not matching.pairs and not matching.problems:
-        raise PairingError("There is nothing to compare.")
     return matching
 
 
@@ -153,17 +163,23 @@ def _index(root: Path, what: str, panels: int | None, panel: int | None) -> _Ind
 
 
 def _match_strips(generated: _Index, truth: _Index, folders: Folders) -> Matching:
-    """Take generated image and ground truth out of the same strips; the key is the strip's name."""
+    """Take source, ground truth and generated image out of the same strips."""
     panel_of_source = _strip(folders)[0]
-    pairs = []
-    for key, ref in generated.files.items():
+    pairs: dict[str, Pair] = {}
+    problems = list(generated.problems)
+    for file, ref in generated.files.items():
+        source_name, target = names_in(file)
+        key = pair_key(source_name, target)
+        if key in pairs:
+            names = f"{pairs[key].generated.path.name} and {ref.path.name}"
+            problems.append(Problem("duplicate", key, f"{names} are the same pair; remove one"))
+            continue
         source = ImageRef(ref.path, Panel(panel_of_source, folders.panels or 1))
-        names = next((found for rule in RULES[1:4] for found in rule.candidates(key)), (None, key))
-        pairs.append(
-            Pair(key, ref, truth.files[key], source, names[0], names[1], item_of(names[1]))
-        )
+        truth_ref = truth.files[file]
+        pairs[key] = Pair(key, ref, truth_ref, source, source_name, target, item_of(target))
     rule = f"strips of {folders.panels}"
-    return Matching(tuple(pairs), rule, {rule: len(pairs)}, tuple(generated.problems))
+    expected = len(pairs) + len(generated.duplicates)
+    return Matching(_sorted(pairs.values()), rule, {rule: len(pairs)}, tuple(problems), expected)
 
 
 class _Matcher:
@@ -187,7 +203,10 @@ class _Matcher:
         self._report_extra(extra, best)
         if best.separator is None:
             self._report_missing(key for key in self.truth.files if key not in found)
-        return Matching(_sorted(pairs), best.name, counts, tuple(self.problems))
+        # What is wrong with pairs that ought to exist; an unexpected image is none of them.
+        lost = {p.name for p in self.problems if p.kind in ("missing", "duplicate")}
+        expected = len(lost | {pair.key for pair in pairs})
+        return Matching(_sorted(pairs), best.name, counts, tuple(self.problems), expected)
 
     def by_csv(self, path: Path, name: str) -> Matching:
         """Match exactly what a CSV of pairs expects."""
@@ -219,7 +238,8 @@ class _Matcher:
                 self.problems.append(Problem("extra", name_, f"is not expected by {path}"))
         pairs = self._pairs(expected, items)
         rule = f"the pairs of {path.name}"
-        return Matching(_sorted(pairs), rule, {rule: len(pairs)}, tuple(self.problems))
+        wanted = len({row.key for row in rows})
+        return Matching(_sorted(pairs), rule, {rule: len(pairs)}, tuple(self.problems), wanted)
 
     def _resolve(self, rule: NameRule) -> dict[str, tuple[str | None, str]]:
         """Read (source, target) of every generated image whose target is there."""
@@ -264,7 +284,7 @@ class _Matcher:
         pairs: dict[str, Pair] = {}
         clashes: set[str] = set()
         for file, (source, target) in found.values():
-            key = target if source is None else f"{source}___{target}"
+            key = pair_key(source, target)
             if key in pairs:
                 clashes.add(key)
                 names = f"{pairs[key].generated.path.name} and {self.generated.names[file]}"

@@ -1,4 +1,4 @@
-"""Read a CSV that says which pairs are expected. May import: errors, images (for endings).
+"""Read a CSV that says which pairs are expected. May import: errors, images (for endings), naming.
 
 Columns are found by name, so that the field's own lists (``from,to``, with or without an index
 column in front) are read as they are.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fhpt_eval.errors import InputError
 from fhpt_eval.images import REFUSED_SUFFIXES, SUFFIXES
+from fhpt_eval.naming import pair_key
 
 #: Largest pairs CSV that is read, in bytes (a million pairs of long names).
 MAX_CSV_BYTES = 2**28
@@ -32,7 +33,7 @@ class Row:
     @property
     def key(self) -> str:
         """The key of the pair that the row expects."""
-        return self.target if self.source is None else f"{self.source}___{self.target}"
+        return pair_key(self.source, self.target)
 
 
 def read_pairs_csv(path: Path) -> list[Row]:

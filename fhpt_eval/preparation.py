@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fhpt_eval.errors import ImageError
 
@@ -72,9 +72,15 @@ class Crop(Step):
     right: Extent
     bottom: Extent
 
+    @model_validator(mode="after")
+    def _is_proper(self) -> Self:
+        if self.left >= self.right or self.top >= self.bottom:
+            raise ValueError("left must be less than right, and top less than bottom")
+        return self
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """See :meth:`Step.size`."""
-        if self.right > width or self.bottom > height or not self._is_proper():
+        if self.right > width or self.bottom > height:
             raise ImageError(
                 f"is {width} x {height}; the protocol crops columns {self.left} to {self.right} "
                 f"and rows {self.top} to {self.bottom}"
@@ -84,9 +90,6 @@ class Crop(Step):
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See :meth:`Step.apply`."""
         return pixels[self.top : self.bottom, self.left : self.right]
-
-    def _is_proper(self) -> bool:
-        return self.left < self.right and self.top < self.bottom
 
 
 class Pad(Step):

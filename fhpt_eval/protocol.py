@@ -57,7 +57,7 @@ class Entry:
         return {
             "metric": self.metric.name,
             "version": self.metric.version,
-            "parameters": self.metric.model_dump(mode="json"),
+            "parameters": dict(self.metric.canonical()),
             "weights": dict(self.metric.weights()),
             "prepare": [step.model_dump(mode="json") for step in self.steps],
         }
@@ -65,11 +65,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A checked protocol: the metrics with all their parameters, in the file's order."""
+    """A checked protocol: the metrics with all their parameters, in the file's order.
+
+    ``steps`` are those of the common preparation, which each entry's own steps follow.
+    """
 
     id: str
     title: str
     description: str
+    steps: tuple[Step, ...]
     entries: tuple[Entry, ...]
 
     def canonical(self) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Protocol:
         new = tuple(name for name in chosen if name not in have)
         if not new:
             return self, chosen
-        added = tuple(_entry(name, {}, (), f"metric '{name}'", [*have]) for name in new)
+        added = tuple(_entry(name, {}, self.steps, "metrics") for name in new)
         extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
 
@@ -156,16 +160,12 @@ def parse_protocol(text: str, label: str) -> Protocol:
     except ValidationError as error:
         raise ProtocolError(explain_validation(error, _File, label)) from None
     common = _steps(file.prepare, f"{label}: prepare")
-    entries = tuple(
-        _entry(name, parameters, common, f"{label}: metrics", [])
-        for name, parameters in file.metrics.items()
-    )
-    return Protocol(file.id, file.title, file.description.strip(), entries)
+    tables = file.metrics.items()
+    entries = tuple(_entry(name, table, common, f"{label}: metrics") for name, table in tables)
+    return Protocol(file.id, file.title, file.description.strip(), common, entries)
 
 
-def _entry(
-    name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str, known: list[str]
-) -> Entry:
+def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str) -> Entry:
     """Build one metric from its table, in which ``metric`` and ``prepare`` are not parameters."""
     if not re.match(_NAME, name):
         raise ProtocolError(
@@ -179,13 +179,12 @@ def _entry(
     if not isinstance(kind, str) or not isinstance(own, list):
         raise ProtocolError(f"{where}: 'metric' is a name and 'prepare' a list of steps.")
     try:
-        metric_class = load_metric(kind)
-        metric = metric_class(**parameters)
+        metric = load_metric(kind)(**parameters)
     except ProtocolError as error:
-        hint = did_you_mean(name, known)
-        raise ProtocolError(
-            "\n".join(f"{label}: {line}" for line in str(error).splitlines()) + hint
-        ) from error
+        # The metric knows its faults by its own name; here it stands under the entry's.
+        lines = [f"{where}{line.removeprefix(kind)}" for line in str(error).splitlines()
+                 if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
+        raise ProtocolError("\n".join(lines) or str(error)) from error
     return Entry(name, metric, common + _steps(own, f"{where}.prepare"))
 
 

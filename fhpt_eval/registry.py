@@ -67,6 +67,11 @@ def load_metric(name: str) -> type[Metric]:
             f"Metric '{name}' of {_distribution(entry)}: {entry.value} is not a subclass of "
             "fhpt_eval.metrics.Metric."
         )
+    if getattr(metric, "name", None) != name:
+        raise ProtocolError(
+            f"Metric '{name}' of {_distribution(entry)}: the class {entry.value} calls itself "
+            f"{getattr(metric, 'name', None)!r}; its name and its entry point must agree."
+        )
     return metric
 
 

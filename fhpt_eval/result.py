@@ -23,6 +23,8 @@ from fhpt_eval.errors import ResultError
 from fhpt_eval.storage import Cell, csv_text, plain_text, write_atomically
 from fhpt_eval.validation import explain_validation
 
+#: Longest name of a method, in characters.
+MAX_NAME = 200
 SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
@@ -157,7 +159,7 @@ class Result(_Model):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    method: Annotated[str, Field(min_length=1, max_length=200)]
+    method: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     protocol: ProtocolRecord
     test_set: TestSet
     scores: dict[str, Score]
@@ -220,6 +222,8 @@ class Result(_Model):
             ResultError: it is missing, or not a result of this version.
         """
         file = path / "result.json" if path.is_dir() else path
+        if path.is_dir() and not file.exists() and list(path.glob("*/result.json")):
+            raise ResultError(f"{path} holds several runs; name each, as in {path}/*.")
         text = _read_text(file, MAX_JSON_BYTES)
         try:
             result = cls.model_validate_json(text)

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], label: str) -> str:
-    """Say in one line per fault which parameter of ``label`` is wrong and what is allowed."""
-    lines = []
+    """Say in one line per fault which key of ``label`` is wrong and what is allowed."""
+    lines: list[str] = []
     for fault in error.errors():
+        if fault["type"] == "too_short" and lines:
+            continue  # what was left of a list after its wrong entries, which are named already
         key = ".".join(str(step) for step in fault["loc"])
         where = f"{label}.{key}" if key else label
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "value_error":
+            lines.append(f"{where}: {fault['ctx']['error']}.")
+        elif fault["type"] == "extra_forbidden":
             known = list(model.model_fields)
-            hint = did_you_mean(key, known) or f" Its parameters: {', '.join(known) or 'none'}."
-            lines.append(f"{where}: there is no such parameter.{hint}")
+            hint = did_you_mean(key, known) or f" Known here: {', '.join(known) or 'none'}."
+            lines.append(f"{where}: there is no such key.{hint}")
         elif fault["type"] == "literal_error":
             lines.append(
                 f"{where}: must be {fault['ctx']['expected']}, not {fault['input']!r}."

@@ -22,6 +22,9 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
+# Several test processes share the cores; more threads in each would only wait for each other.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from fhpt_eval.metrics import PairMetric
@@ -31,7 +32,7 @@ class ColorfulnessGap(PairMetric):
     def _colorfulness(self, images: Tensor) -> Tensor:
         levels = images.double() * (1 if images.dtype.itemsize == 1 else 255)
         red, green, blue = levels.flatten(2).unbind(1)
-        opponents = (red - green, (red + green) / 2 - blue)
-        spread = sum(o.var(dim=1, correction=0) for o in opponents)
-        mean = sum(o.mean(dim=1).square() for o in opponents)
-        return Tensor.sqrt(spread) + self.weight * Tensor.sqrt(mean)
+        opponents = torch.stack([red - green, (red + green) / 2 - blue])
+        spread = opponents.var(dim=2, correction=0).sum(0).sqrt()
+        mean = opponents.mean(dim=2).square().sum(0).sqrt()
+        return spread + self.weight * mean

@@ -7,6 +7,7 @@ a file that cannot be written; 3 finished, but some scores are unavailable; 130 
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import NoReturn
 
 import click
@@ -56,6 +57,8 @@ for _command in (
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; errors that are meant for people come without a traceback."""
+    # Images above our own limit are refused by name; Pillow's warning on the way adds nothing.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     try:
         status = cli(args, standalone_mode=False)
     except click.exceptions.Abort:

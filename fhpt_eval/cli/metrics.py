@@ -29,7 +29,8 @@ def metrics(as_json: bool) -> None:
                 "title": metric.title,
                 "direction": metric.direction,
                 "range": "[{:g}, {:g}]".format(*metric.range),
-                "needs": ", ".join(sorted(metric.needs)) or "only generated images",
+                "needs": ", ".join(sorted(metric.needs)).replace("_", " ")
+                or "generated images only",
                 "parameters": ", ".join(metric.model_fields) or "none",
             }
         except ProtocolError as error:  # one broken plugin must not hide the others

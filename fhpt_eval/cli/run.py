@@ -102,7 +102,8 @@ def run(
     """Score generated images against their ground truth.
 
     Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
-    finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input, 130 interrupted.
+    finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input or nowhere to write,
+    1 a metric failed, 130 interrupted.
 
     \b
     fhpt-eval run --pred results/ --gt test/
@@ -114,9 +115,7 @@ def run(
     from fhpt_eval.protocol import load_protocol
 
     _ = executor  # one choice so far; the option names the seam
-    chosen = (
-        [metric.strip() for metric in metrics.split(",") if metric.strip()] if metrics else None
-    )
+    chosen = _names(metrics)
     loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
     method = name or pred.resolve().name
     folder = out or Path("fhpt-eval-runs") / loaded.id / method
@@ -135,3 +134,13 @@ def run(
         show_scores(result)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return 0 if is_complete(result.scores) else 3
+
+
+def _names(metrics: str | None) -> list[str] | None:
+    """Split the value of --metrics; ``None`` is all of the protocol's."""
+    if metrics is None:
+        return None
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    if not names:
+        raise click.UsageError("--metrics names no metric.")
+    return names

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
+from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk
 from fhpt_eval.images import CheckedImage, decode
@@ -117,21 +118,12 @@ class _Gathered:
 
     def add(self, batch: Batch) -> None:
         """Run the metric on a batch."""
-        try:
-            with torch.inference_mode():
-                columns = {
-                    part: _array(values)
-                    for part, values in self._task.metric.columns(batch).items()
-                }
-                if isinstance(self._task.metric, SetMetric) and self._state is not None:
-                    self._state = self._task.metric.update(self._state, batch)
-        except FhptEvalError:
-            raise
-        except Exception as error:  # a plugin may fail in any way
-            raise MetricError(
-                f"Metric {self._task.label} failed on the batch that starts with pair "
-                f"{batch.keys[0]}: {type(error).__name__}: {error}"
-            ) from error
+        metric = self._task.metric
+        doing = f"scoring the batch that starts with pair {batch.keys[0]}"
+        with blame(self._task.label, doing), torch.inference_mode():
+            columns = {part: _array(values) for part, values in metric.columns(batch).items()}
+            if isinstance(metric, SetMetric) and self._state is not None:
+                self._state = metric.update(self._state, batch)
         for part, values in columns.items():
             if values.shape != (len(batch.keys),):
                 raise MetricError(

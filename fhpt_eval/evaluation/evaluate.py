@@ -13,7 +13,7 @@ from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.run import Run
 from fhpt_eval.pairs import Folders
 from fhpt_eval.protocol import Protocol, load_protocol
-from fhpt_eval.result import Result
+from fhpt_eval.result import MAX_NAME, Result
 
 
 def evaluate(
@@ -21,7 +21,7 @@ def evaluate(
     gt: str | Path,
     *,
     protocol: str | Path | Protocol = "fhpt",
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str] | str | None = None,
     source: str | Path | None = None,
     pairs: str | Path | None = None,
     match: str = "auto",
@@ -65,6 +65,15 @@ def evaluate(
         MetricError: a metric failed; finished chunks are kept.
         StorageError: ``out`` cannot be written; finished chunks are kept.
     """
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}.")
+    if panels is not None and panels < 2:
+        raise InputError(f"A strip has at least 2 panels, not {panels}.")
+    method = name or Path(pred).resolve().name
+    if not 1 <= len(method) <= MAX_NAME:
+        raise InputError(f"--name: a method's name has 1 to {MAX_NAME} characters.")
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
@@ -75,7 +84,7 @@ def evaluate(
         protocol=loaded,
         entries=tuple(entry for entry in loaded.entries if entry.name in chosen),
         asked=frozenset(metrics or ()),
-        method=name or folders.generated.resolve().name,
+        method=method,
         out=Path(out) if out else None,
         device=choose_device(device),
         executor=LocalExecutor(workers),
@@ -94,7 +103,7 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
         raise InputError(f"--device {device}: use auto, cpu, cuda or cuda:N.")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise InputError(

@@ -73,7 +73,9 @@ def survey(
             else:
                 broken[ref] = outcome
             progress.advance(done)
-    problems = [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
+    # A strip that cannot be used is one file, though several of its panels were asked for.
+    faults = dict.fromkeys((str(ref.path), reason) for ref, reason in broken.items())
+    problems = [Problem("unreadable", path, reason) for path, reason in faults]
     pairs = []
     for pair in matching.pairs:
         if any(ref in broken for ref in _refs(pair)):

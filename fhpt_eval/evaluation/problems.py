@@ -15,7 +15,7 @@ from fhpt_eval.storage import csv_text, write_atomically
 SHOWN = 20
 _TITLES = {
     "missing": "missing",
-    "extra": "with no ground truth",
+    "extra": "unexpected",
     "duplicate": "ambiguous",
     "unreadable": "unreadable",
     "size": "of unequal sizes",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import MetricError, Undefined
+from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.metrics.base import Part, SetMetric, State
 from fhpt_eval.protocol import Entry
@@ -32,8 +33,8 @@ class Reduced:
     test_set_digest: str = ""
 
 
-def merge(partials: Iterable[Partial], addresses: Mapping[str, Entry]) -> Reduced:
-    """Merge partials, given in the order of chunks; ``addresses`` says whose yields are wanted."""
+def merge(partials: Iterable[Partial], addressed: Sequence[tuple[str, Entry]]) -> Reduced:
+    """Merge partials, given in the order of chunks; ``addressed`` says whose yields lie where."""
     keys: list[str] = []
     digests: tuple[list[str], list[str]] = ([], [])
     pieces: dict[str, list[NDArray[np.float64]]] = {}
@@ -42,13 +43,14 @@ def merge(partials: Iterable[Partial], addresses: Mapping[str, Entry]) -> Reduce
         keys += partial.keys
         digests[0].extend(partial.generated)
         digests[1].extend(partial.ground_truth)
-        for address, entry in addresses.items():
+        for address, entry in addressed:
             one = partial.yields[address]
             for part, values in one.columns.items():
                 pieces.setdefault(full_name(entry, part), []).append(values)
             if isinstance(entry.metric, SetMetric) and one.state is not None:
                 before = states.get(entry.name, entry.metric.empty())
-                states[entry.name] = entry.metric.merge(before, one.state)
+                with blame(entry.name, "merging states"):
+                    states[entry.name] = entry.metric.merge(before, one.state)
     order = sorted(range(len(keys)), key=keys.__getitem__)
     columns = {name: np.concatenate(values)[order] for name, values in pieces.items()}
     return Reduced(
@@ -155,7 +157,8 @@ def _set_scores(
     reason = None
     values: Mapping[str, float] = {}
     try:
-        values = metric.compute(reduced.states.get(entry.name, metric.empty()))
+        with blame(entry.name, "computing its value from the merged state"):
+            values = metric.compute(reduced.states.get(entry.name, metric.empty()))
     except Undefined as error:
         reason = str(error)
     found = {}

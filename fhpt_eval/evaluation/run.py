@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,20 +91,21 @@ class Run:
         start = time.monotonic()
         if self.out is not None:
             claim(self.out, self.method)
-        matching = match_pairs(self.folders, rule=self.match, pairs_csv=self.pairs_csv)
-        self.progress.say(matching.describe())
+        matching = self._match()
         preparations = tuple(dict.fromkeys(entry.steps for entry in self.entries))
         pairs, found = survey(matching, preparations, self.executor.workers, self.progress)
         problems = [*matching.problems, *found]
         self._check(pairs, problems)
         available, unavailable = self._availability(pairs)
-        tasks = tuple(self._task(entry) for entry in available)
+        tasks = [self._task(entry) for entry in available]
         store: Store = FolderStore(self.out / "partials") if self.out else MemoryStore()
-        done = self._execute(pairs, problems, ChunkJob(Recipe(tasks, self.device), store))
-        addresses = {task.address: entry for task, entry in zip(tasks, available, strict=True)}
-        reduced = reduce.merge((_stored(store, chunk) for chunk in done.chunks), addresses)
+        # Two names for equal settings are one task.
+        recipe = Recipe(tuple({task.address: task for task in tasks}.values()), self.device)
+        done = self._execute(pairs, problems, ChunkJob(recipe, store))
+        addressed = [(task.address, entry) for task, entry in zip(tasks, available, strict=True)]
+        reduced = reduce.merge((_stored(store, chunk) for chunk in done.chunks), addressed)
         groups = groups_of([pair.pair for pair in done.pairs])
-        scores = reduce.scores(reduced, available, groups, _expected(matching))
+        scores = reduce.scores(reduced, available, groups, matching.expected)
         for entry, reason in unavailable:
             scores |= reduce.unavailable(entry, reason)
         timing = Timing(
@@ -119,6 +120,20 @@ class Run:
         if self.out is not None:
             result.save(self.out)
         return result
+
+    def _match(self) -> Matching:
+        """Match the pairs; source images are looked at only if a metric needs them."""
+        folders = self.folders
+        matching = match_pairs(folders, rule=self.match, pairs_csv=self.pairs_csv)
+        self.progress.say(matching.describe())
+        if folders.panels is None and folders.generated.resolve() == folders.ground_truth.resolve():
+            self.progress.say(
+                "Note: --pred and --gt are one folder, so each image is compared with itself "
+                "(for strips that hold their ground truth give --panels)"
+            )
+        if any("source" in entry.metric.needs for entry in self.entries):
+            return matching
+        return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 
     def _check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
         """Refuse the run if something is wrong that was not allowed, or nothing is left."""
@@ -192,7 +207,7 @@ class Run:
     ) -> Provenance:
         weights = {k: v for entry in self.entries for k, v in entry.metric.weights().items()}
         excluded = [
-            Excluded(kind=p.kind, name=Path(p.name).name, reason=p.reason) for p in problems
+            Excluded(kind=p.kind, name=self._relative(p.name), reason=p.reason) for p in problems
         ]
         return Provenance(
             generated_digest=reduced.generated_digest,
@@ -205,6 +220,13 @@ class Run:
             device=fingerprint.device_name(self.device),
             precision=fingerprint.PRECISION,
         )
+
+    def _relative(self, name: str) -> str:
+        """Return a file's name below its folder, so that a result does not say where it lay."""
+        for root in (self.folders.generated, self.folders.ground_truth, self.folders.source):
+            if root is not None and Path(name).is_relative_to(root):
+                return Path(name).relative_to(root).as_posix()
+        return name
 
     def _result(
         self,
@@ -235,6 +257,7 @@ def claim(out: Path, method: str) -> None:
         InputError: it holds another method's result.
     """
     check_writable(out)
+    (out / "problems.csv").unlink(missing_ok=True)
     if (out / "result.json").exists():
         try:
             other = Result.load(out / "result.json").method
@@ -253,13 +276,6 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     if "source" in entry.metric.needs and without:
         return f"needs source images, and {without:,} of {len(pairs):,} pairs have none (--source)"
     return ""
-
-
-def _expected(matching: Matching) -> int:
-    """Return how many pairs the test set has, with those that could not even be formed."""
-    return len(matching.pairs) + sum(
-        problem.kind in ("missing", "duplicate") for problem in matching.problems
-    )
 
 
 def _paths(pair: CheckedPair) -> set[str]:

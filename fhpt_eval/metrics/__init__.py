@@ -12,11 +12,13 @@ from fhpt_eval.metrics.base import (
     SetMetric,
     State,
 )
+from fhpt_eval.metrics.brisque import BRISQUE
 from fhpt_eval.metrics.l1 import L1
 from fhpt_eval.metrics.psnr import PSNR
 from fhpt_eval.metrics.ssim import SSIM
 
 __all__ = [
+    "BRISQUE",
     "L1",
     "PSNR",
     "SSIM",

@@ -104,6 +104,13 @@ class Metric(BaseModel):
         """
         return {"": Part(cls.title, cls.direction, cls.range)}
 
+    def canonical(self) -> Mapping[str, Any]:
+        """Return the parameters as they enter a protocol's digest, as JSON values.
+
+        Override it where two settings give one number, so that they give one digest.
+        """
+        return self.model_dump(mode="json")
+
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
         return {}
@@ -114,19 +121,23 @@ class Metric(BaseModel):
 
 
 class PairMetric(Metric):
-    """Compares each generated image with its ground truth; implement :meth:`measure`."""
+    """Compares each generated image with its ground truth; implement :meth:`measure`.
+
+    A metric with several values per pair derives from :class:`Metric` and gives them in
+    :meth:`columns`.
+    """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
-    def __call__(self, generated: Tensor, ground_truth: Tensor) -> Tensor | Mapping[str, Tensor]:
-        """Measure N pairs.
+    def __call__(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
+        """Measure N pairs, without gradients.
 
         Args:
             generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
             ground_truth: the same shape and dtype.
 
         Returns:
-            ``(N,)`` values, NaN where undefined; by part if the metric has several.
+            ``(N,)`` values, NaN where undefined.
 
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
@@ -134,38 +145,43 @@ class PairMetric(Metric):
         check_images(generated, "generated")
         check_images(ground_truth, "ground_truth")
         check_alike(generated, ground_truth)
-        return self.measure(generated, ground_truth)
+        with torch.no_grad():
+            return self.measure(generated, ground_truth)
 
     @abstractmethod
-    def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor | Mapping[str, Tensor]:
-        """Return ``(N,)`` values (or one such tensor per part) for checked images."""
+    def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
+        """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:
         """See :meth:`Metric.columns`."""
         if batch.ground_truth is None:
             raise ArgumentError(f"{self.name} needs ground truth, which this batch lacks")
-        return _by_part(self.measure(batch.generated, batch.ground_truth))
+        return {"": self.measure(batch.generated, batch.ground_truth)}
 
 
 class ImageMetric(Metric):
     """Judges each generated image alone; implement :meth:`measure`."""
 
-    def __call__(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
-        """Measure N images, ``(N, 3, H, W)``, uint8 or float in [0, 1]: ``(N,)`` values.
+    def __call__(self, images: Tensor) -> Tensor:
+        """Measure N images, ``(N, 3, H, W)`` uint8 or float in [0, 1], without gradients.
+
+        Returns:
+            ``(N,)`` values, NaN where undefined.
 
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
         check_images(images, "images")
-        return self.measure(images)
+        with torch.no_grad():
+            return self.measure(images)
 
     @abstractmethod
-    def measure(self, images: Tensor) -> Tensor | Mapping[str, Tensor]:
-        """Return ``(N,)`` values (or one such tensor per part) for checked images."""
+    def measure(self, images: Tensor) -> Tensor:
+        """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:
         """See :meth:`Metric.columns`."""
-        return _by_part(self.measure(batch.generated))
+        return {"": self.measure(batch.generated)}
 
 
 class SetMetric(Metric):
@@ -255,10 +271,6 @@ def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
             raise ArgumentError(
                 f"'generated' and 'ground_truth' differ in {what}: {ours} and {theirs}"
             )
-
-
-def _by_part(values: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return {"": values} if isinstance(values, Tensor) else values
 
 
 def merge_sums(first: State, second: State) -> State:

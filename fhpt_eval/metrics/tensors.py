@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 #: BT.601 luma weights as Matlab's ``rgb2gray`` has them (the inverse of NTSC's YIQ matrix).
 _LUMA = (0.2989360212937753847527155, 0.5870430744511212909351327, 0.1140209042551033243121518)
 
+#: Columns between the windows of :func:`slide`: with more, the band matrix is mostly zeros; with
+#: fewer, the products are too small to be fast.
+STEP = 8
+
 
 def to_levels(images: Tensor) -> Tensor:
     """Return images as float64 on the scale 0..255, from uint8 or float in [0, 1]."""
-    return images.double() if images.dtype == torch.uint8 else images.double() * 255
+    if images.dtype == torch.uint8:
+        return images.double()
+    return images.double().mul_(255) if images.dtype != torch.float64 else images * 255
 
 
 def to_grey(images: Tensor) -> Tensor:
@@ -21,9 +29,11 @@ def to_grey(images: Tensor) -> Tensor:
         images: ``(N, 3, H, W)``, uint8 or float in [0, 1]. A float image is rounded to the 256
             levels as well, so that both forms of one image give one value.
     """
-    levels = to_levels(images)
+    levels = to_levels(images)  # a copy, which is overwritten below
+    if images.is_floating_point():
+        levels.round_()
     red, green, blue = levels.unbind(1)
-    grey = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    grey = red.mul_(_LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
     return grey.add_(0.5).floor_()
 
 
@@ -40,3 +50,42 @@ def symmetric_pad(planes: Tensor, pad: int) -> Tensor:
         at = torch.where(at < size, at, 2 * size - 1 - at)
         planes = planes.index_select(dim, at)
     return planes
+
+
+def round_up(size: int) -> int:
+    """Return the next multiple of :data:`STEP`."""
+    return -(-size // STEP) * STEP
+
+
+@lru_cache(maxsize=64)
+def band(taps: tuple[float, ...], stride: int, reach: int, device: torch.device) -> Tensor:
+    """Return the matrix with which :func:`slide` filters a window.
+
+    Returns:
+        ``(STEP / stride, STEP + reach)`` float64: the taps, moved on by ``stride`` in each row.
+    """
+    matrix = torch.zeros(STEP // stride, STEP + reach, dtype=torch.float64)
+    for row, weights in enumerate(matrix):
+        weights[stride * row : stride * row + len(taps)] = torch.tensor(taps, dtype=torch.float64)
+    return matrix.to(device)
+
+
+def slide(plane: Tensor, matrix: Tensor) -> Tensor:
+    """Filter the rows of a plane, and transpose it: doing so twice filters rows and columns.
+
+    A product of a band matrix with overlapping windows, viewed without a copy: a third faster than
+    sums of shifted planes, since memory is read and written once.
+
+    Args:
+        plane: ``(R, STEP * B + reach)`` contiguous; B windows of ``STEP + reach`` columns begin
+            :data:`STEP` columns apart.
+        matrix: ``(K, STEP + reach)``, the weights with which a window gives K values.
+
+    Returns:
+        ``(B * K, R)``.
+    """
+    rows, columns = plane.shape
+    reach = matrix.shape[1] - STEP
+    count = (columns - reach) // STEP
+    windows = plane.as_strided((count, matrix.shape[1], rows), (STEP, 1, columns))
+    return torch.bmm(matrix.expand(count, -1, -1), windows).view(-1, rows)

@@ -1,7 +1,6 @@
 """The example metric conforms, and equals its formula."""
 
 from colorfulness_gap import ColorfulnessGap
-
 from fhpt_eval.testing import check_metric, textures
 
 

@@ -1,0 +1,1 @@
+"""Speed, memory and scale, measured against named peers in one run."""

@@ -1,0 +1,191 @@
+"""The other commands, and what holds for all of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PairFolders, fhpt_eval
+
+Maker = Callable[..., PairFolders]
+ROOT = Path(__file__).parents[2]
+
+
+def scored(folders: PairFolders, out: Path, *more: str | Path) -> Path:
+    finished = fhpt_eval(
+        "run", "--pred", folders.generated, "--gt", folders.ground_truth, "--out", out,
+        "--metrics", "ssim,l1", *more,
+    )  # fmt: skip
+    assert finished.status == 0, finished.err
+    return out
+
+
+def test_help_is_fast_and_imports_neither_torch_nor_pandas() -> None:
+    """Time is measured in bench/; here is what makes it fast."""
+    script = (
+        "import sys; sys.argv = ['fhpt-eval', '--help']\n"
+        "from fhpt_eval.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'PIL', 'skimage', 'pydantic', 'rich'}\n"
+        "sys.exit(','.join(sorted(heavy & set(sys.modules))) or 0)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert "leaderboard" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["leaderboard"], ["metrics"], ["protocols"], ["doctor"], ["demo"]]
+)
+def test_every_command_has_help(command: list[str]) -> None:
+    finished = fhpt_eval(*command, "--help")
+    assert finished.status == 0
+    assert len(finished.out) > 100
+
+
+def test_a_mistyped_command_gets_near_misses() -> None:
+    finished = fhpt_eval("leaderbord")
+    assert finished.status == 2
+    assert "Did you mean 'leaderboard'?" in finished.err
+
+
+def test_metrics_lists_every_metric_with_its_range_and_needs() -> None:
+    finished = fhpt_eval("metrics", "--json")
+    rows = {row["name"]: row for row in json.loads(finished.out)}
+    assert {"ssim", "psnr", "l1", "brisque"} <= set(rows)
+    assert rows["ssim"]["range"] == "[-1, 1]"
+    assert rows["brisque"]["needs"] == "generated images only"
+    assert "ssim ↑" in fhpt_eval("metrics").out
+
+
+def test_protocols_lists_and_shows() -> None:
+    assert "fhpt" in fhpt_eval("protocols").out
+    shown = json.loads(fhpt_eval("protocols", "show", "fhpt").out)
+    assert shown["metrics"]["ssim"]["parameters"]["sigma"] == 1.5
+    assert len(shown["digest"]) == 64
+
+
+def test_doctor_says_what_is_installed_and_what_works() -> None:
+    finished = fhpt_eval("doctor")
+    assert finished.status == 0
+    for word in ("torch", "device", "metric brisque", "weights", "Everything"):
+        assert word in finished.out
+
+
+def test_a_leaderboard_has_a_row_per_method_and_the_columns_of_the_format(
+    make_pairs: Maker, tmp_path: Path
+) -> None:
+    folders = make_pairs(6)
+    one = scored(folders, tmp_path / "one", "--name", "copy of nothing")
+    for path in folders.generated.iterdir():
+        shutil.copy(folders.ground_truth / path.name, path)
+    two = scored(folders, tmp_path / "two", "--name", "=cmd()")
+    finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
+    assert finished.status == 0
+    with (tmp_path / "board.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == [
+        "method", "ssim", "ssim_low", "ssim_high", "l1", "l1_low", "l1_high", "pairs", "protocol",
+        "protocol_digest", "test_set_digest", "version",
+    ]  # fmt: skip
+    assert [row[0] for row in rows[1:]] == ["'=cmd()", "copy of nothing"], "best first, no formula"
+    assert float(rows[1][1]) == 1.0
+    assert "=cmd()" in finished.out
+
+
+def test_results_under_different_protocols_are_not_ranked_and_the_fields_are_named(
+    make_pairs: Maker, tmp_path: Path
+) -> None:
+    folders = make_pairs(3)
+    other = tmp_path / "other.toml"
+    other.write_text('id = "other"\n[metrics.ssim]\nsigma = 1.2\n[metrics.l1]\n')
+    one = scored(folders, tmp_path / "one", "--name", "one", "--protocol", other)
+    another = tmp_path / "another.toml"
+    another.write_text('id = "another"\n[metrics.ssim]\n[metrics.l1]\n')
+    two = scored(folders, tmp_path / "two", "--name", "two", "--protocol", another)
+    finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
+    assert finished.status == 2
+    assert "metrics.ssim.parameters.sigma: 1.2 and 1.5" in finished.err
+    assert not (tmp_path / "board.csv").exists()
+
+
+def test_results_on_different_test_sets_are_not_ranked(make_pairs: Maker, tmp_path: Path) -> None:
+    one = scored(make_pairs(3, root="a"), tmp_path / "one", "--name", "one")
+    two = scored(make_pairs(4, root="b"), tmp_path / "two", "--name", "two")
+    finished = fhpt_eval("leaderboard", one, two)
+    assert finished.status == 2
+    assert "different test sets: 3 pairs" in finished.err
+
+
+def test_two_results_of_one_name_are_refused(make_pairs: Maker, tmp_path: Path) -> None:
+    folders = make_pairs(2)
+    one = scored(folders, tmp_path / "one", "--name", "ours")
+    two = scored(folders, tmp_path / "two", "--name", "ours")
+    finished = fhpt_eval("leaderboard", one, two)
+    assert finished.status == 2
+    assert "named ours" in finished.err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema_version": 1}', "\x00", "[" * 100_000])
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "result.json").write_text(text)
+    finished = fhpt_eval("leaderboard", tmp_path)
+    assert finished.status == 2
+    assert "result.json" in finished.err
+    assert "Traceback" not in finished.err
+
+
+def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
+    finished = fhpt_eval("leaderboard", tmp_path / "nowhere")
+    assert finished.status == 2
+    assert "nowhere" in finished.err
+
+
+def test_the_demo_makes_three_methods_and_a_leaderboard(tmp_path: Path) -> None:
+    finished = fhpt_eval("demo", "--out", tmp_path / "demo")
+    assert finished.status == 0
+    with (tmp_path / "demo" / "leaderboard.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"blur", "jpeg", "noise"}
+    for row in rows.values():
+        assert all(row[name] for name in ("ssim", "psnr", "l1", "brisque", "ssim_low"))
+    assert str(tmp_path / "demo" / "leaderboard.csv") in finished.out
+
+
+def test_the_example_plugin_installs_and_runs_by_name(make_pairs: Maker, tmp_path: Path) -> None:
+    """It is installed by pip into a folder of its own, which the command then sees."""
+    site = tmp_path / "site"
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "examples" / "colorfulness_gap", source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--no-index", "--target", str(site), str(source)], check=True,
+                   capture_output=True)  # fmt: skip
+    folders = make_pairs(3)
+
+    def command(*arguments: str | Path) -> str:
+        import os
+
+        environment = {**os.environ, "PYTHONPATH": str(site)}
+        finished = subprocess.run(
+            [sys.executable, "-m", "fhpt_eval", *map(str, arguments)],
+            env=environment, capture_output=True, text=True, check=True, cwd=tmp_path,
+        )  # fmt: skip
+        return finished.stdout
+
+    assert "colorfulness_gap" in command("metrics")
+    out = command(
+        "run", "--pred", folders.generated, "--gt", folders.ground_truth, "--json",
+        "--metrics", "ssim,colorfulness_gap",
+    )  # fmt: skip
+    result = json.loads(out)
+    assert result["protocol"]["id"] == "fhpt+colorfulness_gap"
+    assert result["scores"]["colorfulness_gap"]["value"] > 0
+    assert result["provenance"]["software"]["fhpt-eval-colorfulness-gap"] == "0.1.0"

@@ -1,0 +1,58 @@
+"""PSNR agrees with scikit-image and with its formula."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+
+from fhpt_eval.metrics import PSNR
+from tests.conftest import Pixels, crops, spoilt, tensor
+
+
+@pytest.mark.parametrize("size", [(256, 176), (97, 71), (1, 1)])
+def test_psnr_equals_scikit_image(photographs: dict[str, Pixels], size: tuple[int, int]) -> None:
+    truth = crops(photographs, 4, *size)
+    generated = [spoilt(image, seed, sigma=40) for seed, image in enumerate(truth)]
+    expected = [
+        peak_signal_noise_ratio(y, x, data_range=255) for x, y in zip(generated, truth, strict=True)
+    ]
+    np.testing.assert_allclose(
+        PSNR()(tensor(generated), tensor(truth)).numpy(), np.array(expected), rtol=1e-12
+    )
+
+
+def test_one_level_off_everywhere_is_48_dB() -> None:  # noqa: N802 - the unit's own spelling
+    truth = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
+    expected = 20 * math.log10(255)
+    np.testing.assert_allclose(PSNR()(truth + 1, truth), [expected], rtol=1e-12)
+
+
+def test_equal_images_give_infinity() -> None:
+    truth = torch.zeros((1, 3, 8, 8), dtype=torch.uint8)
+    assert PSNR()(truth, truth) == math.inf
+
+
+def test_float_images_give_the_value_of_their_levels(photographs: dict[str, Pixels]) -> None:
+    x, y = (tensor([image]) for image in crops(photographs, 2, 33, 21))
+    np.testing.assert_allclose(PSNR()(x / 255, y / 255), PSNR()(x, y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("image", ["I03", "I04", "I06"])
+def test_psnr_equals_the_calibration_values(fixtures: Path, image: str) -> None:
+    folder = fixtures / "calibration"
+    with (folder / "reference_values.csv").open() as file:
+        rows = {(row["metric"], row["image"]): row for row in csv.DictReader(file)}
+    row = rows["psnr", image]
+    pair = [
+        tensor([np.asarray(Image.open(folder / side / f"{image}.png").convert("RGB"))])
+        for side in ("distorted", "reference")
+    ]
+    value = PSNR()(*pair).item()
+    assert math.isclose(value, float(row["value"]), abs_tol=float(row["absolute_tolerance"]))

@@ -1,0 +1,208 @@
+"""The shape of the package: imports point one way, names are as listed, docs agree with code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import fhpt_eval
+from fhpt_eval.protocol import parse_protocol, preset_names
+from fhpt_eval.registry import load_metric, metric_distribution, metric_names
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "fhpt_eval"
+
+#: Rooms from the bottom up; a module may import from its own room and from those below it.
+ROOMS = [
+    {"_version", "errors"},
+    {"validation", "storage", "naming", "statistics", "images", "demo_data"},
+    {"preparation", "pairs_csv", "result"},
+    {"pairs"},
+    {"metrics"},
+    {"registry", "testing"},
+    {"protocol", "protocols"},
+    {"evaluation"},
+    {"leaderboard"},
+    {"cli"},
+    {"__main__"},
+]
+#: Rooms that read results only, and must not know how they came about.
+READERS = {"leaderboard": {"errors", "result", "storage", "statistics", "leaderboard"}}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def imports(path: Path) -> set[str]:
+    """Return the rooms that a module imports from, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "fhpt_eval":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fhpt_eval."):
+            found.add(room_of(node.module or ""))
+        elif isinstance(node, ast.Import):
+            found |= {room_of(a.name) for a in node.names if a.name.startswith("fhpt_eval.")}
+    return found - {""}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downwards(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    level = next(at for at, room in enumerate(ROOMS) if own in room)
+    allowed = set().union(*ROOMS[:level]) | {own}
+    if own in READERS:
+        allowed = READERS[own]
+    if own == "registry":  # checks that what it loaded is a metric
+        allowed |= {"metrics"}
+    assert imports(path) <= allowed
+
+
+def test_every_module_belongs_to_a_room() -> None:
+    named = set().union(*ROOMS)
+    assert {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in modules()} == named
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("name", ["fhpt_eval", "fhpt_eval.metrics"])
+def test_public_names_equal_all(name: str) -> None:
+    module = importlib.import_module(name)
+    exported = list(module.__all__)
+    for public in exported:
+        assert getattr(module, public) is not None
+    if name == "fhpt_eval.metrics":
+        own = {n for n, v in vars(module).items() if isinstance(v, type)}
+        assert own <= set(exported)
+    else:
+        assert set(dir(module)) == set(exported)
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
+        _ = fhpt_eval.evaluat
+
+
+def test_no_module_names_a_metric_but_its_own() -> None:
+    """The engine, the command line and the leaderboard treat all metrics alike."""
+    names = "|".join(["ssim", "psnr", "l1", "brisque"])
+    for path in modules():
+        if "metrics" in path.parts or path.name == "naming.py":
+            continue
+        code = "\n".join(
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Compare)
+        )
+        assert not re.search(rf"['\"]({names})['\"]", code), path
+
+
+def built_in() -> list[str]:
+    return [name for name in metric_names() if metric_distribution(name)[0] == "fhpt-eval"]
+
+
+def card(name: str) -> dict[str, str]:
+    """Return the rows of the table that a metric's card begins with."""
+    text = (ROOT / "docs" / "metrics" / f"{name}.md").read_text()
+    return {
+        cells[0]: cells[1]
+        for cells in (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in text.split("\n## ")[0].splitlines()
+            if line.startswith("|")
+        )
+    }
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_a_metrics_card_agrees_with_its_class(name: str) -> None:
+    metric, rows = load_metric(name), card(name)
+    assert rows["Name"] == f"`{name}`" == f"`{metric.name}`"
+    assert rows["Title"] == metric.title
+    assert rows["Direction"] == f"{metric.direction} is better"
+    low, high = metric.range
+    assert rows["Range"] == f"[{low:g}, {high:g}]"
+    needs = ", ".join(sorted(metric.needs)).replace("_", " ")
+    assert rows["Needs"] == (needs or "generated images only")
+    parameters = ", ".join(f"`{field}`" for field in metric.model_fields)
+    assert rows["Parameters"] == (parameters or "none")
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_the_readme_lists_each_metric_with_its_direction(name: str) -> None:
+    metric = load_metric(name)
+    arrow = "↑" if metric.direction == "higher" else "↓"
+    line = f"| [`{name}`](docs/metrics/{name}.md) {arrow} |"
+    assert line in (ROOT / "README.md").read_text()
+
+
+def test_every_metric_has_a_module_a_test_and_a_card() -> None:
+    for name in built_in():
+        assert (PACKAGE / "metrics" / f"{name}.py").is_file()
+        assert (ROOT / "tests" / "metrics" / f"test_{name}.py").is_file()
+        assert (ROOT / "docs" / "metrics" / f"{name}.md").is_file()
+        assert not math.isnan(load_metric(name).range[0])
+
+
+def test_every_option_of_run_is_in_the_readme_or_in_its_docs() -> None:
+    from fhpt_eval.cli.run import run
+
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    for parameter in run.params:
+        option = max(parameter.opts, key=len)
+        assert option in text, option
+
+
+def test_every_preset_is_in_the_docs() -> None:
+    text = (ROOT / "docs" / "protocols.md").read_text()
+    assert all(f"`{name}`" in text for name in preset_names())
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_protocol_in_the_docs_is_valid() -> None:
+    for text in blocks("docs/protocols.md", "toml")[:1]:
+        assert parse_protocol(text, "docs/protocols.md").entries
+    assert blocks("docs/protocols.md", "toml")
+
+
+@pytest.mark.parametrize("page", ["docs/plugins.md", "README.md"])
+def test_python_in_the_docs_runs(page: str, tmp_path: Path, make_pairs: object) -> None:
+    import os
+
+    folders = make_pairs(3)  # type: ignore[operator]
+    (tmp_path / "results").symlink_to(folders.generated)
+    (tmp_path / "test").symlink_to(folders.ground_truth)
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        namespace: dict[str, object] = {"__name__": "docs"}
+        for block in blocks(page, "python"):
+            exec(compile(block, page, "exec", dont_inherit=True), namespace)  # noqa: S102 - our own documentation
+    finally:
+        os.chdir(here)
+    assert len(namespace) > 2
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page.name, target)
