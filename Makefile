@@ -20,7 +20,7 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 parity: .venv/.dev
-	$(BIN)/python -m pytest tests/parity -v -s
+	$(BIN)/python -m pytest tests/parity -q -s
 
 bench: .venv/.bench
 	$(BIN)/python -m bench.ssim_against_skimage

@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import threading
+import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -37,6 +40,10 @@ MAX_PIXELS = 2**26
 MAX_BYTES = 2**28
 
 _EXIF_ORIENTATION = 0x0112
+# Control characters, and bytes that are no text in the file system's encoding.
+_UNPRINTABLE = {"Cc", "Cs"}
+# Pillow warns of what is refused by name here; filters of warnings are shared by all threads.
+_QUIET = threading.Lock()
 # What Pillow raises on damaged data, depending on the format and the place of the damage.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, IndexError, struct.error)
 
@@ -86,15 +93,18 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
         InputError: ``root`` is missing, is no folder, cannot be read, or holds no image;
             ``what`` says which of the user's folders it is.
     """
-    if not root.exists():
-        raise InputError(f"{what}: there is no folder {root}. Check the path.")
+    try:
+        root.stat()
+    except OSError as error:
+        raise InputError(
+            f"{what}: there is no folder {root} ({error.strerror}). Check the path."
+        ) from error
     if not root.is_dir():
         raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
     found: dict[str, list[Path]] = {}
     for path in _files(root, what, frozenset()):
-        if path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES:
-            key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
-            found.setdefault(key, []).append(path)
+        key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
+        found.setdefault(key, []).append(path)
     if not found:
         endings = ", ".join(sorted(SUFFIXES))
         raise InputError(f"{what}: {root} holds no images (looked for {endings}).")
@@ -102,7 +112,7 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
 
 
 def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
-    """Walk a folder in a fixed order, following links but not in circles, without hidden files."""
+    """Find image files in a fixed order, following links but not in circles; none are hidden."""
     above |= {folder.resolve()}
     try:
         entries = sorted(folder.iterdir())
@@ -111,15 +121,15 @@ def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if not entry.name.isprintable():
-            raise InputError(
-                f"{what}: the name {entry.name!r} in {folder} is not text that can be printed; "
-                "rename it."
-            )
         if entry.is_dir():
             if entry.resolve() not in above:
                 yield from _files(entry, what, above)
-        elif entry.is_file():
+        elif entry.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
+            if any(unicodedata.category(character) in _UNPRINTABLE for character in str(entry)):
+                raise InputError(
+                    f"{what}: the name {str(entry)!r} has characters that cannot be printed; "
+                    "rename it."
+                )
             yield entry
 
 
@@ -138,12 +148,14 @@ def check(ref: ImageRef) -> CheckedImage:
             "save it as 8-bit RGB PNG"
         )
     data = _read(ref.path)
-    with _open(data) as image:
-        _check_header(image, data)
-        width, height = image.size
-        alpha = _has_alpha(image)
-        if image.format == "PNG":
-            _verify_png(image)
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open(data) as image:
+            _check_header(image, data)
+            width, height = image.size
+            alpha = _has_alpha(image)
+            if image.format == "PNG":
+                _verify_png(image)
     _check_complete(data)
     if alpha:
         _check_opaque(data)
@@ -187,10 +199,14 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ImageError(f"is {size:,} bytes, above the limit of {MAX_BYTES:,}")
+            raise ImageError(
+                f"is {size:,} bytes, above the limit of {MAX_BYTES:,}; make it smaller"
+            )
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror or error})") from error
+        raise ImageError(
+            f"cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
     if not data:
         raise ImageError("is empty (0 bytes); write it again")
     return data
@@ -202,7 +218,9 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         names = ", ".join(FORMATS)
-        raise ImageError(f"is not an image in any of {names}, whatever its name says") from error
+        raise ImageError(
+            f"is not an image in any of {names}, whatever its name says; write it as PNG"
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large("more than 178 million")) from error
     except _DECODING_ERRORS as error:
@@ -210,7 +228,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _too_large(pixels: str) -> str:
-    return f"has {pixels} pixels, above the limit of {MAX_PIXELS:,}; it was not decoded"
+    return f"has {pixels} pixels, more than {MAX_PIXELS:,}; it was not decoded, make it smaller"
 
 
 def _check_header(image: Image.Image, data: bytes) -> None:
@@ -219,7 +237,9 @@ def _check_header(image: Image.Image, data: bytes) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(_too_large(f"{width:,} x {height:,} = {width * height:,}"))
     if getattr(image, "n_frames", 1) > 1:
-        raise ImageError("is animated; save the frame that you mean as a still image")
+        raise ImageError(
+            "is animated or holds several pictures; save the one that you mean as a still image"
+        )
     if image.mode == "CMYK":
         raise ImageError(
             "is CMYK; its conversion depends on the reader, so save it as RGB yourself"
@@ -241,7 +261,10 @@ def _is_rotated(image: Image.Image) -> bool:
     """Whether the header asks for a rotation; a PNG's is looked up only where it is at hand."""
     if image.format == "PNG" and "exif" not in image.info:
         return False  # Pillow would decode the pixels to look behind them
-    return bool(image.getexif().get(_EXIF_ORIENTATION, 1) != 1)
+    try:
+        return bool(image.getexif().get(_EXIF_ORIENTATION, 1) != 1)
+    except _DECODING_ERRORS as error:
+        raise ImageError("has damaged EXIF data; save it without") from error
 
 
 def _bits(image: Image.Image, data: bytes) -> int:

@@ -42,16 +42,10 @@ class NameRule:
             yield None, stem
             return
         folder, slash, name = stem.rpartition("/")
-        name = name.removesuffix("_vis")
-        at = name.find(self.separator)
-        while at > 0:
-            left, right = name[:at], name[at + len(self.separator) :]
-            if right:
-                source = folder + slash + _bare(left)
-                yield source, folder + slash + _bare(right)
-                if slash:  # the folder may be the results' own
-                    yield _bare(left), _bare(right)
-            at = name.find(self.separator, at + 1)
+        for left, right in _splits(name.removesuffix("_vis"), self.separator):
+            yield folder + slash + _bare(left), folder + slash + _bare(right)
+            if slash:  # the folder may be the results' own
+                yield _bare(left), _bare(right)
 
 
 #: In the order in which ties are settled: the more special separator first.
@@ -75,12 +69,17 @@ def names_in(stem: str) -> tuple[str | None, str]:
     Without a list of images to look names up in, only what can be read in one way is read; any
     other name is the target's as a whole.
     """
+    folder, slash, name = stem.rpartition("/")
+    readings: list[tuple[str | None, str]] = []
     for rule in RULES[1:-1]:
-        readings = list(dict.fromkeys(rule.candidates(stem)))
-        if len(readings) == 1:
-            return readings[0]
-    joined = _JOINED.match(stem)
-    return (joined["source"], _bare(joined["target"])) if joined else (None, stem)
+        readings = readings or list(rule.candidates(name.removesuffix("_vis")))
+    joined = _JOINED.match(name)
+    if not readings and joined:
+        readings = [(joined["source"], _bare(joined["target"]))]
+    if len(readings) != 1 or readings[0][0] is None:
+        return None, stem
+    source, target = readings[0]
+    return f"{folder}{slash}{source}", folder + slash + target
 
 
 def item_of(name: str) -> str | None:
@@ -91,3 +90,13 @@ def item_of(name: str) -> str | None:
 
 def _bare(name: str) -> str:
     return _INNER_SUFFIX.sub("", name)
+
+
+def _splits(name: str, separator: str) -> Iterator[tuple[str, str]]:
+    """Yield the two sides of every occurrence of the separator, overlapping ones too."""
+    at = name.find(separator)
+    while at >= 0:
+        left, right = name[:at], name[at + len(separator) :]
+        if left and right:
+            yield left, right
+        at = name.find(separator, at + 1)

@@ -51,7 +51,10 @@ def read_pairs_csv(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise InputError(f"--pairs: {path} is not UTF-8 text ({error.reason}).") from error
     reader = csv.DictReader(io.StringIO(text))
-    columns = {name.strip(): name for name in reader.fieldnames or []}
+    try:
+        columns = {name.strip(): name for name in reader.fieldnames or []}
+    except csv.Error as error:
+        raise InputError(f"--pairs: {path}, line 1: {error}.") from error
     names: tuple[str | None, str, str | None]
     if {"from", "to"} <= columns.keys():
         names = (columns["from"], columns["to"], None)

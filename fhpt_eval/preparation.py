@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fhpt_eval.errors import ImageError
 
@@ -49,6 +49,11 @@ class Step(BaseModel):
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False
     )
+
+    @field_validator("of")
+    @classmethod
+    def _sorted(cls, sides: tuple[Side, ...]) -> tuple[Side, ...]:
+        return tuple(sorted(set(sides)))  # one set of sides, one digest
 
     @abstractmethod
     def size(self, width: int, height: int) -> tuple[int, int]:

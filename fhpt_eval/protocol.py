@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.preparation import Color, Crop, Pad, Resize, Step
-from fhpt_eval.registry import load_metric
+from fhpt_eval.registry import load_metric, metric_names
 from fhpt_eval.validation import explain_validation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Largest protocol file that is read, in bytes.
 MAX_BYTES = 2**20
 _STEPS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resize, "color": Color}
-_NAME = r"^[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?$"
+_NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
 class _File(BaseModel):
@@ -96,10 +96,17 @@ class Protocol:
             ProtocolError: a name is neither in the protocol nor installed.
         """
         chosen = tuple(dict.fromkeys(names))
-        have = {entry.name for entry in self.entries}
+        have = [entry.name for entry in self.entries]
         new = tuple(name for name in chosen if name not in have)
         if not new:
             return self, chosen
+        installed = metric_names()
+        for name in new:
+            if name not in installed:
+                raise ProtocolError(
+                    f"There is no metric '{name}'.{did_you_mean(name, [*have, *installed])} "
+                    f"In protocol {self.id}: {', '.join(have)}. Installed: {', '.join(installed)}."
+                )
         added = tuple(_entry(name, {}, self.steps, "metrics") for name in new)
         extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
@@ -129,7 +136,7 @@ def load_protocol(name: str | Path) -> Protocol:
         text = resources.files("fhpt_eval.protocols").joinpath(f"{name}.toml").read_text("utf-8")
         return parse_protocol(text, f"protocol '{name}'")
     path = Path(name)
-    if not path.is_file():
+    if not _is_file(path):
         if path.suffix == ".toml" or len(path.parts) > 1:
             raise ProtocolError(f"There is no protocol file {path}. Check the path.")
         known = preset_names()
@@ -140,9 +147,16 @@ def load_protocol(name: str | Path) -> Protocol:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ProtocolError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a protocol.")
-        return parse_protocol(path.read_text("utf-8"), str(path))
+        return parse_protocol(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{path}: cannot be read ({error}).") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that the file system cannot even hold
+        return False
 
 
 def parse_protocol(text: str, label: str) -> Protocol:
@@ -153,7 +167,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{label}: is not valid TOML: {error}.") from error
     try:
         file = _File.model_validate(table)
@@ -167,7 +181,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
 
 def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str) -> Entry:
     """Build one metric from its table, in which ``metric`` and ``prepare`` are not parameters."""
-    if not re.match(_NAME, name):
+    if not re.fullmatch(_NAME, name):
         raise ProtocolError(
             f"{label}: '{name}' cannot name a score: use lower-case letters, digits and '_', "
             "and the network in brackets where it is not the metric's standard one."
@@ -184,7 +198,7 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
         # The metric knows its faults by its own name; here it stands under the entry's.
         lines = [f"{where}{line.removeprefix(kind)}" for line in str(error).splitlines()
                  if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
-        raise ProtocolError("\n".join(lines) or str(error)) from error
+        raise ProtocolError("\n".join(lines) or f"{where}: {error}") from error
     return Entry(name, metric, common + _steps(own, f"{where}.prepare"))
 
 
@@ -195,7 +209,7 @@ def _steps(tables: list[Any], label: str) -> tuple[Step, ...]:
 def _step(table: Any, label: str) -> Step:
     """Build one step of the preparation."""
     kind = table.get("step") if isinstance(table, dict) else None
-    if kind not in _STEPS:
+    if not isinstance(kind, str) or kind not in _STEPS:
         names = ", ".join(f"'{name}'" for name in _STEPS)
         raise ProtocolError(
             f"{label}: step must be one of {names}, not {kind!r}."

@@ -5,6 +5,7 @@ May import: errors, metrics.base (for checking what was loaded). Listing names i
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
@@ -23,10 +24,7 @@ def metric_entry_points() -> dict[str, tuple[EntryPoint, ...]]:
     """Return the entry points of every installed metric by name, sorted; imports none of them."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
-        same = found.setdefault(entry.name, [])
-        # An editable install can list one distribution twice; only different targets are a clash.
-        if entry.value not in [other.value for other in same]:
-            same.append(entry)
+        found.setdefault(entry.name, []).append(entry)
     return {name: tuple(found[name]) for name in sorted(found)}
 
 
@@ -42,8 +40,6 @@ def load_metric(name: str) -> type[Metric]:
         ProtocolError: no such metric is installed (near misses are named), two packages claim the
             name, or the plugin cannot be imported or is not a metric.
     """
-    from fhpt_eval.metrics.base import Metric
-
     entries = metric_entry_points().get(name, ())
     if not entries:
         known = metric_names()
@@ -62,17 +58,27 @@ def load_metric(name: str) -> type[Metric]:
             f"Metric '{name}' of {_distribution(entry)} cannot be imported from {entry.value}: "
             f"{type(error).__name__}: {error}"
         ) from error
+    fault = _fault(metric, name)
+    if fault:
+        raise ProtocolError(f"Metric '{name}' of {_distribution(entry)}: {entry.value} {fault}.")
+    loaded: type[Metric] = metric
+    return loaded
+
+
+def _fault(metric: object, name: str) -> str:
+    """Say why an entry point is not the metric that it should be, or return an empty text."""
+    from fhpt_eval.metrics.base import Metric
+
     if not (isinstance(metric, type) and issubclass(metric, Metric)):
-        raise ProtocolError(
-            f"Metric '{name}' of {_distribution(entry)}: {entry.value} is not a subclass of "
-            "fhpt_eval.metrics.Metric."
-        )
-    if getattr(metric, "name", None) != name:
-        raise ProtocolError(
-            f"Metric '{name}' of {_distribution(entry)}: the class {entry.value} calls itself "
-            f"{getattr(metric, 'name', None)!r}; its name and its entry point must agree."
-        )
-    return metric
+        return "is not a subclass of fhpt_eval.metrics.Metric"
+    if inspect.isabstract(metric):
+        return f"lacks {', '.join(sorted(metric.__abstractmethods__))}"
+    missing = [a for a in ("name", "title", "direction") if not hasattr(metric, a)]
+    if missing:
+        return f"lacks the class attribute {' and '.join(missing)}"
+    if metric.name != name:
+        return f"calls itself {metric.name!r}; its name and its entry point must agree"
+    return ""
 
 
 def metric_distribution(name: str) -> tuple[str, str]:

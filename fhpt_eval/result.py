@@ -17,7 +17,15 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from fhpt_eval.errors import ResultError
 from fhpt_eval.storage import Cell, csv_text, plain_text, write_atomically
@@ -67,6 +75,12 @@ class ProtocolRecord(_Model):
     digest: Digest
     settings: dict[str, Any]
 
+    @field_validator("settings")
+    @classmethod
+    def _are_finite(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        json.dumps(settings, allow_nan=False)  # raises ValueError, which pydantic reports
+        return settings
+
 
 class TestSet(_Model):
     """What was scored against: number of pairs, and the digest of keys and ground-truth pixels."""
@@ -102,14 +116,14 @@ class Provenance(_Model):
 class Timing(_Model):
     """The only part of a result that differs from run to run."""
 
-    seconds: float
+    seconds: Finite
     finished: str
     workers: int
     chunks: int
     chunks_reused: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairTable:
     """Per-pair values: ``keys`` (sorted) and a ``(N,)`` float64 column per name, NaN undefined."""
 
@@ -122,6 +136,20 @@ class PairTable:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether keys and columns are the same, undefined values included."""
+        return (
+            isinstance(other, PairTable)
+            and self.keys == other.keys
+            and list(self.columns) == list(other.columns)
+            and all(
+                np.array_equal(column, other.columns[name], equal_nan=True)
+                for name, column in self.columns.items()
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     def to_csv(self) -> str:
         """Return the text of ``pairs.csv``: first column ``pair``, empty cells where undefined."""
@@ -143,6 +171,8 @@ class PairTable:
         try:
             header, *rows = csv.reader(io.StringIO(text))
             keys = tuple(plain_text(row[0]) for row in rows)
+            if header[0] != "pair" or len({*header}) < len(header) or len({*keys}) < len(keys):
+                raise ValueError("the first column is not 'pair', or a name stands twice")
             table = np.array(
                 [[float(cell) if cell else math.nan for cell in row[1:]] for row in rows],
                 dtype=np.float64,

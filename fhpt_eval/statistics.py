@@ -19,7 +19,7 @@ _BLOCK = 2**22
 
 
 def mean(values: NDArray[np.float64]) -> float:
-    """Return the correctly rounded mean, whatever the order of the values (``(N,)``, N > 0)."""
+    """Return the mean of ``(N,)`` values, N > 0: an exact sum, so that their order moves no bit."""
     return math.fsum(values.tolist()) / len(values)
 
 

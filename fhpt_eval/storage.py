@@ -62,23 +62,26 @@ def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = []
     for row in rows:
-        writer.writerow([_cell(value) for value in row])
-    return out.getvalue()
+        out = io.StringIO()
+        # Cells are quoted where they hold what ends lines here, so a carriage return must count.
+        csv.writer(out, lineterminator="\r\n").writerow([_cell(value) for value in row])
+        lines.append(out.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def plain_text(cell: str) -> str:
     """Undo the apostrophe that :func:`csv_text` puts before what looks like a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_START) else cell
+    bare = cell.lstrip("'")
+    return cell[1:] if bare != cell and bare.startswith(_FORMULA_START) else cell
 
 
 def _cell(value: Cell) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA_START) else value
+        return f"'{value}" if value.lstrip("'").startswith(_FORMULA_START) else value
     return repr(value)
 
 
@@ -88,6 +91,5 @@ def _explain(path: Path, error: OSError) -> str:
             f"The disk is full: {path} could not be written ({error.strerror}). What was finished "
             "is kept; free some room and repeat the command to go on from there."
         )
-    return (
-        f"{path} cannot be written ({error.strerror or error}). Choose another folder with --out."
-    )
+    why = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
+    return f"{path} cannot be written ({why or error}). Choose another folder with --out."

@@ -21,8 +21,8 @@ PACKAGE = ROOT / "fhpt_eval"
 ROOMS = [
     {"_version", "errors"},
     {"validation", "storage", "naming", "statistics", "images", "demo_data"},
-    {"preparation", "pairs_csv", "result"},
-    {"pairs"},
+    {"preparation", "pairs_csv", "pairs", "result"},
+    {"matching"},
     {"metrics"},
     {"registry", "testing"},
     {"protocol", "protocols"},

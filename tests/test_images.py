@@ -181,7 +181,7 @@ class TestFindImages:
     @pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\rb.png", b"a\nb.png"])
     def test_a_name_that_is_no_printable_text_is_refused(self, tmp_path: Path, name: bytes) -> None:
         (tmp_path / os.fsdecode(name)).write_bytes(b"x")
-        with pytest.raises(InputError, match=r"--gt: the name .* in .*rename it"):
+        with pytest.raises(InputError, match=r"--gt: the name .*rename it"):
             find_images(tmp_path, "--gt")
 
     @pytest.mark.parametrize("name", ["für.png", "姿势.png", "a b.png"])
@@ -189,19 +189,16 @@ class TestFindImages:
         stored(tmp_path, b"x", name)
         assert list(find_images(tmp_path, "--gt")) == [name.removesuffix(".png")]
 
-    @pytest.mark.xfail(strict=True, reason="names of files that are no images are judged, too")
     def test_the_name_of_a_file_that_is_no_image_does_not_matter(self, tmp_path: Path) -> None:
         stored(tmp_path, b"x", "a.png")
         (tmp_path / "Icon\r").touch()  # macOS puts it into folders
         assert list(find_images(tmp_path, "--gt")) == ["a"]
 
-    @pytest.mark.xfail(strict=True, reason="str.isprintable refuses every space but ASCII's")
     def test_a_wide_space_may_stand_in_a_name(self, tmp_path: Path) -> None:
         name = "姿势\N{IDEOGRAPHIC SPACE}一"
         stored(tmp_path, b"x", f"{name}.png")
         assert list(find_images(tmp_path, "--gt")) == [name]
 
-    @pytest.mark.xfail(strict=True, raises=OSError, reason="Path.exists raises ENAMETOOLONG")
     def test_an_impossible_path_is_refused_like_a_missing_one(self) -> None:
         with pytest.raises(InputError, match="--pred"):
             find_images(Path("x" * 300), "--pred")
@@ -406,14 +403,14 @@ class TestRefusedFiles:
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         message = reason(tmp_path, data)
         assert "is animated" in message
-        assert "save the frame that you mean" in message
+        assert "save the one that you mean" in message
 
     def test_a_jpeg_of_several_pictures_is_refused(
         self, tmp_path: Path, photograph: Pixels
     ) -> None:
         image = Image.fromarray(photograph)
         data = encoded(image, "MPO", save_all=True, append_images=[image])
-        assert "save the frame that you mean" in reason(tmp_path, data, "image.jpg")
+        assert "save the one that you mean" in reason(tmp_path, data, "image.jpg")
 
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
     def test_an_exif_rotation_is_refused(
@@ -437,7 +434,7 @@ class TestRefusedFiles:
     def test_a_huge_header_is_refused_at_once_and_without_memory(self, tmp_path: Path) -> None:
         ref = stored(tmp_path, png(30_000, 30_000, 8, RGB, bytes(10)))
         before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-        with pytest.raises(ImageError, match=r"above the limit of 67,108,864; it was not decoded"):
+        with pytest.raises(ImageError, match=r"more than 67,108,864; it was not decoded"):
             check(ref)
         assert time.perf_counter() - start < 1
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -445,22 +442,22 @@ class TestRefusedFiles:
 
     def test_the_size_of_an_image_above_the_limit_is_told(self, tmp_path: Path) -> None:
         message = reason(tmp_path, png(8193, 8192, 8, GREY, bytes(10)))
-        assert "has 8,193 x 8,192 = 67,117,056 pixels, above the limit of 67,108,864" in message
+        assert "has 8,193 x 8,192 = 67,117,056 pixels, more than 67,108,864" in message
 
-    @pytest.mark.xfail(strict=True, reason="Pillow's DecompressionBombWarning gets through")
     def test_an_image_between_our_limit_and_pillows_gives_no_warning(self, tmp_path: Path) -> None:
-        assert "above the limit" in reason(tmp_path, png(10_000, 10_000, 8, GREY, bytes(10)))
+        assert "more than" in reason(tmp_path, png(10_000, 10_000, 8, GREY, bytes(10)))
 
     def test_the_largest_size_passes_the_check(self, tmp_path: Path) -> None:
         ref = stored(tmp_path, png(8192, 8192, 8, GREY, bytes(10)))
         assert check(ref).width == 8192
 
-    @pytest.mark.xfail(strict=True, reason="these refusals do not say what to do")
     @pytest.mark.parametrize("side", [0, 8200, 30_000])
     def test_what_is_no_image_or_too_large_says_what_to_do(self, tmp_path: Path, side: int) -> None:
         data = png(side, side, 8, GREY, bytes(10)) if side else b"no image"
         message = reason(tmp_path, data)
-        assert any(verb in message for verb in ("save it", "write it", "remove it", "scale it"))
+        assert any(
+            verb in message for verb in ("save it", "write it", "remove it", "make it smaller")
+        )
 
 
 class TestDamage:
@@ -529,7 +526,6 @@ class TestDamage:
             decode(checked)
 
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-    @pytest.mark.xfail(strict=True, reason="damaged EXIF data raise what they like, or warn")
     def test_damaged_exif_data_give_no_traceback_and_no_warning(
         self, tmp_path: Path, photograph: Pixels, kind: str
     ) -> None:
@@ -541,7 +537,6 @@ class TestDamage:
         except ImageError as error:
             assert "EXIF" in str(error)  # noqa: PT017 - accepting the file would do as well
 
-    @pytest.mark.xfail(strict=True, reason="Pillow's warning of a malformed MPO gets through")
     def test_a_damaged_index_of_several_pictures_gives_no_warning(
         self, tmp_path: Path, photograph: Pixels
     ) -> None:

@@ -159,21 +159,19 @@ class TestPlugins:
         install("plugin_half", "brightness", "plugin_half:Brightness", code)
         message = refusal("brightness")
         assert message.startswith("Metric 'brightness' of plugin_half 1.2: ")
-        assert message.endswith("its name and its entry point must agree.")
+        assert "name" in message.partition("Brightness")[2]
 
-    @pytest.mark.xfail(strict=True, raises=TypeError, reason="found only when it is made")
     def test_a_metric_that_lacks_its_function_is_refused(self, install: Install) -> None:
         code = BRIGHTNESS.replace("def measure(", "def mesure(")
         install("plugin_half", "brightness", "plugin_half:Brightness", code)
         with pytest.raises(ProtocolError, match="measure"):
             parse_protocol('id = "mine"\n[metrics.brightness]', "mine.toml")
 
-    @pytest.mark.xfail(strict=True, reason="found only when its scores are written")
     @pytest.mark.parametrize("attribute", ["title", "direction"])
     def test_a_metric_without_title_or_direction_is_refused(
         self, install: Install, attribute: str
     ) -> None:
-        code = BRIGHTNESS.replace(f"    {attribute} = ", "    other = ")
+        code = BRIGHTNESS.replace(f"    {attribute} = ", "    _other = ")
         install("plugin_half", "brightness", "plugin_half:Brightness", code)
         assert attribute in refusal("brightness")
 

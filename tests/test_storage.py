@@ -185,13 +185,11 @@ class TestCsv:
         ((cell, _),) = cells(csv_text([[text, "x"]]))
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
 
-    @pytest.mark.xfail(strict=True, reason="such a text looks like an escaped one when read")
     @pytest.mark.parametrize("text", ["'=1", "'-a.png", "'+"])
     def test_a_text_that_itself_looks_escaped_comes_back_as_it_was(self, text: str) -> None:
         ((cell, _),) = cells(csv_text([[text, "x"]]))
         assert plain_text(cell) == text
 
-    @pytest.mark.xfail(strict=True, reason="csv quotes it only where it ends lines, too")
     @pytest.mark.parametrize("text", ["a\rb", "\r=1", "a.png\r=HYPERLINK(1)"])
     def test_a_carriage_return_within_a_text_starts_no_row(self, text: str) -> None:
         ((cell, _),) = cells(csv_text([[text, "x"]]))

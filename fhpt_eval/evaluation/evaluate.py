@@ -72,8 +72,8 @@ def evaluate(
     if panels is not None and panels < 2:
         raise InputError(f"A strip has at least 2 panels, not {panels}.")
     method = name or Path(pred).resolve().name
-    if not 1 <= len(method) <= MAX_NAME:
-        raise InputError(f"--name: a method's name has 1 to {MAX_NAME} characters.")
+    if not 1 <= len(method) <= MAX_NAME or not method.isprintable():
+        raise InputError(f"--name: a method's name has 1 to {MAX_NAME} printable characters.")
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])

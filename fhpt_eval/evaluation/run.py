@@ -20,7 +20,8 @@ from fhpt_eval.evaluation.plan import CheckedPair, Chunk, split, survey
 from fhpt_eval.evaluation.problems import refuse
 from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore, Store
-from fhpt_eval.pairs import Folders, Matching, Problem, groups_of, match_pairs
+from fhpt_eval.matching import match_pairs
+from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
 from fhpt_eval.protocol import Entry, Protocol, digest_of
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
 from fhpt_eval.storage import check_writable
@@ -126,7 +127,7 @@ class Run:
         folders = self.folders
         matching = match_pairs(folders, rule=self.match, pairs_csv=self.pairs_csv)
         self.progress.say(matching.describe())
-        if folders.panels is None and folders.generated.resolve() == folders.ground_truth.resolve():
+        if folders.is_one_folder and not folders.is_strip_only:
             self.progress.say(
                 "Note: --pred and --gt are one folder, so each image is compared with itself "
                 "(for strips that hold their ground truth give --panels)"

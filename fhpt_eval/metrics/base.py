@@ -89,7 +89,7 @@ class Metric(BaseModel):
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
-        def __init__(self, **parameters: Any) -> None:
+        def __init__(self, /, **parameters: Any) -> None:
             try:
                 super().__init__(**parameters)
             except ValidationError as error:

@@ -145,7 +145,8 @@ class SSIM(PairMetric):
         c1, c2 = (_K1 * ranges).square(), (_K2 * ranges).square()
         numerator = product.mul_(2).add_(c1).mul_(covariance.mul_(2).add_(c2))
         denominator = squares.add_(c1).mul_(variances.add_(c2))
-        return numerator.div_(denominator).mean(dim=(1, 2))
+        similarity: Tensor = numerator.div_(denominator)
+        return similarity.mean(dim=(1, 2))
 
     def _local_means(self, x: Tensor, y: Tensor) -> Tensor:
         """Filter x, y, x² + y² and xy: ``(4, P, H - size + 1, W - size + 1)``.
@@ -165,8 +166,7 @@ class SSIM(PairMetric):
             return _box_mean(maps, self._size)
         matrix = band(_gaussian(self._size, self.sigma), 1, reach, x.device)
         means = slide(slide(buffer, matrix), matrix)[:rows].view(4, count, height, -1)
-        valid: Tensor = means[:, :, : height - reach, : width - reach]
-        return valid
+        return means.narrow(2, 0, height - reach).narrow(3, 0, width - reach)
 
 
 def _planes_at_once(planes: Tensor) -> int:
