@@ -272,7 +272,10 @@ def claim(out: Path, method: str) -> None:
 
 
 def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
-    """Say what a metric needs and the run lacks, or return an empty text."""
+    """Say what a metric needs and the run or the machine lacks, or return an empty text."""
+    lacking = entry.metric.lacks()
+    if lacking:
+        return lacking
     without = sum(pair.source is None for pair in pairs)
     if "source" in entry.metric.needs and without:
         return f"needs source images, and {without:,} of {len(pairs):,} pairs have none (--source)"

@@ -115,6 +115,14 @@ class Metric(BaseModel):
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
         return {}
 
+    def lacks(self) -> str:
+        """Say what this machine lacks for the metric and what would cure it, or nothing.
+
+        Such as "needs the weights inception-2015 (fhpt-eval weights pull inception-2015)". Asked
+        before any work; the metric is then unavailable, with this reason.
+        """
+        return ""
+
     @abstractmethod
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return per-pair values, ``(N,)`` each, by part; empty for a metric over sets."""
