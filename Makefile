@@ -37,11 +37,11 @@ bench: .venv/.bench
 	@touch $@
 
 .venv/.dev: .venv/.installed
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[dev,parity]"
 	@touch $@
 
 .venv/.bench: .venv/.dev
-	$(PIP) --editable ".[dev,bench]"
+	$(PIP) --editable ".[dev,parity,bench]"
 	@touch $@
 
 clean:

@@ -8,7 +8,8 @@ The tree::
     │   ├── ImageError           one image cannot be used
     │   ├── PairingError         generated images and ground truth do not fit together
     │   ├── ProtocolError        a protocol file, a metric's parameters or a name in them
-    │   └── ResultError          a result file cannot be read, or results cannot be compared
+    │   ├── ResultError          a result file cannot be read, or results cannot be compared
+    │   └── WeightsError         pretrained weights are missing, damaged or not the registered ones
     ├── UnavailableError         a metric was asked for whose needs the run cannot meet
     ├── MetricError              a metric failed while computing
     └── StorageError             a file could not be written
@@ -51,6 +52,10 @@ class ResultError(InputError):
     """A result cannot be read, or results cannot stand in one leaderboard."""
 
 
+class WeightsError(InputError):
+    """Pretrained weights are missing, damaged, or not what the registry says; none are used."""
+
+
 class UnavailableError(FhptEvalError):
     """A metric was asked for whose needs this run cannot meet."""
 
@@ -71,7 +76,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return " Did you mean 'x'?" for the known words closest to ``word``, or an empty string."""
     import difflib
 
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word, list(dict.fromkeys(known)), n=3, cutoff=0.6)
     if not near:
         return ""
     return " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?"

@@ -86,7 +86,7 @@ def _index(root: Path, what: str, panels: int | None, panel: int | None) -> _Ind
         index.names[key] = paths[0].relative_to(root).as_posix()
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths)
-            reason = f"{names} in {root} have one name; remove all but one"
+            reason = f"{names} in {what} have one name; remove all but one"
             index.problems.append(Problem("duplicate", key, reason))
             index.duplicates.add(key)
         else:
@@ -133,14 +133,14 @@ class _Matcher:
         claims, used = [], set()
         for row in rows:
             if row.key in lines:
-                reason = f"stands in lines {lines[row.key]} and {row.line} of {path}"
+                reason = f"stands in lines {lines[row.key]} and {row.line} of {path.name}"
                 reason += "" if row.source else "; a column 'source' would tell them apart"
                 self.problems.append(Problem("duplicate", row.key, reason))
                 continue
             lines[row.key] = row.line
             file = find(row)
             used.add(file)
-            wanted = f"wanted by {path}, line {row.line}"
+            wanted = f"wanted by {path.name}, line {row.line}"
             if row.target not in self.truth.files:
                 if row.target not in self.truth.duplicates:
                     reason = f"no ground truth {row.target}; {wanted}"
@@ -152,7 +152,7 @@ class _Matcher:
         for key in self.generated.files:
             if key not in used:
                 name_ = self.generated.names[key]
-                self.problems.append(Problem("extra", name_, f"is not expected by {path}"))
+                self.problems.append(Problem("extra", name_, f"is not expected by {path.name}"))
         return self._matching(claims, f"the pairs of {path.name}", {}, len(lines))
 
     def by_strip(self, folders: Folders) -> Matching:
@@ -235,7 +235,7 @@ class _Matcher:
         return Matching(tuple(pairs), rule, counts, tuple(self.problems), expected)
 
     def _report_rest(self, files: Iterable[str], rule: NameRule) -> int:
-        """Report files that match nothing; return how many do only because of a duplicate."""
+        """Report files that match nothing; return how many are pairs by their name all the same."""
         lost = 0
         for file in files:
             targets = list(dict.fromkeys(target for _, target in rule.candidates(file)))
@@ -245,6 +245,11 @@ class _Matcher:
             in_truth = [target for target in targets if target in self.truth.files]
             if in_truth:
                 reason = f"can be read as any of {', '.join(in_truth)}; give --pairs"
+            elif targets and rule.separator is not None:
+                lost += 1
+                reason = f"no ground truth {targets[-1]}; {self.generated.names[file]} wants it"
+                self.problems.append(Problem("missing", file, reason))
+                continue
             elif targets:
                 reason = f"there is no ground truth {targets[-1]}"
             else:

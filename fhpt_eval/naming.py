@@ -40,6 +40,8 @@ class NameRule:
         """Yield every (source, target) that the rule can read in a name without its ending."""
         if self.separator is None:
             yield None, stem
+            if _bare(stem) != stem:  # scripts that append .png to a name with its ending
+                yield None, _bare(stem)
             return
         folder, slash, name = stem.rpartition("/")
         for left, right in _splits(name.removesuffix("_vis"), self.separator):

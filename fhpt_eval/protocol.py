@@ -6,8 +6,6 @@ docs/protocols.md.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.registry import load_metric, metric_names
@@ -110,12 +109,6 @@ class Protocol:
         added = tuple(_entry(name, {}, self.steps, "metrics") for name in new)
         extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
-
-
-def digest_of(value: object) -> str:
-    """Return the SHA-256 of a value's canonical JSON: sorted keys, no white space, no NaN."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def preset_names() -> list[str]:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import ResultError
 from fhpt_eval.storage import Cell, csv_text, plain_text, write_atomically
 from fhpt_eval.validation import explain_validation
@@ -39,6 +41,18 @@ MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def is_method_name(name: str) -> bool:
+    """Whether a text can name a method: printable, and a folder's name."""
+    fits = 1 <= len(name) <= MAX_NAME and name.isprintable()
+    return fits and not set(name) & set("/\\") and bool(name.strip("."))
+
+
+def _checked_name(name: str) -> str:
+    if not is_method_name(name):
+        raise ValueError("is no name of a method")
+    return name
 
 
 class _Model(BaseModel):
@@ -80,6 +94,12 @@ class ProtocolRecord(_Model):
     def _are_finite(cls, settings: dict[str, Any]) -> dict[str, Any]:
         json.dumps(settings, allow_nan=False)  # raises ValueError, which pydantic reports
         return settings
+
+    @model_validator(mode="after")
+    def _has_its_digest(self) -> Self:
+        if digest_of(self.settings) != self.digest:
+            raise ValueError("the digest is not that of the settings")
+        return self
 
 
 class TestSet(_Model):
@@ -189,10 +209,10 @@ class Result(_Model):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    method: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    method: Annotated[str, AfterValidator(_checked_name)]
     protocol: ProtocolRecord
     test_set: TestSet
-    scores: dict[str, Score]
+    scores: Annotated[dict[str, Score], Field(min_length=1)]
     provenance: Provenance
     timing: Timing
     _pairs: PairTable | None = PrivateAttr(default=None)
@@ -252,8 +272,9 @@ class Result(_Model):
             ResultError: it is missing, or not a result of this version.
         """
         file = path / "result.json" if path.is_dir() else path
-        if path.is_dir() and not file.exists() and list(path.glob("*/result.json")):
-            raise ResultError(f"{path} holds several runs; name each, as in {path}/*.")
+        folder = path if path.is_dir() else path.parent
+        if not file.exists() and list(folder.glob("*/result.json")):
+            raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
         text = _read_text(file, MAX_JSON_BYTES)
         try:
             result = cls.model_validate_json(text)

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from fhpt_eval.errors import StorageError
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Cell = str | float | int | None
+# A temporary file that has not been touched for so many seconds belongs to no run.
+_LONG_AGO = 3600.0
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside ``path``, flush it to the disk, rename it.
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write to a temporary file beside ``path``, and rename it.
+
+    ``durable`` waits until the disk has it, for files that cannot be made again.
 
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
@@ -31,8 +36,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
         temporary = None
@@ -55,6 +61,16 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise StorageError(_explain(folder, error)) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a refused run listed, and temporary files of runs that were killed long ago."""
+    listed = folder / "problems.csv"
+    if listed.is_file():
+        listed.unlink()
+    for temporary in folder.rglob(".*.tmp"):
+        if time.time() - temporary.stat().st_mtime > _LONG_AGO:
+            temporary.unlink(missing_ok=True)
 
 
 def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
@@ -92,4 +108,4 @@ def _explain(path: Path, error: OSError) -> str:
             "is kept; free some room and repeat the command to go on from there."
         )
     why = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
-    return f"{path} cannot be written ({why or error}). Choose another folder with --out."
+    return f"{path} cannot be written ({why or error}). Choose another place."

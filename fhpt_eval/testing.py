@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, Undefined
-from fhpt_eval.metrics.base import Batch, ImageMetric, Metric, PairMetric, SetMetric, State
+from fhpt_eval.metrics.base import (
+    Batch,
+    FeatureMetric,
+    FeatureRows,
+    ImageMetric,
+    Metric,
+    PairMetric,
+    SetMetric,
+    State,
+)
 
 #: Relative difference allowed between ways of computing one value on one device.
 TOLERANCE = 1e-6
@@ -94,13 +103,27 @@ def _levels(images: Tensor) -> Tensor:
 
 def _values(metric: Metric, batch: Batch) -> Values:
     """Return a metric's values by part: per pair, or for the set as a whole."""
-    if isinstance(metric, SetMetric):
-        return _computed(metric, metric.update(metric.empty(), batch))
+    if isinstance(metric, SetMetric | FeatureMetric):
+        return _computed(metric, _state(metric, metric.empty(), batch))
     columns = metric.columns(batch)
     return {part: values.double().cpu().numpy() for part, values in columns.items()}
 
 
-def _computed(metric: SetMetric, state: State) -> Values:
+def _state(metric: SetMetric | FeatureMetric, state: State, batch: Batch) -> State:
+    """Return the state with a batch added, as the engine would add it."""
+    if isinstance(metric, SetMetric):
+        return metric.update(state, batch)
+    sides = []
+    for images in (batch.generated, batch.ground_truth):
+        rows = {}
+        for name, feature in metric.features().items():
+            arrays = {} if images is None else feature.compute(images)
+            rows[name] = {part: array.cpu().numpy() for part, array in arrays.items()}
+        sides.append(rows)
+    return metric.update(state, FeatureRows(batch.keys, np.ones(len(batch.keys), bool), *sides))
+
+
+def _computed(metric: SetMetric | FeatureMetric, state: State) -> Values:
     try:
         values: Mapping[str, float] = metric.compute(state)
     except Undefined:
@@ -163,7 +186,7 @@ def _shape(metric: Metric, batch: Batch) -> None:
         "values",
         f"gave {sorted(values)}, declared {sorted(metric.parts())}",
     )
-    wanted = (1,) if isinstance(metric, SetMetric) else (len(batch.keys),)
+    wanted = (1,) if isinstance(metric, SetMetric | FeatureMetric) else (len(batch.keys),)
     for part, array in values.items():
         _require(array.shape == wanted, "values", f"'{part}' has shape {array.shape}, not {wanted}")
         _require(not np.isnan(array).all(), "values", f"'{part}' is undefined for every test image")
@@ -218,10 +241,10 @@ def _batches(metric: Metric, batch: Batch) -> None:
         _channels_last(batch.source),
     )
     _require(_agree(whole, _values(metric, strided)), "batches", "memory order moves the values")
-    if isinstance(metric, SetMetric):
+    if isinstance(metric, SetMetric | FeatureMetric):
         state = metric.empty()
         for row in reversed(rows):
-            state = metric.update(state, _some(batch, [row]))
+            state = _state(metric, state, _some(batch, [row]))
         single = backward = _computed(metric, state)
     else:
         pieces = [_values(metric, _some(batch, [row])) for row in rows]
@@ -234,11 +257,11 @@ def _batches(metric: Metric, batch: Batch) -> None:
 
 def _merge(metric: Metric, batch: Batch) -> None:
     """Check the monoid laws, and that merged parts give the value of the whole."""
-    if not isinstance(metric, SetMetric):
+    if not isinstance(metric, SetMetric | FeatureMetric):
         return
     count = len(batch.keys)
     cuts = [list(range(count))[part::3] for part in range(3)]
-    a, b, c = (metric.update(metric.empty(), _some(batch, rows)) for rows in cuts)
+    a, b, c = (_state(metric, metric.empty(), _some(batch, rows)) for rows in cuts)
     kept = {name: array.copy() for name, array in a.items()}
     left = _computed(metric, metric.merge(metric.merge(a, b), c))
     right = _computed(metric, metric.merge(a, metric.merge(b, c)))

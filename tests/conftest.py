@@ -26,6 +26,12 @@ Pixels = NDArray[np.uint8]
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests' features out of the user's cache."""
+    monkeypatch.setenv("FHPT_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
     """The folder of reference images and values, or a skip that says where it was looked for."""

@@ -18,7 +18,10 @@ from fhpt_eval.testing import ConformanceError, check_metric
 
 @pytest.mark.parametrize("name", metric_names())
 def test_an_installed_metric_conforms(name: str) -> None:
-    check_metric(load_metric(name))
+    metric = load_metric(name)()
+    if metric.lacks():
+        pytest.skip(f"{name} {metric.lacks()}; its own tests run the kit on random weights")
+    check_metric(metric)
 
 
 @pytest.mark.parametrize(

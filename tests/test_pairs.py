@@ -455,7 +455,7 @@ class TestMatchingByCsv:
         }
         assert "line 3" in reason(matching, "b___a")
         assert reason(matching, "b___z").startswith("no ground truth z; wanted by")
-        assert reason(matching, "c_2_b.png") == f"is not expected by {path}"
+        assert reason(matching, "c_2_b.png") == "is not expected by pairs.csv"
 
     def test_the_rule_is_named_after_the_csv(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_2_b.png"], ["b.png"])

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import ResultError, StorageError
 from fhpt_eval.result import (
     MAX_JSON_BYTES,
@@ -27,8 +28,10 @@ from fhpt_eval.result import (
     Score,
     TestSet,
     Timing,
+    is_method_name,
 )
 
+SETTINGS = {"metrics": {"ssim": {"size": 11, "border": None}}}
 DIGEST = "0123456789abcdef" * 4
 
 
@@ -42,9 +45,7 @@ def make_result(scores: dict[str, Score] | None = None, method: str = "ours") ->
     """Return a result with something in every part."""
     return Result(
         method=method,
-        protocol=ProtocolRecord(
-            id="fhpt", digest=DIGEST, settings={"metrics": {"ssim": {"size": 11, "border": None}}}
-        ),
+        protocol=ProtocolRecord(id="fhpt", digest=digest_of(SETTINGS), settings=SETTINGS),
         test_set=TestSet(digest=DIGEST, pairs=4),
         scores=scores or {"ssim": score(interval=(0.4, 0.6)), "psnr": score(None, "no value")},
         provenance=Provenance(
@@ -169,7 +170,9 @@ some_scores = st.builds(
 
 class TestJson:
     @settings(deadline=None, derandomize=True, max_examples=150)
-    @given(st.dictionaries(words, some_scores, min_size=1, max_size=4), words.filter(bool))
+    @given(
+        st.dictionaries(words, some_scores, min_size=1, max_size=4), words.filter(is_method_name)
+    )
     def test_what_is_written_is_what_is_read(self, scores: dict[str, Score], method: str) -> None:
         result = make_result(scores, method)
         again = Result.model_validate_json(result.to_json())

@@ -91,7 +91,7 @@ class TestWriting:
 
     def test_a_file_in_the_place_of_a_folder_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "runs").touch()
-        with pytest.raises(StorageError, match=r"cannot be written .*Choose another folder"):
+        with pytest.raises(StorageError, match=r"cannot be written .*Choose another place"):
             write_atomically(tmp_path / "runs" / "mine" / "result.json", b"new")
 
 
@@ -113,10 +113,10 @@ class TestCheckWritable:
         with pytest.raises(StorageError) as error:
             check_writable(folder)
         assert str(error.value).startswith(f"{folder} cannot be written (")
-        assert str(error.value).endswith("Choose another folder with --out.")
+        assert str(error.value).endswith("Choose another place.")
 
     def test_a_place_where_nothing_can_be_written_is_an_error(self) -> None:
-        with pytest.raises(StorageError, match=r"^/proc/fhpt cannot be written .* with --out\.$"):
+        with pytest.raises(StorageError, match=r"^/proc/fhpt cannot be .* another place\.$"):
             check_writable(Path("/proc/fhpt"))
 
     def test_a_name_that_is_too_long_is_an_error(self, tmp_path: Path) -> None:

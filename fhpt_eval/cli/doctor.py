@@ -9,7 +9,7 @@ import click
 def doctor() -> int:
     """Check this installation: versions, devices, weights, metrics.
 
-    Exit status 3 if some metric of the protocol fhpt cannot be computed here.
+    Exit status 3 if some installed metric cannot be computed here.
     """
     import platform
 

@@ -33,7 +33,14 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
     from fhpt_eval.result import Result
     from fhpt_eval.storage import write_atomically
 
-    board = build([Result.load(run) for run in runs], sort)
+    files = [run / "result.json" if run.is_dir() else run for run in runs]
+    finished = [file for file in files if file.is_file()]
+    if finished:  # a glob also catches folders of runs that were refused or interrupted
+        for file in files:
+            if file not in finished:
+                click.echo(f"Left out: {file.parent} holds no result.", err=True)
+        files = finished
+    board = build([Result.load(file) for file in files], sort)
     if csv_file is not None:
         write_atomically(csv_file, board.to_csv().encode())
     show_leaderboard(board)
@@ -54,12 +61,22 @@ def show_leaderboard(board: Leaderboard) -> None:
         table.add_column(f"{name} {arrow(board.direction(name))}", justify="right")
     table.add_column("pairs", justify="right")
     best = {name: board.best(name) for name in board.scores}
+    partly = False
     for result in board.results:
         cells = [Text(result.method)]
         for name in board.scores:
             score = result.scores.get(name)
             value = "-" if score is None or score.value is None else f"{score.value:.4f}"
+            if score is not None and score.value is not None and score.coverage < 1:
+                value += f" ({score.coverage:.0%})"
+                partly = True
             style = "bold" if result.method in best[name] else ""
             cells.append(Text(value, style=style))
         table.add_row(*cells, f"{result.test_set.pairs:,}")
-    console().print(table)
+    out = console()
+    out.print(table)
+    if partly:
+        out.print(
+            "Values with a percentage are means over that share of the pairs only, other pairs "
+            "than the other methods'; they are never the best."
+        )

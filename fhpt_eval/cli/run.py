@@ -8,16 +8,21 @@ import click
 
 from fhpt_eval.naming import RULES
 
+# Beside a result, which does not say where its images lay: so that another folder of the same name
+# does not replace it unasked.
+_ORIGIN = "origin.txt"
 _RULES = ["auto", *(rule.name for rule in RULES)]
 
 
 @click.command()
 @click.option(
     "--pred",
+    "preds",
     required=True,
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of generated images.",
+    help="Folder of generated images; give it again for further methods.",
 )
 @click.option(
     "--gt",
@@ -67,12 +72,26 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
 @click.option(
     "--metrics", metavar="A,B", help="Only these metrics.  [default: all of the protocol's]"
 )
-@click.option("--name", metavar="METHOD", help="The method's name.  [default: the folder's]")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="METHOD",
+    help="The method's name, one for each --pred.  [default: the folder's]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where results go.  [default: fhpt-eval-runs/PROTOCOL/METHOD]",
+    help="Where results go; of several methods, each to a folder below.  "
+    "[default: fhpt-eval-runs/PROTOCOL/METHOD]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="FHPT_CACHE",
+    metavar="DIR",
+    help="Where features of ground truth are kept for other methods.  [default: the user's cache]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -95,9 +114,10 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 def run(
-    pred: Path, gt: Path, source: Path | None, pairs: Path | None, match: str, panels: int | None,
-    panel: int | None, protocol: str, metrics: str | None, name: str | None, out: Path | None,
-    device: str, executor: str, workers: int | None, allow_missing: bool, as_json: bool,
+    preds: tuple[Path, ...], gt: Path, source: Path | None, pairs: Path | None, match: str,
+    panels: int | None, panel: int | None, protocol: str, metrics: str | None,
+    names: tuple[str, ...], out: Path | None, cache: Path | None, device: str, executor: str,
+    workers: int | None, allow_missing: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Score generated images against their ground truth.
 
@@ -108,32 +128,75 @@ def run(
     \b
     fhpt-eval run --pred results/ --gt test/
     fhpt-eval run --pred results/ --gt test/ --metrics ssim,psnr --name ours
+    fhpt-eval run --pred ours/ --pred theirs/ --gt test/
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
     """
-    from fhpt_eval.cli.show import TerminalProgress, is_complete, show_scores
+    from fhpt_eval.cli.show import TerminalProgress, citation, is_complete, show_scores
     from fhpt_eval.evaluation.evaluate import evaluate
+    from fhpt_eval.evaluation.store import default_cache
     from fhpt_eval.protocol import load_protocol
 
     _ = executor  # one choice so far; the option names the seam
     chosen = _names(metrics)
     loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
-    method = name or pred.resolve().name
-    folder = out or Path("fhpt-eval-runs") / loaded.id / method
-    progress = TerminalProgress()
-    try:
-        result = evaluate(
-            pred, gt, protocol=loaded, metrics=chosen, source=source, pairs=pairs, match=match,
-            panels=panels, panel=panel, name=method, out=folder, device=device, workers=workers,
-            allow_missing=allow_missing, progress=progress,
-        )  # fmt: skip
-    finally:
-        progress.close()
-    if as_json:
-        click.echo(result.to_json(), nl=False)
-    else:
-        show_scores(result)
-        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
-    return 0 if is_complete(result.scores) else 3
+    complete = True
+    for pred, method, folder in _methods(preds, names, out, loaded.id):
+        if not names and out is None:
+            _check_origin(folder, pred, gt)
+        progress = TerminalProgress()
+        try:
+            result = evaluate(
+                pred, gt, protocol=loaded, metrics=chosen, source=source, pairs=pairs,
+                match=match, panels=panels, panel=panel, name=method, out=folder,
+                cache=cache or default_cache(), device=device, workers=workers,
+                allow_missing=allow_missing, progress=progress,
+            )  # fmt: skip
+        finally:
+            progress.close()
+        if as_json:
+            click.echo(result.to_json(), nl=False)
+        else:
+            show_scores(result)
+            click.echo(citation(result))
+            click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
+        (folder / _ORIGIN).write_text(_origin(pred, gt), encoding="utf-8")
+        complete = complete and is_complete(result.scores)
+    return 0 if complete else 3
+
+
+def _check_origin(folder: Path, pred: Path, gt: Path) -> None:
+    """Refuse to replace the result of other images that only happen to lie in an equal name."""
+    from fhpt_eval.errors import InputError
+
+    note = folder / _ORIGIN
+    if note.is_file() and note.read_text(encoding="utf-8") != _origin(pred, gt):
+        raise InputError(
+            f"{folder} holds the result of other folders:\n{note.read_text(encoding='utf-8')}"
+            "Give this one a --name of its own, or say where it goes with --out."
+        )
+
+
+def _origin(pred: Path, gt: Path) -> str:
+    return f"  --pred {pred.resolve()}\n  --gt {gt.resolve()}\n"
+
+
+def _methods(
+    preds: tuple[Path, ...], names: tuple[str, ...], out: Path | None, protocol: str
+) -> list[tuple[Path, str, Path]]:
+    """Return each method's folder of images, its name, and where its result goes."""
+    if names and len(names) != len(preds):
+        raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
+    methods = names or tuple(pred.resolve().name for pred in preds)
+    if len(set(methods)) < len(methods):
+        raise click.UsageError(
+            f"Two methods have one name ({', '.join(methods)}); give each a --name."
+        )
+    root = out or Path("fhpt-eval-runs") / protocol
+    alone = out is not None and len(preds) == 1
+    return [
+        (pred, method, root if alone else root / method)
+        for pred, method in zip(preds, methods, strict=True)
+    ]
 
 
 def _names(metrics: str | None) -> list[str] | None:

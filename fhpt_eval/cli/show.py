@@ -102,6 +102,16 @@ def show_scores(result: Result) -> None:
         out.print(note)
 
 
+def citation(result: Result) -> str:
+    """Return the line that a reader of the numbers needs beside them."""
+    protocol, version = result.protocol, result.provenance.software["fhpt-eval"]
+    groups = result.provenance.groups
+    return (
+        f"{result.test_set.pairs:,} pairs in {groups:,} groups, protocol {protocol.id} "
+        f"({protocol.digest[:12]}), test set {result.test_set.digest[:12]}, fhpt-eval {version}"
+    )
+
+
 def arrow(direction: str) -> str:
     """Return the sign for "higher is better" or "lower is better"."""
     return "↑" if direction == "higher" else "↓"

@@ -20,10 +20,11 @@ from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk
+from fhpt_eval.features.base import Feature
 from fhpt_eval.images import CheckedImage, decode
 from fhpt_eval.metrics.base import Batch, Metric, SetMetric, State
 from fhpt_eval.pairs import Problem
-from fhpt_eval.preparation import Side, Step, prepare
+from fhpt_eval.preparation import Side, Step, prepare, prepared_size
 
 #: A batch holds at most this many pairs, and fewer of large images: their pixels are bounded too.
 BATCH_PAIRS, BATCH_PIXELS = 16, 2**21
@@ -42,11 +43,26 @@ class Task:
 
 
 @dataclass(frozen=True)
+class FeatureTask:
+    """One feature of one side of the pairs: the address of its rows, and the preparation."""
+
+    address: str
+    feature: Feature
+    side: Side
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What is done to a chunk: the metrics, and the device (``cpu``, ``cuda``, ``cuda:1``)."""
+    """What is done to a chunk: metrics, features, the device (``cpu``, ``cuda``, ``cuda:1``)."""
 
     tasks: tuple[Task, ...]
     device: str
+    features: tuple[FeatureTask, ...] = ()
+
+    def addresses(self) -> list[str]:
+        """Return the addresses of all that the recipe yields."""
+        return [task.address for task in self.tasks] + [task.address for task in self.features]
 
     @property
     def needs_source(self) -> bool:
@@ -75,8 +91,14 @@ class _Decoded:
     problems: list[Problem]
 
 
-def compute(chunk: Chunk, recipe: Recipe) -> Partial:
-    """Compute every metric of the recipe on one chunk.
+#: Rows that are known already, by the address of their task and the identity of the image.
+Known = Mapping[str, Mapping[str, Mapping[str, NDArray[np.generic]]]]
+
+
+def compute(chunk: Chunk, recipe: Recipe, known: Known | None = None) -> Partial:
+    """Compute every metric and feature of the recipe on one chunk.
+
+    Rows that ``known`` has are taken from there; they are what computing them would give.
 
     The bits depend on the arguments alone: batches are cut by a fixed rule, and the caller fixes
     the number of intra-op threads. While a batch is computed the next one is decoded.
@@ -86,6 +108,7 @@ def compute(chunk: Chunk, recipe: Recipe) -> Partial:
         MetricError: a metric failed; says which and on what.
     """
     gathered = {task.address: _Gathered(task) for task in recipe.tasks}
+    rows = {one.address: _Rows(one, (known or {}).get(one.address, {})) for one in recipe.features}
     keys: list[str] = []
     digests: dict[Side, list[str]] = {"generated": [], "ground_truth": []}
     problems: list[Problem] = []
@@ -101,9 +124,14 @@ def compute(chunk: Chunk, recipe: Recipe) -> Partial:
             if task.steps not in prepared:
                 prepared[task.steps] = _batch(decoded, task.steps, recipe.device)
             gathered[task.address].add(_restrict(prepared[task.steps], task.metric))
+        for one in recipe.features:
+            if one.steps not in prepared:
+                prepared[one.steps] = _batch(decoded, one.steps, recipe.device)
+            rows[one.address].add(decoded.pairs, prepared[one.steps])
     if problems:
         raise UnreadableError(problems)
     yields = {address: one.result() for address, one in gathered.items()}
+    yields |= {address: one.result() for address, one in rows.items()}
     return Partial(tuple(keys), tuple(digests["generated"]), tuple(digests["ground_truth"]), yields)
 
 
@@ -124,6 +152,12 @@ class _Gathered:
             columns = {part: _array(values) for part, values in metric.columns(batch).items()}
             if isinstance(metric, SetMetric) and self._state is not None:
                 self._state = metric.update(self._state, batch)
+        declared = metric.parts().keys()
+        if columns.keys() - declared or (columns.keys() != declared and self._state is None):
+            raise MetricError(
+                f"Metric {self._task.label} gave the values {sorted(columns)} on the batch that "
+                f"starts with pair {batch.keys[0]}; its parts() declare {sorted(declared)}."
+            )
         for part, values in columns.items():
             if values.shape != (len(batch.keys),):
                 raise MetricError(
@@ -135,12 +169,62 @@ class _Gathered:
     def result(self) -> Yield:
         """Return everything as one yield."""
         columns = {part: np.concatenate(pieces) for part, pieces in self._columns.items()}
+        for name, array in (self._state or {}).items():
+            if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                raise MetricError(
+                    f"Metric {self._task.label}: '{name}' of its state is no plain NumPy array "
+                    f"but {type(array).__name__}; a state is stored without pickle."
+                )
         return Yield(columns, self._state)
+
+
+class _Rows:
+    """The rows of one feature so far, computed once for each image of its side."""
+
+    def __init__(
+        self, task: FeatureTask, known: Mapping[str, Mapping[str, NDArray[np.generic]]]
+    ) -> None:
+        self._task = task
+        self._known = dict(known)
+        self._identities: list[str] = []
+        self._targets: list[str] = []
+
+    def add(self, pairs: Sequence[CheckedPair], batch: Batch) -> None:
+        """Compute the feature where it is not known yet."""
+        of_side = {
+            "generated": (batch.generated, [pair.generated for pair in pairs]),
+            "ground_truth": (batch.ground_truth, [pair.ground_truth for pair in pairs]),
+        }
+        images, checked = of_side[self._task.side]
+        identities = [image.identity for image in checked]
+        new = {identity: row for row, identity in enumerate(identities)}
+        new = {identity: row for identity, row in new.items() if identity not in self._known}
+        if new and images is not None:
+            doing = f"computing the batch that starts with pair {batch.keys[0]}"
+            with blame(self._task.feature.name, doing), torch.inference_mode():
+                arrays = self._task.feature.compute(images[list(new.values())])
+                found = {name: array.cpu().numpy() for name, array in arrays.items()}
+            for at, identity in enumerate(new):
+                self._known[identity] = {name: array[at] for name, array in found.items()}
+        self._identities += identities
+        self._targets += [pair.pair.target_name for pair in pairs]
+
+    def result(self) -> Yield:
+        """Return a row per pair and, as ``distinct``, which pair is the first of its target."""
+        rows = [self._known[identity] for identity in self._identities]
+        state: dict[str, NDArray[np.generic]] = {
+            name: np.stack([row[name] for row in rows]) for name in rows[0]
+        }
+        first: dict[str, int] = {}
+        for at, target in enumerate(self._targets):
+            first.setdefault(target, at)
+        state["distinct"] = np.isin(np.arange(len(rows)), list(first.values()))
+        return Yield({}, state)
 
 
 def _decode_ahead(chunk: Chunk, recipe: Recipe) -> Iterator[_Decoded]:
     """Yield decoded batches, one ahead of the consumer."""
-    batches = list(_batches(chunk))
+    batches = list(_batches(chunk, recipe))
     decoder = _Decoder(recipe.needs_source)
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(decoder.decode, batches[0])
@@ -151,12 +235,18 @@ def _decode_ahead(chunk: Chunk, recipe: Recipe) -> Iterator[_Decoded]:
             yield decoded
 
 
-def _batches(chunk: Chunk) -> Iterator[tuple[CheckedPair, ...]]:
-    """Cut a chunk into batches of pairs of equal sizes; pairs of one target stay neighbours."""
+def _batches(chunk: Chunk, recipe: Recipe) -> Iterator[tuple[CheckedPair, ...]]:
+    """Cut a chunk into batches of pairs of equal sizes; pairs of one target stay neighbours.
+
+    The largest of an image's sizes bounds a batch: as it is, or after any preparation.
+    """
+    preparations = {task.steps for task in recipe.tasks}
+    preparations |= {task.steps for task in recipe.features}
     ordered = sorted(chunk.pairs, key=lambda p: (_sizes(p), p.pair.target_name, p.pair.key))
     for sizes, group in groupby(ordered, key=_sizes):
         pairs = tuple(group)
-        largest = max(width * height for width, height in sizes)
+        after = [prepared_size(sizes[0], steps, "generated") for steps in preparations]
+        largest = max(width * height for width, height in (*sizes, *after))
         count = max(1, min(BATCH_PAIRS, BATCH_PIXELS // max(1, largest)))
         for at in range(0, len(pairs), count):
             yield pairs[at : at + count]

@@ -13,7 +13,7 @@ from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.run import Run
 from fhpt_eval.pairs import Folders
 from fhpt_eval.protocol import Protocol, load_protocol
-from fhpt_eval.result import MAX_NAME, Result
+from fhpt_eval.result import MAX_NAME, Result, is_method_name
 
 
 def evaluate(
@@ -29,6 +29,7 @@ def evaluate(
     panel: int | None = None,
     name: str | None = None,
     out: str | Path | None = None,
+    cache: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
     allow_missing: bool = False,
@@ -50,6 +51,8 @@ def evaluate(
         name: the method's name; the folder's by default.
         out: where finished chunks and the result are written, so that the same call goes on from
             there; nothing is written by default.
+        cache: where features of ground truth are kept, for other methods that are scored against
+            the same images; they are computed anew by default.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         workers: number of chunks computed at a time; the number of cores by default.
         allow_missing: leave out pairs that are missing, unreadable or of unequal sizes, and record
@@ -66,14 +69,19 @@ def evaluate(
         StorageError: ``out`` cannot be written; finished chunks are kept.
     """
     if isinstance(metrics, str):
-        metrics = [metrics]
+        metrics = [name.strip() for name in metrics.split(",")]
+    if metrics is not None and not metrics:
+        raise InputError("metrics names none; leave it out for all of the protocol's.")
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")
     if panels is not None and panels < 2:
         raise InputError(f"A strip has at least 2 panels, not {panels}.")
     method = name or Path(pred).resolve().name
-    if not 1 <= len(method) <= MAX_NAME or not method.isprintable():
-        raise InputError(f"--name: a method's name has 1 to {MAX_NAME} printable characters.")
+    if not is_method_name(method):
+        raise InputError(
+            f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and is "
+            "not made of dots."
+        )
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
@@ -86,6 +94,7 @@ def evaluate(
         asked=frozenset(metrics or ()),
         method=method,
         out=Path(out) if out else None,
+        cache=Path(cache) if cache else None,
         device=choose_device(device),
         executor=LocalExecutor(workers),
         allow_missing=allow_missing,
@@ -103,7 +112,8 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+    counted = kind == "cuda" and number.isascii() and number.isdecimal()
+    if kind not in ("cpu", "cuda") or (number and not counted):
         raise InputError(f"--device {device}: use auto, cpu, cuda or cuda:N.")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise InputError(

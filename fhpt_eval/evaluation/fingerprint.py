@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import platform
+import secrets
+import sys
 from functools import lru_cache
-from importlib import metadata, resources
+from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -19,11 +21,18 @@ import torch
 from PIL import features
 
 from fhpt_eval._version import __version__
-from fhpt_eval.protocol import Entry, digest_of
+from fhpt_eval.canonical import digest_of
+from fhpt_eval.features.base import Feature
+from fhpt_eval.preparation import Side, Step
+from fhpt_eval.protocol import Entry
 from fhpt_eval.registry import metric_distribution, metric_names
 
 #: Raised when partials change their meaning without a change of anything below.
 FORMAT = 1
+#: Rooms of the package that move no number.
+_NO_NUMBERS = frozenset({"cli", "leaderboard", "demo_data.py", "testing.py", "__main__.py"})
+#: Endings of files that can.
+_SUFFIXES = (".py", ".toml", ".libsvm", ".safetensors", ".npz")
 #: What metrics compute in; part of the provenance.
 PRECISION = "float64"
 
@@ -34,6 +43,7 @@ def software(entries: tuple[Entry, ...]) -> dict[str, str]:
         "fhpt-eval": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "cpu-capability": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         **decoder(),
@@ -54,26 +64,53 @@ def decoder() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Return the SHA-256 over the package's own files: an edited metric is another metric."""
+    """Return the SHA-256 over the package's code and data that can move a number.
+
+    An edited metric is another metric; an edited command line is not.
+    """
+    return _digest_folder(resources.files("fhpt_eval"), _NO_NUMBERS)
+
+
+def _digest_folder(folder: Traversable, without: frozenset[str]) -> str:
     total = hashlib.sha256()
-    for name, data in sorted(_files(resources.files("fhpt_eval"), "")):
-        total.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
+    for name, data in sorted(_files(folder, "")):
+        if name.partition("/")[0] not in without:
+            total.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
 def metric_address(entry: Entry, device: str) -> str:
     """Return the address of a metric's yields: its parameters, its code, libraries, device."""
-    module = type(entry.metric).__module__
     return digest_of(
         {
             "format": FORMAT,
             "entry": entry.canonical(),
-            "code": code_digest(),
-            "plugin": None if module.startswith("fhpt_eval.") else _module_digest(module),
+            "code": _code_of(type(entry.metric).__module__),
             "software": software((entry,)),
             "device": device,
         }
     )
+
+
+def feature_address(feature: Feature, side: Side, steps: tuple[Step, ...], device: str) -> str:
+    """Return the address of a feature's rows: its settings, its code, libraries, device."""
+    own = [step.model_dump(mode="json") for step in steps if side in step.of]
+    return digest_of(
+        {
+            "format": FORMAT,
+            "feature": feature.canonical(),
+            "side": side,
+            "prepare": own,
+            "code": _code_of(type(feature).__module__),
+            "software": software(()),
+            "device": device,
+        }
+    )
+
+
+def _code_of(module: str) -> list[str]:
+    """Return digests of the package's code and, where it is another's, of the module's."""
+    return [code_digest(), "" if module.startswith("fhpt_eval.") else _module_digest(module)]
 
 
 def device_name(device: str) -> str:
@@ -86,16 +123,23 @@ def _files(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     for item in folder.iterdir():
         if item.is_dir() and item.name != "__pycache__":
             found += _files(item, f"{prefix}{item.name}/")
-        elif item.is_file():
+        elif item.is_file() and item.name.endswith(_SUFFIXES) and not item.name.startswith("."):
             found.append((prefix + item.name, item.read_bytes()))
     return found
 
 
 def _module_digest(name: str) -> str:
-    """Return the SHA-256 of a plugin module's file, or of its distribution's name without one."""
-    spec = importlib.util.find_spec(name) if name != "__main__" else None
-    if spec is not None and spec.origin and Path(spec.origin).is_file():
-        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+    """Return the SHA-256 of a plugin's code: of its whole top-level package, or of its module.
+
+    Code that lies in no file, as in a notebook, is never the same twice.
+    """
     top = name.partition(".")[0]
-    owners = metadata.packages_distributions().get(top, [])
-    return ",".join(f"{owner} {metadata.version(owner)}" for owner in owners) or name
+    main = getattr(sys.modules.get("__main__"), "__file__", None) if top == "__main__" else None
+    spec = None if top == "__main__" else importlib.util.find_spec(top)
+    if spec is not None and spec.submodule_search_locations:
+        folders = [Path(folder) for folder in spec.submodule_search_locations]
+        return digest_of([_digest_folder(folder, frozenset()) for folder in folders])
+    origin = main or (spec.origin if spec is not None else None)
+    if origin and Path(origin).is_file():
+        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
+    return secrets.token_hex(32)

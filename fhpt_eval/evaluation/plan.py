@@ -19,6 +19,8 @@ from fhpt_eval.preparation import Side, Step, prepared_size
 #: A chunk is split in two when it holds more pairs than this. Small enough that an interruption
 #: costs little and every worker has something to do, large enough to fill a device's batches.
 CHUNK_PAIRS = 32
+# So many files are handed to the pool at a time, since what waits in it takes memory.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,8 @@ class CheckedPair:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The unit of work: some pairs, sorted by target and key, and the rule's name for them."""
+    """The unit of work: some pairs, in the order of their places and keys."""
 
-    name: str
     pairs: tuple[CheckedPair, ...]
 
 
@@ -67,12 +68,14 @@ def survey(
     checked: dict[ImageRef, CheckedImage] = {}
     broken: dict[ImageRef, str] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for done, (ref, outcome) in enumerate(zip(refs, pool.map(_try, refs), strict=True), 1):
-            if isinstance(outcome, CheckedImage):
-                checked[ref] = outcome
-            else:
-                broken[ref] = outcome
-            progress.advance(done)
+        for start in range(0, len(refs), _AT_ONCE):
+            some = refs[start : start + _AT_ONCE]
+            for ref, outcome in zip(some, pool.map(_try, some), strict=True):
+                if isinstance(outcome, CheckedImage):
+                    checked[ref] = outcome
+                else:
+                    broken[ref] = outcome
+            progress.advance(start + len(some))
     # A strip that cannot be used is one file, though several of its panels were asked for.
     faults = dict.fromkeys((str(ref.path), reason) for ref, reason in broken.items())
     problems = [Problem("unreadable", path, reason) for path, reason in faults]
@@ -102,26 +105,25 @@ def split(pairs: Iterable[CheckedPair]) -> tuple[Chunk, ...]:
     chunk (it is decoded once), and a new pair disturbs only the chunk that it lands in.
     """
     placed = sorted((_place(pair), pair.pair.key, pair) for pair in pairs)
-    return tuple(_split([(place, pair) for place, _, pair in placed], ""))
+    return tuple(_split([(place, pair) for place, _, pair in placed], 0))
 
 
-def _split(placed: list[tuple[str, CheckedPair]], prefix: str) -> Iterator[Chunk]:
+def _split(placed: list[tuple[bytes, CheckedPair]], bit: int) -> Iterator[Chunk]:
+    """Split pairs whose places agree in the first ``bit`` bits."""
     if not placed:
         return
     # Pairs of one target cannot be told apart, however many they are.
     if len(placed) <= CHUNK_PAIRS or placed[0][0] == placed[-1][0]:
-        yield Chunk(prefix or "all", tuple(pair for _, pair in placed))
+        yield Chunk(tuple(pair for _, pair in placed))
         return
-    bit = len(prefix)
-    middle = sum(place[bit] == "0" for place, _ in placed)
-    yield from _split(placed[:middle], prefix + "0")
-    yield from _split(placed[middle:], prefix + "1")
+    middle = sum(not place[bit // 8] >> (7 - bit % 8) & 1 for place, _ in placed)
+    yield from _split(placed[:middle], bit + 1)
+    yield from _split(placed[middle:], bit + 1)
 
 
-def _place(pair: CheckedPair) -> str:
-    """Return the 256 bits of a pair's place as text."""
-    digest = hashlib.sha256((pair.pair.target_name or pair.pair.key).encode()).digest()
-    return "".join(f"{byte:08b}" for byte in digest)
+def _place(pair: CheckedPair) -> bytes:
+    """Return a pair's place, 256 bits."""
+    return hashlib.sha256((pair.pair.target_name or pair.pair.key).encode()).digest()
 
 
 def _refs(pair: Pair) -> list[ImageRef]:

@@ -44,7 +44,7 @@ def refuse(problems: Sequence[Problem], out: Path | None, first: str = "") -> No
         write_atomically(out / "problems.csv", csv_text(rows).encode())
         lines.append(f"All of them are listed in {out / 'problems.csv'}.")
     lines.append(
-        "Nothing was scored. Mend these, or leave them out and have the result say so with "
+        "No result was written. Mend these, or leave them out and have the result say so with "
         "--allow-missing."
     )
     raise PairingError("\n".join(lines))

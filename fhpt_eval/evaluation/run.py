@@ -11,53 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fhpt_eval.errors import InputError, ResultError, UnavailableError
+from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
 from fhpt_eval.evaluation import fingerprint, reduce
-from fhpt_eval.evaluation.chunk import Recipe, Task, UnreadableError, compute
+from fhpt_eval.evaluation.chunk import Recipe, Task, UnreadableError
 from fhpt_eval.evaluation.executors import Executor
-from fhpt_eval.evaluation.partial import Partial
+from fhpt_eval.evaluation.job import ChunkJob, stored
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk, split, survey
 from fhpt_eval.evaluation.problems import refuse
 from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore, Store
+from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.matching import match_pairs
 from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
-from fhpt_eval.protocol import Entry, Protocol, digest_of
+from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
-from fhpt_eval.storage import check_writable
-
-
-@dataclass(frozen=True)
-class ChunkJob:
-    """What an executor runs on each chunk: compute what the store lacks, and keep it."""
-
-    recipe: Recipe
-    store: Store
-
-    def __call__(self, chunk: Chunk) -> bool:
-        """Return whether everything was in the store already."""
-        address = chunk_address(chunk)
-        stored = self.store.load(address)
-        have = stored.yields if stored else {}
-        lacking = tuple(task for task in self.recipe.tasks if task.address not in have)
-        if stored and not lacking:
-            return True
-        partial = compute(chunk, Recipe(lacking, self.recipe.device))
-        yields = {**have, **partial.yields}
-        kept = Partial(partial.keys, partial.generated, partial.ground_truth, yields)
-        self.store.save(address, kept)
-        return False
-
-
-def chunk_address(chunk: Chunk) -> str:
-    """Return the content address of a chunk's partial: what makes its pixels, and their order."""
-    return digest_of(
-        {
-            "format": fingerprint.FORMAT,
-            "decoder": fingerprint.decoder(),
-            "pairs": [pair.identity for pair in chunk.pairs],
-        }
-    )
+from fhpt_eval.storage import check_writable, remove_leftovers
 
 
 @dataclass
@@ -82,6 +50,7 @@ class Run:
     asked: frozenset[str]
     method: str
     out: Path | None
+    cache: Path | None
     device: str
     executor: Executor
     allow_missing: bool
@@ -90,23 +59,24 @@ class Run:
     def go(self) -> Result:
         """Run, and write the result where ``out`` says so."""
         start = time.monotonic()
+        matching = self._match()
         if self.out is not None:
             claim(self.out, self.method)
-        matching = self._match()
         preparations = tuple(dict.fromkeys(entry.steps for entry in self.entries))
         pairs, found = survey(matching, preparations, self.executor.workers, self.progress)
         problems = [*matching.problems, *found]
         self._check(pairs, problems)
         available, unavailable = self._availability(pairs)
-        tasks = [self._task(entry) for entry in available]
         store: Store = FolderStore(self.out / "partials") if self.out else MemoryStore()
-        # Two names for equal settings are one task.
-        recipe = Recipe(tuple({task.address: task for task in tasks}.values()), self.device)
-        done = self._execute(pairs, problems, ChunkJob(recipe, store))
-        addressed = [(task.address, entry) for task, entry in zip(tasks, available, strict=True)]
-        reduced = reduce.merge((_stored(store, chunk) for chunk in done.chunks), addressed)
+        cache = self._feature_cache()
+        addressed = [reduce.Addressed.of(entry, self._device_name()) for entry in available]
+        recipe = self._recipe(addressed)
+        done = self._execute(pairs, problems, ChunkJob(recipe, store, cache))
         groups = groups_of([pair.pair for pair in done.pairs])
-        scores = reduce.scores(reduced, available, groups, matching.expected)
+        with one_thread():
+            parts = (stored(store, chunk, recipe.addresses()) for chunk in done.chunks)
+            reduced = reduce.merge(parts, addressed)
+            scores = reduce.scores(reduced, available, groups, matching.expected)
         for entry, reason in unavailable:
             scores |= reduce.unavailable(entry, reason)
         timing = Timing(
@@ -158,18 +128,41 @@ class Run:
             self.progress.say(f"{entry.name} is unavailable: it {reason}")
         return available, unavailable
 
-    def _task(self, entry: Entry) -> Task:
-        address = fingerprint.metric_address(entry, fingerprint.device_name(self.device))
-        return Task(address, entry.name, entry.metric, entry.steps)
+    def _recipe(self, addressed: Sequence[reduce.Addressed]) -> Recipe:
+        """Return what is done to each chunk; what two metrics share is one task."""
+        tasks = {
+            one.address: Task(one.address, one.entry.name, one.entry.metric, one.entry.steps)
+            for one in addressed
+            if not one.features
+        }
+        features = {task.address: task for one in addressed for task in one.features.values()}
+        return Recipe(tuple(tasks.values()), self.device, tuple(features.values()))
+
+    def _feature_cache(self) -> Store:
+        """Return where features of ground truth are kept; a cache is never worth a failure."""
+        if self.cache is None:
+            return MemoryStore()
+        try:
+            check_writable(self.cache)
+        except StorageError as error:
+            self.progress.say(f"Features of ground truth are not kept for other methods: {error}")
+            return MemoryStore()
+        return FolderStore(self.cache)
+
+    def _device_name(self) -> str:
+        return fingerprint.device_name(self.device)
 
     def _execute(
         self, pairs: list[CheckedPair], problems: list[Problem], job: ChunkJob
     ) -> _Executed:
         """Execute all chunks; images that cannot be decoded after all are excluded if allowed."""
+        computed: set[Chunk] = set()
         while True:
             chunks = split(pairs)
-            unreadable, reused = self._execute_once(chunks, job)
+            unreadable, new = self._execute_once(chunks, job)
+            computed |= new
             if not unreadable:
+                reused = len(chunks) - len(computed.intersection(chunks))
                 self.progress.say(f"{len(chunks) - reused} chunks computed, {reused} reused")
                 return _Executed(pairs, problems, chunks, reused)
             bad = {problem.name for problem in unreadable}
@@ -177,20 +170,22 @@ class Run:
             problems = [*problems, *unreadable]
             self._check(pairs, problems)
 
-    def _execute_once(self, chunks: Sequence[Chunk], job: ChunkJob) -> tuple[list[Problem], int]:
-        """Return the images that could not be decoded, and the number of chunks reused."""
+    def _execute_once(
+        self, chunks: Sequence[Chunk], job: ChunkJob
+    ) -> tuple[list[Problem], set[Chunk]]:
+        """Return the images that could not be decoded, and the chunks that were computed."""
         self.progress.stage("Scoring chunks", len(chunks))
         unreadable: set[Problem] = set()
-        reused = 0
-        for done, (_, outcome) in enumerate(self.executor.run(job, chunks), start=1):
+        computed = set()
+        for done, (chunk, outcome) in enumerate(self.executor.run(job, chunks), start=1):
             if isinstance(outcome, UnreadableError):
                 unreadable.update(outcome.problems)
             elif isinstance(outcome, Exception):
                 raise outcome
-            else:
-                reused += outcome
+            elif not outcome:
+                computed.add(chunk)
             self.progress.advance(done)
-        return sorted(unreadable, key=lambda problem: problem.name), reused
+        return sorted(unreadable, key=lambda problem: problem.name), computed
 
     def _in_order(self, scores: dict[str, Score]) -> dict[str, Score]:
         """Order scores as the protocol has its metrics."""
@@ -218,15 +213,21 @@ class Run:
             software=fingerprint.software(self.entries),
             code=fingerprint.code_digest(),
             weights=weights,
-            device=fingerprint.device_name(self.device),
+            device=self._device_name(),
             precision=fingerprint.PRECISION,
         )
 
     def _relative(self, name: str) -> str:
-        """Return a file's name below its folder, so that a result does not say where it lay."""
-        for root in (self.folders.generated, self.folders.ground_truth, self.folders.source):
+        """Return a file's side and its name below its folder; where that lay is left out."""
+        folders = self.folders
+        sides = {
+            "generated": folders.generated,
+            "ground_truth": folders.ground_truth,
+            "source": folders.source,
+        }
+        for side, root in sides.items():
             if root is not None and Path(name).is_relative_to(root):
-                return Path(name).relative_to(root).as_posix()
+                return f"{side}/{Path(name).relative_to(root).as_posix()}"
         return name
 
     def _result(
@@ -258,7 +259,7 @@ def claim(out: Path, method: str) -> None:
         InputError: it holds another method's result.
     """
     check_writable(out)
-    (out / "problems.csv").unlink(missing_ok=True)
+    remove_leftovers(out)
     if (out / "result.json").exists():
         try:
             other = Result.load(out / "result.json").method
@@ -285,14 +286,3 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
 def _paths(pair: CheckedPair) -> set[str]:
     images = (pair.generated, pair.ground_truth, pair.source)
     return {str(image.ref.path) for image in images if image}
-
-
-def _stored(store: Store, chunk: Chunk) -> Partial:
-    """Load a partial that was stored a moment ago."""
-    partial = store.load(chunk_address(chunk))
-    if partial is None:
-        raise InputError(
-            "Finished chunks vanished from the output folder during the run. Repeat the command, "
-            "and let nothing else write there."
-        )
-    return partial

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import platformdirs
+
 from fhpt_eval.errors import StorageError
 from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.storage import write_atomically
@@ -35,6 +37,11 @@ class MemoryStore:
         self._partials[address] = partial
 
 
+def default_cache() -> Path:
+    """Return the folder of the user's cache in which features of ground truth are kept."""
+    return Path(platformdirs.user_cache_dir("fhpt-eval")) / "features"
+
+
 class FolderStore:
     """Keeps partials as files, in sub-folders by the first two digits of the address."""
 
@@ -52,7 +59,7 @@ class FolderStore:
 
     def save(self, address: str, partial: Partial) -> None:
         """See :meth:`Store.save`."""
-        write_atomically(self._path(address), partial.to_bytes())
+        write_atomically(self._path(address), partial.to_bytes(), durable=False)
 
     def _path(self, address: str) -> Path:
         return self.root / address[:2] / f"{address}.partial"

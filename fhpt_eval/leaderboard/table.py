@@ -24,7 +24,8 @@ class Leaderboard:
         header: list[Cell] = ["method"]
         for name in self.scores:
             header += [name, f"{name}_low", f"{name}_high"]
-        header += ["pairs", "protocol", "protocol_digest", "test_set_digest", "version"]
+        header += ["pairs", "coverage", "groups", "protocol", "protocol_digest"]
+        header += ["test_set_digest", "version"]
         return [header, *(self._row(result) for result in self.results)]
 
     def to_csv(self) -> str:
@@ -32,8 +33,16 @@ class Leaderboard:
         return csv_text(self.rows())
 
     def best(self, score: str) -> set[str]:
-        """Return the methods with the best value of a score; ties are all the best."""
-        values = {r.method: r.scores[score].value for r in self.results if score in r.scores}
+        """Return the methods with the best value of a score; ties are all the best.
+
+        A score that is not defined for all pairs is a mean over others than the next one's, so it
+        is never the best.
+        """
+        values = {
+            r.method: r.scores[score].value
+            for r in self.results
+            if score in r.scores and r.scores[score].coverage == 1
+        }
         defined = {method: value for method, value in values.items() if value is not None}
         if not defined:
             return set()
@@ -53,12 +62,15 @@ class Leaderboard:
             row += [score.value if score else None, low, high]
         version = result.provenance.software.get("fhpt-eval")
         protocol = result.protocol
-        return [*row, result.test_set.pairs, protocol.id, protocol.digest,
-                result.test_set.digest, version]  # fmt: skip
+        coverage = min(score.coverage for score in result.scores.values())
+        return [*row, result.test_set.pairs, coverage, result.provenance.groups, protocol.id,
+                protocol.digest, result.test_set.digest, version]  # fmt: skip
 
 
 def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
     """Put results side by side, best first by ``sort`` (the first score unless given).
+
+    Methods without a value come last, and before them those whose value is not over all pairs.
 
     Raises:
         ResultError: they cannot be compared; the message says in which fields they differ.
@@ -82,10 +94,11 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
     board = Leaderboard(tuple(results), scores)
     sign = -1.0 if board.direction(key) == "higher" else 1.0
 
-    def rank(result: Result) -> tuple[bool, float, str]:
+    def rank(result: Result) -> tuple[bool, bool, float, str]:
         score = result.scores.get(key)
         value = score.value if score else None
-        return (value is None, sign * (value or 0.0), result.method)
+        partly = score is not None and score.coverage < 1
+        return (value is None, partly, sign * (value or 0.0), result.method)
 
     return Leaderboard(tuple(sorted(results, key=rank)), scores)
 
@@ -112,6 +125,11 @@ def _check_comparable(results: Sequence[Result]) -> None:
                 f"{ours.digest[:12]} and {theirs.pairs:,} pairs with digest {theirs.digest[:12]} "
                 f"(keys or ground-truth pixels differ; excluded: {len(first.provenance.excluded)} "
                 f"and {len(other.provenance.excluded)})"
+            )
+        if other.provenance.groups != first.provenance.groups:
+            faults.append(
+                f"{names} have intervals over different groups ({first.provenance.groups:,} and "
+                f"{other.provenance.groups:,}): items or sources were known to one run only"
             )
     if faults:
         raise ResultError(

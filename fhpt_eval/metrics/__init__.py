@@ -5,6 +5,8 @@ May import: errors, images, weights, features, torch. Never evaluation.
 
 from fhpt_eval.metrics.base import (
     Batch,
+    FeatureMetric,
+    FeatureRows,
     ImageMetric,
     Metric,
     PairMetric,
@@ -13,17 +15,27 @@ from fhpt_eval.metrics.base import (
     State,
 )
 from fhpt_eval.metrics.brisque import BRISQUE
+from fhpt_eval.metrics.fid import FID
+from fhpt_eval.metrics.inception_score import InceptionScore
+from fhpt_eval.metrics.kid import KID
 from fhpt_eval.metrics.l1 import L1
+from fhpt_eval.metrics.lpips import LPIPS
 from fhpt_eval.metrics.psnr import PSNR
 from fhpt_eval.metrics.ssim import SSIM
 
 __all__ = [
     "BRISQUE",
+    "FID",
+    "KID",
     "L1",
+    "LPIPS",
     "PSNR",
     "SSIM",
     "Batch",
+    "FeatureMetric",
+    "FeatureRows",
     "ImageMetric",
+    "InceptionScore",
     "Metric",
     "PairMetric",
     "Part",

@@ -1,6 +1,7 @@
 """What a metric is: the base classes that built-in and third-party metrics share.
 
-May import: errors, validation, numpy, pydantic, torch. Knows nothing of protocols, chunks or files.
+May import: errors, validation, features.base, numpy, pydantic, torch. Knows nothing of protocols,
+chunks or files.
 
 A metric is a small immutable object. Its fields are its parameters (validated, and part of a
 protocol's digest); its class attributes declare what it is. The simplest one is a function on
@@ -29,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, ProtocolError
+from fhpt_eval.features.base import Feature
 from fhpt_eval.validation import explain_validation
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Metric(BaseModel):
         needs: what it uses besides the generated images; a run that lacks it says so beforehand.
         undefined_when: for which images it has no value (NaN), for the reason in a result.
         version: raised whenever the same input gives another value; part of a protocol's digest.
+        by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
+            counts in their place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -86,6 +90,7 @@ class Metric(BaseModel):
     needs: ClassVar[frozenset[Need]] = frozenset()
     undefined_when: ClassVar[str] = "its value is not a number"
     version: ClassVar[int] = 1
+    by_content: ClassVar[frozenset[str]] = frozenset()
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
@@ -109,7 +114,7 @@ class Metric(BaseModel):
 
         Override it where two settings give one number, so that they give one digest.
         """
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=set(self.by_content))
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
@@ -239,6 +244,105 @@ class SetMetric(Metric):
         Raises:
             Undefined: the set has no such value; the message is the reason.
         """
+
+
+Arrays = Mapping[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRows:
+    """Features of N pairs: by the metric's own name for each feature, named arrays of N rows.
+
+    Pairs that share a ground-truth image carry its rows each; ``distinct`` marks, ``(N,)`` bool,
+    one pair for every ground-truth image.
+    """
+
+    keys: tuple[str, ...]
+    distinct: NDArray[np.bool_]
+    generated: Mapping[str, Arrays]
+    ground_truth: Mapping[str, Arrays]
+
+
+class FeatureMetric(Metric):
+    """Judges a set of pairs by features alone, which the engine computes once and keeps.
+
+    As :class:`SetMetric`, with features in place of images: the state is a monoid, and
+    :meth:`update` adds the features of some pairs. Images never reach it, so that a further metric
+    on features that are there costs no network.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+
+    def __call__(
+        self, generated: Tensor, ground_truth: Tensor | None = None
+    ) -> Mapping[str, float]:
+        """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range.
+            Undefined: the sets have no such value; the message is the reason.
+        """
+        sides = {"generated": generated}
+        if "ground_truth" in self.needs:
+            if ground_truth is None:
+                raise ArgumentError(f"'ground_truth' is missing; {self.name} needs it")
+            sides["ground_truth"] = ground_truth
+        rows: dict[str, dict[str, Arrays]] = {"generated": {}, "ground_truth": {}}
+        for side, images in sides.items():
+            check_images(images, side)
+            if len(images) != len(generated):
+                raise ArgumentError("'generated' and 'ground_truth' differ in their number")
+            levels = images if images.dtype == torch.uint8 else (images * 255).round().byte()
+            for name, feature in self.features().items():
+                arrays = feature.compute(levels)
+                rows[side][name] = {part: a.cpu().numpy() for part, a in arrays.items()}
+        count = len(generated)
+        keys = tuple(f"{number:09d}" for number in range(count))
+        made = FeatureRows(keys, np.ones(count, bool), rows["generated"], rows["ground_truth"])
+        return self.compute(self.update(self.empty(), made))
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none
+        """See :meth:`Metric.columns`."""
+        return {}
+
+    def weights(self) -> Mapping[str, str]:
+        """See :meth:`Metric.weights`: those of its features."""
+        found: dict[str, str] = {}
+        for feature in self.features().values():
+            found |= feature.digests()
+        return found
+
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`: what the first of its features lacks."""
+        return next(filter(None, (f.lacks() for f in self.features().values())), "")
+
+    @abstractmethod
+    def features(self) -> Mapping[str, Feature]:
+        """Return the features that it rests on, by a name of its own for each."""
+
+    @abstractmethod
+    def empty(self) -> State:
+        """Return the state of no pairs."""
+
+    @abstractmethod
+    def update(self, state: State, rows: FeatureRows) -> State:
+        """Return the state with these pairs added; ``state`` itself is left alone."""
+
+    @abstractmethod
+    def merge(self, first: State, second: State) -> State:
+        """Return the state of both sets of pairs; the arguments are left alone."""
+
+    @abstractmethod
+    def compute(self, state: State) -> Mapping[str, float]:
+        """Return the values by part ("" for a single one).
+
+        Raises:
+            Undefined: the set has no such value; the message is the reason.
+        """
+
+    def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
+        """Return what a reader must know beside the value, such as too few images; or nothing."""
+        return ""
 
 
 def check_images(images: object, argument: str) -> None:

@@ -93,8 +93,8 @@ def test_a_leaderboard_has_a_row_per_method_and_the_columns_of_the_format(
     with (tmp_path / "board.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == [
-        "method", "ssim", "ssim_low", "ssim_high", "l1", "l1_low", "l1_high", "pairs", "protocol",
-        "protocol_digest", "test_set_digest", "version",
+        "method", "ssim", "ssim_low", "ssim_high", "l1", "l1_low", "l1_high", "pairs", "coverage",
+        "groups", "protocol", "protocol_digest", "test_set_digest", "version",
     ]  # fmt: skip
     assert [row[0] for row in rows[1:]] == ["'=cmd()", "copy of nothing"], "best first, no formula"
     assert float(rows[1][1]) == 1.0

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,7 +264,6 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_any_work(
     finished = run(make_pairs(2), tmp_path / folder)
     assert finished.status == 2
     assert "cannot be written" in finished.err
-    assert "--out" in finished.err
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
@@ -295,7 +295,8 @@ def test_a_full_disk_keeps_finished_chunks(
     assert finished.status == 2
     assert "The disk is full" in finished.err
     assert "Traceback" not in finished.err
-    kept = len(list(out.rglob("*.partial")))
+    files = Counter(path.name.partition("-")[0] for path in out.rglob("*.partial"))
+    kept = sum(count == 4 for count in files.values())  # chunks of which every metric is there
     assert kept > 0
     assert not list(out.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=4m", str(tiny_disk)], check=True)

@@ -10,7 +10,7 @@ import pytest
 
 from fhpt_eval.errors import MetricError, Undefined
 from fhpt_eval.evaluation.partial import Partial, Yield
-from fhpt_eval.evaluation.reduce import Reduced, full_name, merge, scores, unavailable
+from fhpt_eval.evaluation.reduce import Addressed, Reduced, full_name, merge, scores, unavailable
 from fhpt_eval.metrics import L1, PSNR, Batch, SetMetric, State
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import Score
@@ -71,7 +71,10 @@ def test_columns_come_out_in_the_order_of_keys_whatever_the_order_of_chunks() ->
         return Partial(keys, digests, digests, {"address": Yield({"": np.array(values)})})
 
     first, second = partial(("c", "a"), [3.0, 1.0]), partial(("b",), [2.0])
-    one, two = (merge(order, [("address", ENTRY)]) for order in ([first, second], [second, first]))
+    one, two = (
+        merge(order, [Addressed(ENTRY, "address", {})])
+        for order in ([first, second], [second, first])
+    )
     assert one.keys == ("a", "b", "c")
     assert one.columns["l1"].tolist() == [1.0, 2.0, 3.0]
     assert (one.keys, one.test_set_digest, one.generated_digest) == (
@@ -116,7 +119,9 @@ def test_states_are_merged_and_an_undefined_set_says_why(count: int) -> None:
         )
         for n in range(count)
     ]
-    found = scores(merge(partials, [("address", entry)]), [entry], [0] * count, count)["largest"]
+    found = scores(merge(partials, [Addressed(entry, "address", {})]), [entry], [0] * count, count)[
+        "largest"
+    ]
     if count == 1:
         assert (found.value, found.reason) == (None, "needs at least two pairs")
     else:

@@ -1,4 +1,4 @@
-"""Run chunks on this machine, in threads. May import: torch.
+"""Run chunks on this machine, in threads. May import: evaluation.threads, torch.
 
 Decoding, hashing and tensor operations let go of Python's lock, so threads keep all cores busy,
 need no start-up, and work in notebooks and scripts without a ``__main__`` guard.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import TypeVar
 
 import torch
+
+from fhpt_eval.evaluation.threads import one_thread
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -47,22 +50,24 @@ class LocalExecutor:
         Few jobs are handed out ahead, so closing the iterator stops the run after the jobs that
         have begun.
         """
-        before = torch.get_num_threads()
         waiting = iter(jobs)
-        pool = ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,))
-        running: dict[Future[Outcome], Job] = {}
-        try:
-            while True:
-                while len(running) < 2 * self._workers and (job := next(waiting, None)) is not None:
-                    running[pool.submit(function, job)] = job
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job = running.pop(future)
-                    error = future.exception()
-                    if error is not None and not isinstance(error, Exception):
-                        raise error
-                    yield job, future.result() if error is None else error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            torch.set_num_threads(before)
+        with one_thread():
+            # torch keeps the number for each thread of its own.
+            pool = ThreadPoolExecutor(
+                self._workers, initializer=torch.set_num_threads, initargs=(1,)
+            )
+            running: dict[Future[Outcome], Job] = {}
+            try:
+                while True:
+                    for job in islice(waiting, 2 * self._workers - len(running)):
+                        running[pool.submit(function, job)] = job
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        job = running.pop(future)
+                        error = future.exception()
+                        if error is not None and not isinstance(error, Exception):
+                            raise error
+                        yield job, future.result() if error is None else error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,221 @@
+"""``fhpt-eval weights``: get, check and pass on pretrained networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from fhpt_eval.weights import WeightsEntry
+
+
+def _configure(ctx: click.Context, _parameter: click.Parameter, folder: Path | None) -> None:
+    """Set the folder of weights for the time of the command."""
+    if folder is None:
+        return
+    from fhpt_eval.weights import configure
+
+    configure(folder)
+    ctx.call_on_close(lambda: configure(None))
+
+
+weights_dir = click.option(
+    "--weights-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    callback=_configure,
+    expose_value=False,
+    help="Folder of weights.  [default: FHPT_WEIGHTS, else a folder in your cache]",
+)
+_names = click.argument("names", nargs=-1, metavar="NAME...")
+_all = click.option("--all", "everything", is_flag=True, help="All weights of the registry.")
+
+
+@click.group()
+def weights() -> None:
+    """Get, check and pass on pretrained networks.
+
+    \b
+    fhpt-eval weights list
+    fhpt-eval weights pull inception-2015
+    fhpt-eval weights bundle -o weights.tar inception-2015
+    fhpt-eval weights import weights.tar
+    """
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@weights_dir
+def list_(as_json: bool) -> None:
+    """List the registry: what there is, what is here, under which licence.
+
+    Looks at existence and size; 'verify' reads the files.
+
+    \b
+    fhpt-eval weights list
+    fhpt-eval weights list --json
+    """
+    import json
+
+    from fhpt_eval.weights import folder, registry
+
+    rows = [_row(entry) for entry in registry().values()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    _show(rows)
+    click.echo(f"Folder: {folder()}")
+
+
+def _row(entry: WeightsEntry) -> dict[str, Any]:
+    from fhpt_eval.errors import WeightsError
+    from fhpt_eval.weights_store import expected_digest, fault_of, path_of
+
+    path = path_of(entry)
+    fault = fault_of(entry)
+    try:
+        digest = expected_digest(entry)
+    except WeightsError as error:
+        digest, fault = "", fault or str(error)
+    return {
+        **entry.model_dump(mode="json"),
+        "sha256": digest if len(digest) == 64 else None,
+        "path": str(path),
+        "here": not fault,
+        "fault": fault or None,
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from fhpt_eval.cli.show import console
+
+    table = Table()
+    for header in ("name", "here", "MB", "SHA-256", "licence", "title"):
+        table.add_column(header, justify="right" if header == "MB" else "left", no_wrap=False)
+    for row in rows:
+        here = "yes" if row["here"] else ("damaged" if Path(row["path"]).exists() else "no")
+        size = f"{row['size'] / 1e6:,.0f}" if row["size"] else "?"
+        table.add_row(row["name"], here, size, _digest(row), row["licence"], row["title"])
+    console().print(table)
+
+
+def _digest(row: dict[str, Any]) -> str:
+    """Abbreviate a digest; say where the publisher states only its first digits."""
+    prefix = row["sha256_prefix"]
+    if prefix is None:
+        return f"{row['sha256'][:12]}"
+    recorded = f"; recorded {row['sha256'][:12]}" if row["sha256"] else ""
+    return f"only {prefix} is published{recorded}"
+
+
+@weights.command()
+@_names
+@_all
+@click.option("--offline", is_flag=True, help="Never try the network; say what is missing.")
+@weights_dir
+def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
+    """Download weights; a broken-off download goes on where it stopped.
+
+    Every file is checked against the registry's SHA-256 before it is put in place. What is there
+    and sound is left alone.
+
+    \b
+    fhpt-eval weights pull inception-2015 alexnet-imagenet
+    fhpt-eval weights pull --all --weights-dir /shared/weights
+    fhpt-eval weights pull inception-2015 --offline
+    """
+    from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.weights import pull as fetch
+
+    progress = TerminalProgress()
+    try:
+        fetch(_chosen(names, everything), progress, offline=offline)
+    finally:
+        progress.close()
+
+
+@weights.command()
+@_names
+@weights_dir
+def verify(names: tuple[str, ...]) -> int:
+    """Read the files that are here and compare their SHA-256 with the registry's.
+
+    Exit status 2 if a file is not what it should be, or one that was named is missing.
+
+    \b
+    fhpt-eval weights verify
+    fhpt-eval weights verify inception-2015
+    """
+    from fhpt_eval.errors import WeightsError
+    from fhpt_eval.weights import find, registry
+    from fhpt_eval.weights_registry import entry_of
+    from fhpt_eval.weights_store import path_of
+
+    status = 0
+    for entry in [entry_of(name) for name in names] or registry().values():
+        if not names and not path_of(entry).exists():
+            click.echo(f"{entry.name}: not here")
+            continue
+        try:
+            click.echo(f"{entry.name}: sound, SHA-256 {find(entry.name).sha256}")
+        except WeightsError as error:
+            click.echo(f"{entry.name}: {error}")
+            status = 2
+    return status
+
+
+@weights.command()
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The tar file to write.",
+)
+@_names
+@_all
+@weights_dir
+def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
+    """Pack weights into one file, for machines without network.
+
+    Mind the licences: some forbid passing weights on.
+
+    \b
+    fhpt-eval weights bundle -o weights.tar inception-2015 alexnet-imagenet
+    """
+    from fhpt_eval.weights import bundle as pack
+
+    for one in pack(_chosen(names, everything), out):
+        click.echo(f"{one.name}: {one.path.name}")
+    click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
+
+
+@weights.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@weights_dir
+def import_(file: Path) -> None:
+    """Unpack a bundle; every file is checked against this machine's registry first.
+
+    \b
+    fhpt-eval weights import weights.tar
+    """
+    from fhpt_eval.weights import import_bundle
+
+    for one in import_bundle(file):
+        click.echo(f"{one.name}: {one.path}")
+
+
+def _chosen(names: tuple[str, ...], everything: bool) -> list[str]:
+    """Return the names asked for: those given, or with --all every one."""
+    if everything == bool(names):
+        raise click.UsageError("Give the names of weights, or --all: see 'fhpt-eval weights list'.")
+    if not everything:
+        return list(names)
+    from fhpt_eval.weights import registry
+
+    return list(registry())

@@ -1,0 +1,52 @@
+"""What a feature is: arrays computed from one image by a named network or algorithm.
+
+May import: pydantic, torch. Knows nothing of metrics.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+
+class Feature(BaseModel):
+    """A feature's declaration and parameters; equal features are computed once, whoever asks.
+
+    Class attributes:
+        name: the feature's name in addresses.
+        version: raised whenever the same image gives other arrays.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return named arrays, a row per image, for ``(N, 3, H, W)`` uint8 images.
+
+        A row may depend on its own image alone, to the bit: not on the others in the batch, nor on
+        its place among them.
+        """
+
+    def digests(self) -> Mapping[str, str]:
+        """Return the SHA-256 of every file of learned figures that the arrays rest on, by name."""
+        return {}
+
+    def lacks(self) -> str:
+        """Say what this machine lacks for the feature and what would cure it, or nothing."""
+        return ""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return all that fixes the arrays, as JSON values."""
+        return {
+            "feature": self.name,
+            "version": self.version,
+            "parameters": self.model_dump(mode="json"),
+            "weights": dict(self.digests()),
+        }

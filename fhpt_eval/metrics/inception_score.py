@@ -1,0 +1,104 @@
+"""Inception score. May import: metrics.base, metrics.fid, features.
+
+Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs",
+NeurIPS 2016, and the authors' script of that year.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fhpt_eval.errors import Undefined
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.inception import NetworkName, ResizeName
+from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Need, Part, State
+from fhpt_eval.metrics.fid import inception
+
+
+class InceptionScore(FeatureMetric):
+    """Exponential of the mean divergence between an image's classes and those of its split.
+
+    Images are split in the order of their keys. ``mean`` and ``std`` are those over the splits.
+
+    Parameters:
+        network, resize, network_weights: as those of FID.
+        logits: ``"unbiased"`` leaves the bias out, as the 2016 original does; ``"biased"`` is what
+            the common PyTorch script has.
+        splits: number of splits, at ``i * N // splits``.
+    """
+
+    name: ClassVar[str] = "is"
+    title: ClassVar[str] = "Inception score"
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[tuple[float, float]] = (1.0, math.inf)
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
+
+    network: NetworkName = "inception-2015"
+    resize: ResizeName = "tensorflow"
+    network_weights: str | None = None
+    logits: Literal["unbiased", "biased"] = "unbiased"
+    splits: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`."""
+        return {
+            "mean": Part("Inception score", "higher", (1.0, math.inf)),
+            "std": Part("Inception score, deviation over splits", "lower", (0.0, math.inf)),
+        }
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"inception": inception(self.network, self.resize, self.network_weights)}
+
+    def empty(self) -> State:
+        """See :meth:`FeatureMetric.empty`."""
+        return {"keys": np.zeros((0,)), "logits": np.zeros((0,))}
+
+    def update(self, state: State, rows: FeatureRows) -> State:
+        """See :meth:`FeatureMetric.update`."""
+        name = "logits_unbiased" if self.logits == "unbiased" else "logits"
+        new = {
+            "keys": np.array(rows.keys, dtype=np.str_),
+            "logits": rows.generated["inception"][name],
+        }
+        return self.merge(state, new)
+
+    def merge(self, first: State, second: State) -> State:
+        """See :meth:`FeatureMetric.merge`."""
+        return {
+            name: np.concatenate(
+                [s[name] for s in (first, second) if len(s[name])] or [first[name]]
+            )
+            for name in first
+        }
+
+    def compute(self, state: State) -> Mapping[str, float]:
+        """See :meth:`FeatureMetric.compute`."""
+        count = len(state["keys"])
+        if count < self.splits:
+            raise Undefined(f"has {self.splits} splits (splits), and there are {count} images")
+        logits = state["logits"][np.argsort(state["keys"], kind="stable")].astype(np.float64)
+        ends = [split * count // self.splits for split in range(self.splits + 1)]
+        scores = [_score(logits[start:end]) for start, end in pairwise(ends)]
+        return {"mean": float(np.mean(scores)), "std": float(np.std(scores))}
+
+
+def _score(logits: NDArray[Any]) -> float:
+    """Return exp(mean KL(p(y|x) || p(y))) of one split, ``(N, K)`` logits, in float64."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    p = np.exp(log_p)
+    marginal = p.mean(axis=0, keepdims=True)
+    # A class that no image has any share of adds nothing.
+    log_marginal = np.log(np.where(marginal > 0, marginal, 1))
+    return float(np.exp((p * (log_p - log_marginal)).sum(axis=1).mean()))

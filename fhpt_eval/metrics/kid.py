@@ -1,0 +1,128 @@
+"""Kernel distance of Inception features. May import: metrics.base, metrics.fid, features.
+
+Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fhpt_eval.errors import Undefined
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.inception import NetworkName, ResizeName
+from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Part, State
+from fhpt_eval.metrics.fid import inception
+
+# Rows of a kernel that are held at a time.
+_BLOCK = 2048
+
+
+class KID(FeatureMetric):
+    """Unbiased squared maximum mean discrepancy of features, with a cubic polynomial kernel.
+
+    Mean and standard deviation over random subsets, as torch-fidelity draws them: rows in the order
+    of keys, NumPy's legacy generator, generated images first.
+
+    Parameters:
+        network, resize, network_weights: as those of FID.
+        subsets, subset_size: number and size of the subsets.
+        seed: of the generator that draws them.
+    """
+
+    name: ClassVar[str] = "kid"
+    title: ClassVar[str] = "KID"
+    direction: ClassVar[Direction] = "lower"
+
+    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
+
+    network: NetworkName = "inception-2015"
+    resize: ResizeName = "pytorch-fid"
+    network_weights: str | None = None
+    subsets: Annotated[int, Field(ge=1, le=10_000)] = 100
+    subset_size: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 2020
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`."""
+        return {
+            "mean": Part("KID", "lower"),
+            "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf)),
+        }
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"inception": inception(self.network, self.resize, self.network_weights)}
+
+    def empty(self) -> State:
+        """See :meth:`FeatureMetric.empty`."""
+        names = ("generated", "generated.keys", "real", "real.keys")
+        return {name: np.zeros((0,)) for name in names}
+
+    def update(self, state: State, rows: FeatureRows) -> State:
+        """See :meth:`FeatureMetric.update`."""
+        keys = np.array(rows.keys, dtype=np.str_)
+        new = {
+            "generated": rows.generated["inception"]["pool"],
+            "generated.keys": keys,
+            "real": rows.ground_truth["inception"]["pool"][rows.distinct],
+            "real.keys": keys[rows.distinct],
+        }
+        return self.merge(state, new)
+
+    def merge(self, first: State, second: State) -> State:
+        """See :meth:`FeatureMetric.merge`."""
+        return {
+            name: np.concatenate(
+                [s[name] for s in (first, second) if len(s[name])] or [first[name]]
+            )
+            for name in first
+        }
+
+    def compute(self, state: State) -> Mapping[str, float]:
+        """See :meth:`FeatureMetric.compute`."""
+        generated, real = (_in_order(state, side) for side in ("generated", "real"))
+        least = min(len(generated), len(real))
+        if self.subset_size > least:
+            raise Undefined(
+                f"draws subsets of {self.subset_size:,} images (subset_size), and one side has "
+                f"{least:,}"
+            )
+        generator = np.random.RandomState(self.seed)
+        values = []
+        for _ in range(self.subsets):
+            ours = generator.choice(len(generated), self.subset_size, replace=False)
+            theirs = generator.choice(len(real), self.subset_size, replace=False)
+            values.append(squared_mmd(generated[ours], real[theirs]))
+        return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def squared_mmd(x: NDArray[Any], y: NDArray[Any]) -> float:
+    """Return the unbiased squared MMD of ``(N, D)`` and ``(M, D)`` rows (Bińkowski et al., eq. 4).
+
+    The kernel is ``(x . y / D + 1)^3``, in float64, in blocks of rows.
+    """
+    n, m = len(x), len(y)
+    own_x = _kernel_sum(x, x) - float(_kernel(np.einsum("nd,nd->n", x, x), x.shape[1]).sum())
+    own_y = _kernel_sum(y, y) - float(_kernel(np.einsum("nd,nd->n", y, y), y.shape[1]).sum())
+    return own_x / (n * (n - 1)) + own_y / (m * (m - 1)) - 2 * _kernel_sum(x, y) / (n * m)
+
+
+def _kernel_sum(x: NDArray[Any], y: NDArray[Any]) -> float:
+    blocks = (x[at : at + _BLOCK] @ y.T for at in range(0, len(x), _BLOCK))
+    return math.fsum(float(_kernel(block, x.shape[1]).sum()) for block in blocks)
+
+
+def _kernel(products: NDArray[Any], size: int) -> NDArray[Any]:
+    return (products / size + 1) ** 3
+
+
+def _in_order(state: State, side: str) -> NDArray[np.float64]:
+    order = np.argsort(state[f"{side}.keys"], kind="stable")
+    return np.asarray(state[side][order], dtype=np.float64)
