@@ -25,6 +25,7 @@ parity: .venv/.dev
 bench: .venv/.bench
 	$(BIN)/python -m bench.ssim_against_skimage
 	$(BIN)/python -m bench.brisque_against_piq
+	$(BIN)/python -m bench.inception_against_pytorch_fid
 	$(BIN)/python -m bench.run_scales
 
 .venv/bin/python:

@@ -28,7 +28,7 @@ def doctor() -> int:
     click.echo("")
     broken = _metrics()
     if broken:
-        click.echo(f"\n{broken} metrics cannot be used; see above.")
+        click.echo(f"\n{broken} metrics are unavailable; what would cure it stands above.")
         return 3
     click.echo("\nEverything that is installed can be used.")
     return 0
@@ -56,6 +56,9 @@ def _metrics() -> int:
             needs = " ".join(sorted(metric.needs))
             text = "ready" + (f"; needs {needs}" if needs else "")
             text += f"; weights {', '.join(weights)}" if weights else ""
+            if lacking := metric.lacks():
+                broken += 1
+                text = f"unavailable: {lacking}"
         except FhptEvalError as error:
             broken += 1
             text = f"unavailable: {error}"

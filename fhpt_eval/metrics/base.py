@@ -388,3 +388,13 @@ def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
 def merge_sums(first: State, second: State) -> State:
     """Merge two states whose arrays are plain sums: most states are."""
     return {name: np.asarray(first[name] + second[name]) for name in first}
+
+
+def merge_rows(first: State, second: State) -> State:
+    """Merge two states whose arrays are rows: those of the first, then those of the second."""
+
+    def joined(name: str) -> NDArray[Any]:
+        filled = [state[name] for state in (first, second) if len(state[name])]
+        return np.concatenate(filled) if filled else first[name]
+
+    return {name: joined(name) for name in first}

@@ -18,7 +18,15 @@ from pydantic import Field
 from fhpt_eval.errors import Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import NetworkName, ResizeName
-from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Need, Part, State
+from fhpt_eval.metrics.base import (
+    Direction,
+    FeatureMetric,
+    FeatureRows,
+    Need,
+    Part,
+    State,
+    merge_rows,
+)
 from fhpt_eval.metrics.fid import inception
 
 
@@ -75,12 +83,7 @@ class InceptionScore(FeatureMetric):
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`FeatureMetric.merge`."""
-        return {
-            name: np.concatenate(
-                [s[name] for s in (first, second) if len(s[name])] or [first[name]]
-            )
-            for name in first
-        }
+        return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
         """See :meth:`FeatureMetric.compute`."""

@@ -16,7 +16,7 @@ from pydantic import Field
 from fhpt_eval.errors import Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import NetworkName, ResizeName
-from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Part, State
+from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Part, State, merge_rows
 from fhpt_eval.metrics.fid import inception
 
 # Rows of a kernel that are held at a time.
@@ -78,12 +78,7 @@ class KID(FeatureMetric):
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`FeatureMetric.merge`."""
-        return {
-            name: np.concatenate(
-                [s[name] for s in (first, second) if len(s[name])] or [first[name]]
-            )
-            for name in first
-        }
+        return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
         """See :meth:`FeatureMetric.compute`."""

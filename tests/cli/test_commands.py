@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fhpt_eval import demo_data
 from tests.conftest import PairFolders, fhpt_eval
 
 Maker = Callable[..., PairFolders]
@@ -73,11 +75,16 @@ def test_protocols_lists_and_shows() -> None:
     assert len(shown["digest"]) == 64
 
 
-def test_doctor_says_what_is_installed_and_what_works() -> None:
+def test_doctor_says_what_is_installed_and_what_would_be_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path))
     finished = fhpt_eval("doctor")
-    assert finished.status == 0
-    for word in ("torch", "device", "metric brisque", "weights", "Everything"):
-        assert word in finished.out
+    assert finished.status == 3
+    for text in ("torch", "device", "metric brisque", "ready; weights brisque_live.libsvm"):
+        assert text in finished.out
+    assert "unavailable" in finished.out
+    assert "fhpt-eval weights pull inception-2015" in finished.out
 
 
 def test_a_leaderboard_has_a_row_per_method_and_the_columns_of_the_format(
@@ -158,6 +165,19 @@ def test_the_demo_makes_three_methods_and_a_leaderboard(tmp_path: Path) -> None:
     for row in rows.values():
         assert all(row[name] for name in ("ssim", "psnr", "l1", "brisque", "ssim_low"))
     assert str(tmp_path / "demo" / "leaderboard.csv") in finished.out
+
+
+def test_the_readme_shows_what_a_run_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = demo_data.write(tmp_path)
+    folders["blur"].rename(tmp_path / "results")
+    folders["ground_truth"].rename(tmp_path / "test")
+    monkeypatch.chdir(tmp_path)
+    finished = fhpt_eval("run", "--pred", "results", "--gt", "test")
+    printed = [line.rstrip() for line in (finished.err + finished.out).splitlines()]
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.M)
+    assert printed in [block.splitlines() for block in blocks]
 
 
 def test_the_example_plugin_installs_and_runs_by_name(make_pairs: Maker, tmp_path: Path) -> None:
