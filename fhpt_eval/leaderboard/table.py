@@ -126,7 +126,7 @@ def _check_comparable(results: Sequence[Result]) -> None:
                 f"(keys or ground-truth pixels differ; excluded: {len(first.provenance.excluded)} "
                 f"and {len(other.provenance.excluded)})"
             )
-        if other.provenance.groups != first.provenance.groups:
+        elif other.provenance.groups != first.provenance.groups:
             faults.append(
                 f"{names} have intervals over different groups ({first.provenance.groups:,} and "
                 f"{other.provenance.groups:,}): items or sources were known to one run only"

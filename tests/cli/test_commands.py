@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fhpt_eval import demo_data
 from tests.conftest import PairFolders, fhpt_eval
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def scored(folders: PairFolders, out: Path, *more: str | Path) -> Path:
     finished = fhpt_eval(
         "run", "--pred", folders.generated, "--gt", folders.ground_truth, "--out", out,
-        "--metrics", "ssim,l1", *more,
+        *([] if "--metrics" in more else ["--metrics", "ssim,l1"]), *more,
     )  # fmt: skip
     assert finished.status == 0, finished.err
     return out
@@ -130,6 +131,36 @@ def test_results_on_different_test_sets_are_not_ranked(make_pairs: Maker, tmp_pa
     finished = fhpt_eval("leaderboard", one, two)
     assert finished.status == 2
     assert "different test sets: 3 pairs" in finished.err
+
+
+def test_intervals_over_different_groups_are_not_ranked(make_pairs: Maker, tmp_path: Path) -> None:
+    folders = make_pairs(6)
+    names = sorted(path.name for path in folders.generated.iterdir())
+    rows = [f"{name},{name},item{number % 2}" for number, name in enumerate(names)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["generated,ground_truth,item", *rows]))
+    one = scored(folders, tmp_path / "one", "--name", "one")
+    two = scored(folders, tmp_path / "two", "--name", "two", "--pairs", tmp_path / "pairs.csv")
+    finished = fhpt_eval("leaderboard", one, two)
+    assert finished.status == 2
+    assert "intervals over different groups (6 and 2)" in finished.err
+
+
+def test_a_score_over_some_pairs_only_is_marked_and_never_the_best(
+    make_pairs: Maker, tmp_path: Path
+) -> None:
+    folders = make_pairs(6)
+    one = scored(folders, tmp_path / "one", "--name", "one", "--metrics", "brisque")
+    for number in range(3):  # flat images have no BRISQUE, and leave the better ones to be averaged
+        path = folders.generated / f"person{number:04d}.png"
+        Image.new("RGB", (44, 64)).save(path)
+    two = scored(folders, tmp_path / "two", "--name", "two", "--metrics", "brisque")
+    finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
+    assert finished.status == 0
+    assert "(50%)" in finished.out
+    with (tmp_path / "board.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["one", "two"]
+    assert (rows["one"]["coverage"], rows["two"]["coverage"]) == ("1.0", "0.5")
 
 
 def test_two_results_of_one_name_are_refused(make_pairs: Maker, tmp_path: Path) -> None:
