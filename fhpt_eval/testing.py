@@ -211,6 +211,8 @@ def _identical(metric: Metric, batch: Batch) -> None:
     same = Batch(batch.keys, batch.ground_truth, batch.ground_truth, batch.source)
     best, other = _values(metric, same), _values(metric, batch)
     for part, declared in metric.parts().items():
+        if not declared.judges:
+            continue
         low, high = declared.range
         bound, sign = (high, 1) if declared.direction == "higher" else (low, -1)
         if math.isfinite(bound):

@@ -45,11 +45,16 @@ State = dict[str, "NDArray[Any]"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of a metric's values: its title, which direction is better, the range it lies in."""
+    """One of a metric's values: its title, which direction is better, the range it lies in.
+
+    ``judges`` is false for a value that goes with another one, such as a deviation, and does not
+    itself say how good images are: equal images need not have the best of it.
+    """
 
     title: str
     direction: Direction
     range: tuple[float, float] = (-math.inf, math.inf)
+    judges: bool = True
 
 
 @dataclass(frozen=True, slots=True)

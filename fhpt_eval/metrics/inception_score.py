@@ -61,7 +61,9 @@ class InceptionScore(FeatureMetric):
         """See :meth:`Metric.parts`."""
         return {
             "mean": Part("Inception score", "higher", (1.0, math.inf)),
-            "std": Part("Inception score, deviation over splits", "lower", (0.0, math.inf)),
+            "std": Part(
+                "Inception score, deviation over splits", "lower", (0.0, math.inf), judges=False
+            ),
         }
 
     def features(self) -> Mapping[str, Feature]:

@@ -53,7 +53,7 @@ class KID(FeatureMetric):
         """See :meth:`Metric.parts`."""
         return {
             "mean": Part("KID", "lower"),
-            "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf)),
+            "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf), judges=False),
         }
 
     def features(self) -> Mapping[str, Feature]:
