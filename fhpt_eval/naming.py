@@ -1,6 +1,6 @@
 """How result files are named: rules that read the source and the target out of a file's name.
 
-May import: nothing of ours. protocols.md of the field: each repository has a rule of its own.
+May import: nothing of ours. Each repository of the field has a rule of its own.
 """
 
 from __future__ import annotations
