@@ -30,6 +30,7 @@ from fhpt_eval.metrics.base import (
     PairMetric,
     SetMetric,
     State,
+    StateMetric,
 )
 
 #: Relative difference allowed between ways of computing one value on one device.
@@ -103,16 +104,18 @@ def _levels(images: Tensor) -> Tensor:
 
 def _values(metric: Metric, batch: Batch) -> Values:
     """Return a metric's values by part: per pair, or for the set as a whole."""
-    if isinstance(metric, SetMetric | FeatureMetric):
+    if isinstance(metric, StateMetric):
         return _computed(metric, _state(metric, metric.empty(), batch))
     columns = metric.columns(batch)
     return {part: values.double().cpu().numpy() for part, values in columns.items()}
 
 
-def _state(metric: SetMetric | FeatureMetric, state: State, batch: Batch) -> State:
+def _state(metric: StateMetric, state: State, batch: Batch) -> State:
     """Return the state with a batch added, as the engine would add it."""
     if isinstance(metric, SetMetric):
         return metric.update(state, batch)
+    if not isinstance(metric, FeatureMetric):
+        raise TypeError("derive from SetMetric or FeatureMetric, which say what is added")
     sides = []
     for images in (batch.generated, batch.ground_truth):
         rows = {}
@@ -123,7 +126,7 @@ def _state(metric: SetMetric | FeatureMetric, state: State, batch: Batch) -> Sta
     return metric.update(state, FeatureRows(batch.keys, np.ones(len(batch.keys), bool), *sides))
 
 
-def _computed(metric: SetMetric | FeatureMetric, state: State) -> Values:
+def _computed(metric: StateMetric, state: State) -> Values:
     try:
         values: Mapping[str, float] = metric.compute(state)
     except Undefined:
@@ -186,7 +189,7 @@ def _shape(metric: Metric, batch: Batch) -> None:
         "values",
         f"gave {sorted(values)}, declared {sorted(metric.parts())}",
     )
-    wanted = (1,) if isinstance(metric, SetMetric | FeatureMetric) else (len(batch.keys),)
+    wanted = (1,) if isinstance(metric, StateMetric) else (len(batch.keys),)
     for part, array in values.items():
         _require(array.shape == wanted, "values", f"'{part}' has shape {array.shape}, not {wanted}")
         _require(not np.isnan(array).all(), "values", f"'{part}' is undefined for every test image")
@@ -243,7 +246,7 @@ def _batches(metric: Metric, batch: Batch) -> None:
         _channels_last(batch.source),
     )
     _require(_agree(whole, _values(metric, strided)), "batches", "memory order moves the values")
-    if isinstance(metric, SetMetric | FeatureMetric):
+    if isinstance(metric, StateMetric):
         state = metric.empty()
         for row in reversed(rows):
             state = _state(metric, state, _some(batch, [row]))
@@ -259,7 +262,7 @@ def _batches(metric: Metric, batch: Batch) -> None:
 
 def _merge(metric: Metric, batch: Batch) -> None:
     """Check the monoid laws, and that merged parts give the value of the whole."""
-    if not isinstance(metric, SetMetric | FeatureMetric):
+    if not isinstance(metric, StateMetric):
         return
     count = len(batch.keys)
     cuts = [list(range(count))[part::3] for part in range(3)]

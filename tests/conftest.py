@@ -7,6 +7,7 @@ is no part of the project: tests that use it say so when it is absent.
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import os
 from collections.abc import Callable
@@ -72,6 +73,19 @@ def spoilt(image: Pixels, seed: int = 0, sigma: float = 10.0) -> Pixels:
 def tensor(images: list[Pixels]) -> torch.Tensor:
     """Stack ``(H, W, 3)`` images to ``(N, 3, H, W)`` uint8."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def calibration(fixtures: Path, metric: str, image: str) -> tuple[list[torch.Tensor], float, float]:
+    """Return a calibration pair (distorted, reference), its authors' value, and the tolerance."""
+    folder = fixtures / "calibration"
+    with (folder / "reference_values.csv").open() as file:
+        rows = {(row["metric"], row["image"]): row for row in csv.DictReader(file)}
+    row = rows[metric, image]
+    pair = [
+        tensor([np.asarray(Image.open(folder / side / f"{image}.png").convert("RGB"))])
+        for side in ("distorted", "reference")
+    ]
+    return pair, float(row["value"]), float(row["absolute_tolerance"])
 
 
 @dataclass(frozen=True)

@@ -330,7 +330,8 @@ class TestRefused:
     def test_a_number_that_is_none_is_refused_anywhere(
         self, tmp_path: Path, change: Change
     ) -> None:
-        refusal(changed(tmp_path, change))
+        message = refusal(changed(tmp_path, change))
+        assert "finite number" in message or "not JSON compliant" in message
 
     @pytest.mark.parametrize(
         ("where", "change"),

@@ -18,7 +18,7 @@ from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.chunk import FeatureTask
 from fhpt_eval.evaluation.partial import Partial
-from fhpt_eval.metrics.base import FeatureMetric, FeatureRows, Part, SetMetric, State
+from fhpt_eval.metrics.base import FeatureMetric, FeatureRows, Part, State, StateMetric
 from fhpt_eval.preparation import Side
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import PairTable, Score
@@ -85,7 +85,7 @@ def merge(partials: Iterable[Partial], addressed: Sequence[Addressed]) -> Reduce
         digests[1].extend(partial.ground_truth)
         for one in addressed:
             metric, name = one.entry.metric, one.entry.name
-            if isinstance(metric, SetMetric | FeatureMetric):
+            if isinstance(metric, StateMetric):
                 groups = states.setdefault(name, [])
                 if number < GROUPS:
                     groups.append(metric.empty())
@@ -106,11 +106,9 @@ def merge(partials: Iterable[Partial], addressed: Sequence[Addressed]) -> Reduce
     )
 
 
-def _add(
-    metric: SetMetric | FeatureMetric, state: State, partial: Partial, one: Addressed
-) -> State:
+def _add(metric: StateMetric, state: State, partial: Partial, one: Addressed) -> State:
     """Add what a partial has for a metric over sets to its state."""
-    if isinstance(metric, SetMetric):
+    if not isinstance(metric, FeatureMetric):
         return metric.merge(state, partial.yields[one.address].state or metric.empty())
     sides: dict[Side, dict[str, dict[str, NDArray[np.generic]]]]
     sides = {"generated": {}, "ground_truth": {}}
@@ -137,7 +135,7 @@ def scores(
     found: dict[str, Score] = {}
     for entry in entries:
         parts = entry.metric.parts()
-        if isinstance(entry.metric, SetMetric | FeatureMetric):
+        if isinstance(entry.metric, StateMetric):
             found |= _set_scores(entry, entry.metric, reduced, expected)
         for part, declared in parts.items():
             name = full_name(entry, part)
@@ -214,7 +212,7 @@ def _mean_score(
 
 
 def _set_scores(
-    entry: Entry, metric: SetMetric | FeatureMetric, reduced: Reduced, expected: int
+    entry: Entry, metric: StateMetric, reduced: Reduced, expected: int
 ) -> dict[str, Score]:
     """Compute a metric over sets from its merged state."""
     count = len(reduced.keys)
@@ -229,8 +227,7 @@ def _set_scores(
             spread = _jackknife(metric, groups)
         except Undefined as error:
             reason = str(error)
-        if isinstance(metric, FeatureMetric):
-            notes.append(metric.note(state))
+        notes.append(metric.note(state))
     for part in values:
         full_name(entry, part)  # refuses what was not declared
     found = {}
@@ -252,14 +249,14 @@ def _set_scores(
     return found
 
 
-def _merged(metric: SetMetric | FeatureMetric, groups: Sequence[State]) -> State:
+def _merged(metric: StateMetric, groups: Sequence[State]) -> State:
     state = metric.empty()
     for group in groups:
         state = metric.merge(state, group)
     return state
 
 
-def _jackknife(metric: SetMetric | FeatureMetric, groups: Sequence[State]) -> dict[str, float]:
+def _jackknife(metric: StateMetric, groups: Sequence[State]) -> dict[str, float]:
     """Return half the width of each part's 95 % interval, by leaving out one group at a time.
 
     The delete-a-group jackknife (Shao and Wu 1989): (G - 1) / G times the summed squares of the

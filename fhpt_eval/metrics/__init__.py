@@ -13,6 +13,7 @@ from fhpt_eval.metrics.base import (
     Part,
     SetMetric,
     State,
+    StateMetric,
 )
 from fhpt_eval.metrics.brisque import BRISQUE
 from fhpt_eval.metrics.fid import FID
@@ -41,4 +42,5 @@ __all__ = [
     "Part",
     "SetMetric",
     "State",
+    "StateMetric",
 ]

@@ -202,15 +202,43 @@ class ImageMetric(Metric):
         return {"": self.measure(batch.generated)}
 
 
-class SetMetric(Metric):
+class StateMetric(Metric):
     """Judges a set of pairs as a whole, through a state that can be merged in any grouping.
 
     States form a monoid: ``merge`` is associative and ``empty()`` is its unit. A state is a dict
     of arrays whose size does not grow with the number of pairs (or grows only by what the value
-    cannot do without).
+    cannot do without). What is added to a state is the business of the two kinds below.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none, by default
+        """See :meth:`Metric.columns`."""
+        return {}
+
+    @abstractmethod
+    def empty(self) -> State:
+        """Return the state of no pairs."""
+
+    @abstractmethod
+    def merge(self, first: State, second: State) -> State:
+        """Return the state of both sets of pairs; the arguments are left alone."""
+
+    @abstractmethod
+    def compute(self, state: State) -> Mapping[str, float]:
+        """Return the values by part ("" for a single one).
+
+        Raises:
+            Undefined: the set has no such value; the message is the reason.
+        """
+
+    def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
+        """Return what a reader must know beside the value, such as too few images; or nothing."""
+        return ""
+
+
+class SetMetric(StateMetric):
+    """Judges a set of pairs by their images."""
 
     def __call__(self, generated: Tensor, ground_truth: Tensor) -> Mapping[str, float]:
         """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
@@ -226,29 +254,9 @@ class SetMetric(Metric):
         batch = Batch(keys, generated, ground_truth)
         return self.compute(self.update(self.empty(), batch))
 
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none, by default
-        """See :meth:`Metric.columns`."""
-        return {}
-
-    @abstractmethod
-    def empty(self) -> State:
-        """Return the state of no pairs."""
-
     @abstractmethod
     def update(self, state: State, batch: Batch) -> State:
         """Return the state with the batch's pairs added; ``state`` itself is left alone."""
-
-    @abstractmethod
-    def merge(self, first: State, second: State) -> State:
-        """Return the state of both sets of pairs; the arguments are left alone."""
-
-    @abstractmethod
-    def compute(self, state: State) -> Mapping[str, float]:
-        """Return the values by part ("" for a single one).
-
-        Raises:
-            Undefined: the set has no such value; the message is the reason.
-        """
 
 
 Arrays = Mapping[str, "NDArray[Any]"]
@@ -268,15 +276,11 @@ class FeatureRows:
     ground_truth: Mapping[str, Arrays]
 
 
-class FeatureMetric(Metric):
+class FeatureMetric(StateMetric):
     """Judges a set of pairs by features alone, which the engine computes once and keeps.
 
-    As :class:`SetMetric`, with features in place of images: the state is a monoid, and
-    :meth:`update` adds the features of some pairs. Images never reach it, so that a further metric
-    on features that are there costs no network.
+    Images never reach it, so that a further metric on features that are there costs no network.
     """
-
-    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
     def __call__(
         self, generated: Tensor, ground_truth: Tensor | None = None
@@ -306,10 +310,6 @@ class FeatureMetric(Metric):
         made = FeatureRows(keys, np.ones(count, bool), rows["generated"], rows["ground_truth"])
         return self.compute(self.update(self.empty(), made))
 
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none
-        """See :meth:`Metric.columns`."""
-        return {}
-
     def weights(self) -> Mapping[str, str]:
         """See :meth:`Metric.weights`: those of its features."""
         found: dict[str, str] = {}
@@ -326,28 +326,8 @@ class FeatureMetric(Metric):
         """Return the features that it rests on, by a name of its own for each."""
 
     @abstractmethod
-    def empty(self) -> State:
-        """Return the state of no pairs."""
-
-    @abstractmethod
     def update(self, state: State, rows: FeatureRows) -> State:
         """Return the state with these pairs added; ``state`` itself is left alone."""
-
-    @abstractmethod
-    def merge(self, first: State, second: State) -> State:
-        """Return the state of both sets of pairs; the arguments are left alone."""
-
-    @abstractmethod
-    def compute(self, state: State) -> Mapping[str, float]:
-        """Return the values by part ("" for a single one).
-
-        Raises:
-            Undefined: the set has no such value; the message is the reason.
-        """
-
-    def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
-        """Return what a reader must know beside the value, such as too few images; or nothing."""
-        return ""
 
 
 def check_images(images: object, argument: str) -> None:

@@ -18,7 +18,7 @@ from torch.nn.functional import batch_norm, conv2d
 from fhpt_eval import weights
 from fhpt_eval.errors import ArgumentError, WeightsError
 from fhpt_eval.features.inception import Inception, ResizeName, load
-from fhpt_eval.features.inception.network import Conv, NetworkName, layout, run, shapes
+from fhpt_eval.features.inception.network import Conv, Network, NetworkName, layout, run, shapes
 from fhpt_eval.features.inception.resize import RESIZE
 from tests.conftest import Pixels, crops, tensor
 from tests.features.random_weights import random_state, write_inception_2015
@@ -193,8 +193,8 @@ def test_a_file_that_changes_is_loaded_again(tmp_path: Path, images: Tensor) -> 
     assert relative(*pools) > 0.1
 
 
-def build(state: dict[str, Tensor], name: NetworkName = "inception-2015") -> None:
-    load.build_network(name, state, CPU, "some.pth")
+def build(state: dict[str, Tensor], name: NetworkName = "inception-2015") -> Network:
+    return load.build_network(name, state, CPU, "some.pth")
 
 
 def test_missing_unknown_and_misshapen_entries_are_named() -> None:
@@ -239,7 +239,11 @@ def test_the_other_networks_weights_are_refused() -> None:
 
 
 def test_counters_may_be_absent() -> None:
-    build({k: v for k, v in random_state().items() if not k.endswith("num_batches_tracked")})
+    state = random_state()
+    bare = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    assert len(bare) < len(state)
+    x = torch.zeros(1, 3, 75, 75)
+    assert torch.equal(build(bare)(x).pool, build(state)(x).pool)
 
 
 @pytest.mark.parametrize("name", get_args(NetworkName))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from fhpt_eval.metrics import PSNR
-from tests.conftest import Pixels, crops, spoilt, tensor
+from tests.conftest import Pixels, calibration, crops, spoilt, tensor
 
 
 @pytest.mark.parametrize("size", [(256, 176), (97, 71), (1, 1)])
@@ -46,13 +44,5 @@ def test_float_images_give_the_value_of_their_levels(photographs: dict[str, Pixe
 
 @pytest.mark.parametrize("image", ["I03", "I04", "I06"])
 def test_psnr_equals_the_calibration_values(fixtures: Path, image: str) -> None:
-    folder = fixtures / "calibration"
-    with (folder / "reference_values.csv").open() as file:
-        rows = {(row["metric"], row["image"]): row for row in csv.DictReader(file)}
-    row = rows["psnr", image]
-    pair = [
-        tensor([np.asarray(Image.open(folder / side / f"{image}.png").convert("RGB"))])
-        for side in ("distorted", "reference")
-    ]
-    value = PSNR()(*pair).item()
-    assert math.isclose(value, float(row["value"]), abs_tol=float(row["absolute_tolerance"]))
+    pair, expected, tolerance = calibration(fixtures, "psnr", image)
+    assert PSNR()(*pair).item() == pytest.approx(expected, abs=tolerance)

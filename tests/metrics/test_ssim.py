@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from skimage.metrics import structural_similarity
 
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import SSIM
 from fhpt_eval.metrics.tensors import to_grey
-from tests.conftest import Pixels, crops, spoilt, tensor
+from tests.conftest import Pixels, calibration, crops, spoilt, tensor
 
 #: Float64 sums in another order; the requirement is 1e-6.
 TOLERANCE = 1e-10
@@ -194,13 +191,5 @@ def test_a_wrong_parameter_is_explained(parameters: dict[str, Any], message: str
 
 @pytest.mark.parametrize("image", ["I03", "I04", "I06"])
 def test_grey_ssim_equals_the_authors_matlab_values(fixtures: Path, image: str) -> None:
-    folder = fixtures / "calibration"
-    with (folder / "reference_values.csv").open() as file:
-        rows = {(row["metric"], row["image"]): row for row in csv.DictReader(file)}
-    row = rows["ssim_matlab_gray", image]
-    pair = [
-        tensor([np.asarray(Image.open(folder / side / f"{image}.png").convert("RGB"))])
-        for side in ("distorted", "reference")
-    ]
-    value = SSIM(channels="grey")(*pair).item()
-    assert math.isclose(value, float(row["value"]), abs_tol=float(row["absolute_tolerance"]))
+    pair, expected, tolerance = calibration(fixtures, "ssim_matlab_gray", image)
+    assert SSIM(channels="grey")(*pair).item() == pytest.approx(expected, abs=tolerance)
