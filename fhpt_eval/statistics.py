@@ -18,21 +18,31 @@ SEED = 20210131
 _BLOCK = 2**22
 
 
-def mean(values: NDArray[np.float64]) -> float:
-    """Return the mean of ``(N,)`` values, N > 0: an exact sum, so that their order moves no bit."""
-    return math.fsum(values.tolist()) / len(values)
+def mean(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> float:
+    """Return the mean of ``(N,)`` values, N > 0: exact sums, so that their order moves no bit.
+
+    ``weights``, ``(N,)`` and positive, says how much each counts; all alike by default.
+    """
+    if weights is None:
+        return math.fsum(values.tolist()) / len(values)
+    return math.fsum((values * weights).tolist()) / math.fsum(weights.tolist())
 
 
-def mean_interval(values: NDArray[np.float64], groups: Sequence[int]) -> tuple[float, float] | None:
+def mean_interval(
+    values: NDArray[np.float64],
+    groups: Sequence[int],
+    weights: NDArray[np.float64] | None = None,
+) -> tuple[float, float] | None:
     """Return the 95 % percentile bootstrap interval of a mean.
 
     Groups are resampled, not pairs: pairs of one person or garment are not independent (the
     cluster bootstrap; Davison and Hinkley 1997, section 3.8; Field and Welsh 2007). The statistic
-    is the mean over pairs, that is the ratio of the groups' sums and counts.
+    is the mean over pairs, that is the ratio of the groups' sums and counts (or weights).
 
     Args:
         values: ``(N,)``, finite.
         groups: the group number of each value.
+        weights: as those of :func:`mean`.
 
     Returns:
         (low, high), or ``None`` with fewer than two groups: one group says nothing of the spread.
@@ -42,9 +52,10 @@ def mean_interval(values: NDArray[np.float64], groups: Sequence[int]) -> tuple[f
     if count < 2:
         return None
     # Deviations from the mean keep the digits of values that are large and close together.
-    centre = mean(values)
-    sums = np.bincount(member, weights=values - centre, minlength=count)
-    sizes = np.bincount(member, minlength=count).astype(np.float64)
+    counted = np.ones(len(values)) if weights is None else weights
+    centre = mean(values, weights)
+    sums = np.bincount(member, weights=(values - centre) * counted, minlength=count)
+    sizes = np.bincount(member, weights=counted, minlength=count)
     generator = np.random.Generator(np.random.PCG64(SEED))
     means = []
     for rows in _blocks(RESAMPLES, max(1, _BLOCK // count)):

@@ -1,6 +1,6 @@
 """A conformance kit for metrics: built-in and third-party ones pass the same clauses.
 
-May import: errors, metrics.base, numpy, torch. ::
+May import: errors, metrics.base, metrics.on_features, numpy, torch. ::
 
     from fhpt_eval.testing import check_metric
 
@@ -14,6 +14,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,14 +24,19 @@ from torch import Tensor
 from fhpt_eval.errors import ArgumentError, Undefined
 from fhpt_eval.metrics.base import (
     Batch,
-    FeatureMetric,
-    FeatureRows,
     ImageMetric,
     Metric,
     PairMetric,
     SetMetric,
     State,
     StateMetric,
+)
+from fhpt_eval.metrics.on_features import (
+    FeatureMetric,
+    FeaturePairMetric,
+    FeatureRows,
+    FeatureSetMetric,
+    compute_rows,
 )
 
 #: Relative difference allowed between ways of computing one value on one device.
@@ -104,6 +110,11 @@ def _levels(images: Tensor) -> Tensor:
 
 def _values(metric: Metric, batch: Batch) -> Values:
     """Return a metric's values by part: per pair, or for the set as a whole."""
+    if isinstance(metric, FeaturePairMetric):
+        return {
+            part: np.asarray(v, np.float64)
+            for part, v in metric.measure(_rows(metric, batch)).items()
+        }
     if isinstance(metric, StateMetric):
         return _computed(metric, _state(metric, metric.empty(), batch))
     columns = metric.columns(batch)
@@ -114,24 +125,36 @@ def _state(metric: StateMetric, state: State, batch: Batch) -> State:
     """Return the state with a batch added, as the engine would add it."""
     if isinstance(metric, SetMetric):
         return metric.update(state, batch)
-    if not isinstance(metric, FeatureMetric):
-        raise TypeError("derive from SetMetric or FeatureMetric, which say what is added")
-    sides = []
-    for images in (batch.generated, batch.ground_truth):
-        rows = {}
-        for name, feature in metric.features().items():
-            arrays = {} if images is None else feature.compute(images)
-            rows[name] = {part: array.cpu().numpy() for part, array in arrays.items()}
-        sides.append(rows)
-    return metric.update(state, FeatureRows(batch.keys, np.ones(len(batch.keys), bool), *sides))
+    if not isinstance(metric, FeatureSetMetric):
+        raise TypeError("derive from SetMetric or FeatureSetMetric, which say what is added")
+    return metric.update(state, _rows(metric, batch))
+
+
+def _rows(metric: FeatureMetric, batch: Batch) -> FeatureRows:
+    """Return the features of a batch as the engine would gather them."""
+    rows = compute_rows(metric, batch.generated, batch.ground_truth, batch.source, batch.keys)
+    sources = tuple(f"source {key}" for key in batch.keys)
+    return replace(rows, keys=batch.keys, targets=batch.keys, sources=sources)
 
 
 def _computed(metric: StateMetric, state: State) -> Values:
+    """Return the values of a state: of the set, and means over what it says of pairs."""
+    columns: Mapping[str, NDArray[np.float64]] = {}
+    if isinstance(metric, FeatureSetMetric):
+        _, columns = metric.pair_values(state)
+    found = {part: np.array([_mean(values)]) for part, values in columns.items()}
+    if found.keys() == metric.parts().keys():
+        return found
     try:
         values: Mapping[str, float] = metric.compute(state)
     except Undefined:
-        values = dict.fromkeys(metric.parts(), math.nan)
-    return {part: np.array([value]) for part, value in values.items()}
+        values = {part: math.nan for part in metric.parts() if part not in found}
+    return found | {part: np.array([value]) for part, value in values.items()}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else math.nan
 
 
 def _channels_last(images: Tensor | None) -> Tensor | None:
@@ -172,7 +195,7 @@ def _declaration(metric: Metric, _: Batch) -> None:
         )
     named = re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
     _require(bool(named), "declaration", f"the name {metric.name!r} is not lower_case")
-    unknown = metric.needs - {"ground_truth", "source"}
+    unknown = metric.needs - {"ground_truth", "source", "item"}
     _require(not unknown, "declaration", f"needs {sorted(unknown)}, which no run has")
     _require(bool(metric.parts()), "declaration", "parts() is empty")
     for part, declared in metric.parts().items():
@@ -209,7 +232,7 @@ def _range(metric: Metric, batch: Batch) -> None:
 
 def _identical(metric: Metric, batch: Batch) -> None:
     """Equal images must be best; metrics that never see ground truth have no such case."""
-    if "ground_truth" not in metric.needs or batch.ground_truth is None:
+    if "ground_truth" not in metric.uses() or batch.ground_truth is None:
         return
     same = Batch(batch.keys, batch.ground_truth, batch.ground_truth, batch.source)
     best, other = _values(metric, same), _values(metric, batch)

@@ -1,6 +1,7 @@
 """Compute one chunk: decode once, prepare once, every metric. A pure function of its arguments.
 
-May import: errors, images, preparation, metrics.base, evaluation.plan, evaluation.partial, torch.
+May import: errors, images, preparation, metrics.base, evaluation.plan, evaluation.partial,
+evaluation.rows, torch.
 Everything that goes in or comes out can be pickled and sent elsewhere.
 """
 
@@ -20,7 +21,7 @@ from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk
-from fhpt_eval.features.base import Feature
+from fhpt_eval.evaluation.rows import FeatureTask, RowMaker, Rows
 from fhpt_eval.images import CheckedImage, decode
 from fhpt_eval.metrics.base import Batch, Metric, SetMetric, State
 from fhpt_eval.pairs import Problem
@@ -43,18 +44,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class FeatureTask:
-    """One feature of one side of the pairs: the address of its rows, and the preparation."""
-
-    address: str
-    feature: Feature
-    side: Side
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """What is done to a chunk: metrics, features, the device (``cpu``, ``cuda``, ``cuda:1``)."""
+    """What is done to a chunk: metrics, features, the device (``cpu``, ``cuda``, ``cuda:1``).
+
+    Features are of generated and ground-truth images; those of source images are not a chunk's own
+    (see ``image_set``).
+    """
 
     tasks: tuple[Task, ...]
     device: str
@@ -67,7 +62,7 @@ class Recipe:
     @property
     def needs_source(self) -> bool:
         """Whether any metric looks at source images."""
-        return any("source" in task.metric.needs for task in self.tasks)
+        return any("source" in task.metric.uses() for task in self.tasks)
 
 
 class UnreadableError(FhptEvalError):
@@ -91,14 +86,11 @@ class _Decoded:
     problems: list[Problem]
 
 
-#: Rows that are known already, by the address of their task and the identity of the image.
-Known = Mapping[str, Mapping[str, Mapping[str, NDArray[np.generic]]]]
-
-
-def compute(chunk: Chunk, recipe: Recipe, known: Known | None = None) -> Partial:
+def compute(chunk: Chunk, recipe: Recipe, known: Mapping[str, Rows] | None = None) -> Partial:
     """Compute every metric and feature of the recipe on one chunk.
 
-    Rows that ``known`` has are taken from there; they are what computing them would give.
+    Rows that ``known`` has, by the address of their task, are taken from there; they are what
+    computing them would give.
 
     The bits depend on the arguments alone: batches are cut by a fixed rule, and the caller fixes
     the number of intra-op threads. While a batch is computed the next one is decoded.
@@ -179,46 +171,31 @@ class _Gathered:
 
 
 class _Rows:
-    """The rows of one feature so far, computed once for each image of its side."""
+    """The rows of one feature for the pairs of a chunk."""
 
-    def __init__(
-        self, task: FeatureTask, known: Mapping[str, Mapping[str, NDArray[np.generic]]]
-    ) -> None:
+    def __init__(self, task: FeatureTask, known: Rows) -> None:
         self._task = task
-        self._known = dict(known)
+        self._maker = RowMaker(task, known)
         self._identities: list[str] = []
         self._targets: list[str] = []
 
     def add(self, pairs: Sequence[CheckedPair], batch: Batch) -> None:
         """Compute the feature where it is not known yet."""
-        of_side = {
-            "generated": (batch.generated, [pair.generated for pair in pairs]),
-            "ground_truth": (batch.ground_truth, [pair.ground_truth for pair in pairs]),
-        }
-        images, checked = of_side[self._task.side]
-        identities = [image.identity for image in checked]
-        new = {identity: row for row, identity in enumerate(identities)}
-        new = {identity: row for identity, row in new.items() if identity not in self._known}
-        if new and images is not None:
-            doing = f"computing the batch that starts with pair {batch.keys[0]}"
-            with blame(self._task.feature.name, doing), torch.inference_mode():
-                arrays = self._task.feature.compute(images[list(new.values())])
-                found = {name: array.cpu().numpy() for name, array in arrays.items()}
-            for at, identity in enumerate(new):
-                self._known[identity] = {name: array[at] for name, array in found.items()}
+        generated = self._task.side == "generated"
+        images = batch.generated if generated else batch.ground_truth
+        identities = [(p.generated if generated else p.ground_truth).identity for p in pairs]
+        if images is not None:
+            self._maker.add(images, identities, f"pair {batch.keys[0]}")
         self._identities += identities
         self._targets += [pair.pair.target_name for pair in pairs]
 
     def result(self) -> Yield:
         """Return a row per pair and, as ``distinct``, which pair is the first of its target."""
-        rows = [self._known[identity] for identity in self._identities]
-        state: dict[str, NDArray[np.generic]] = {
-            name: np.stack([row[name] for row in rows]) for name in rows[0]
-        }
+        state = self._maker.stacked(self._identities)
         first: dict[str, int] = {}
         for at, target in enumerate(self._targets):
             first.setdefault(target, at)
-        state["distinct"] = np.isin(np.arange(len(rows)), list(first.values()))
+        state["distinct"] = np.isin(np.arange(len(self._targets)), list(first.values()))
         return Yield({}, state)
 
 
@@ -320,8 +297,8 @@ def _restrict(batch: Batch, metric: Metric) -> Batch:
     return Batch(
         batch.keys,
         batch.generated,
-        batch.ground_truth if "ground_truth" in metric.needs else None,
-        batch.source if "source" in metric.needs else None,
+        batch.ground_truth if "ground_truth" in metric.uses() else None,
+        batch.source if "source" in metric.uses() else None,
     )
 
 

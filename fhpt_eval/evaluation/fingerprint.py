@@ -93,13 +93,15 @@ def metric_address(entry: Entry, device: str) -> str:
 
 
 def feature_address(feature: Feature, side: Side, steps: tuple[Step, ...], device: str) -> str:
-    """Return the address of a feature's rows: its settings, its code, libraries, device."""
+    """Return the address of a feature's rows: its settings, its code, libraries, device.
+
+    Of two sides that are prepared alike it is the same.
+    """
     own = [step.model_dump(mode="json") for step in steps if side in step.of]
     return digest_of(
         {
             "format": FORMAT,
             "feature": feature.canonical(),
-            "side": side,
             "prepare": own,
             "code": _code_of(type(feature).__module__),
             "software": software(()),

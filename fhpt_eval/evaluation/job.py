@@ -1,25 +1,24 @@
 """What an executor runs on each chunk: compute what the stores lack, and keep it.
 
-May import: evaluation.chunk, evaluation.fingerprint, evaluation.partial, evaluation.store.
+May import: evaluation.chunk, evaluation.fingerprint, evaluation.partial, evaluation.rows,
+evaluation.store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import StorageError
 from fhpt_eval.evaluation import fingerprint
-from fhpt_eval.evaluation.chunk import FeatureTask, Recipe, compute
-from fhpt_eval.evaluation.partial import Partial, Yield
+from fhpt_eval.evaluation.chunk import Recipe, compute
+from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.evaluation.plan import Chunk
+from fhpt_eval.evaluation.rows import FeatureTask, Rows, keep_rows, load_rows
 from fhpt_eval.evaluation.store import Store
-
-Rows = Mapping[str, Mapping[str, NDArray[np.generic]]]
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,16 @@ class ChunkJob:
         )
         if not lacking.tasks and not lacking.features:
             return True
+        identities = {pair.ground_truth.identity for pair in chunk.pairs}
         shared = [task for task in lacking.features if task.side == "ground_truth"]
-        known = {task.address: self._cached(chunk, task) for task in shared}
+        known = {task.address: load_rows(self.cache, task, identities) for task in shared}
         partial = compute(chunk, lacking, known)
         for task in shared:
             if not known[task.address]:
-                self._keep(chunk, task, partial)
+                rows = truth_rows(chunk, partial, task)
+                order = sorted(rows)
+                arrays = {part: [rows[one][part] for one in order] for part in rows[order[0]]}
+                keep_rows(self.cache, task, order, {p: np.stack(a) for p, a in arrays.items()})
         for address, one in partial.yields.items():
             # A file for each, so that runs with other metrics may share a folder at the same time.
             self.store.save(yield_address(chunk, address), replace(partial, yields={address: one}))
@@ -57,28 +60,15 @@ class ChunkJob:
     def _lacks(self, chunk: Chunk, address: str) -> bool:
         return self.store.load(yield_address(chunk, address)) is None
 
-    def _cached(self, chunk: Chunk, task: FeatureTask) -> Rows:
-        """Return the rows of the chunk's ground-truth images, or nothing."""
-        found = self.cache.load(_truth_address(chunk, task))
-        if found is None or task.address not in found.yields:
-            return {}
-        arrays = found.yields[task.address].state or {}
-        return {
-            identity: {name: array[row] for name, array in arrays.items()}
-            for row, identity in enumerate(found.keys)
-        }
 
-    def _keep(self, chunk: Chunk, task: FeatureTask, partial: Partial) -> None:
-        """Keep one row for each ground-truth image of the chunk."""
-        by_key = {pair.pair.key: pair.ground_truth.identity for pair in chunk.pairs}
-        rows = {by_key[key]: row for row, key in enumerate(partial.keys)}
-        identities = tuple(sorted(rows))
-        order = [rows[identity] for identity in identities]
-        state = partial.yields[task.address].state or {}
-        arrays = {name: array[order] for name, array in state.items() if name != "distinct"}
-        blank = ("",) * len(identities)
-        kept = Partial(identities, blank, blank, {task.address: Yield({}, arrays)})
-        self.cache.save(_truth_address(chunk, task), kept)
+def truth_rows(chunk: Chunk, partial: Partial, task: FeatureTask) -> Rows:
+    """Return a row for each ground-truth image of a chunk, out of what its task yielded."""
+    by_key = {pair.pair.key: pair.ground_truth.identity for pair in chunk.pairs}
+    state = partial.yields[task.address].state or {}
+    return {
+        by_key[key]: {part: array[at] for part, array in state.items() if part != "distinct"}
+        for at, key in enumerate(partial.keys)
+    }
 
 
 def yield_address(chunk: Chunk, task: str) -> str:
@@ -106,17 +96,13 @@ def stored(store: Store, chunk: Chunk, addresses: Sequence[str]) -> Partial:
     found = [store.load(yield_address(chunk, address)) for address in addresses]
     partials = [partial for partial in found if partial is not None]
     if not partials or len(partials) < len(found):
-        raise StorageError(
-            "Finished chunks vanished from the output folder during the run. Repeat the command, "
-            "and let nothing else remove files there."
-        )
+        raise StorageError(VANISHED)
     yields = {address: one for partial in partials for address, one in partial.yields.items()}
     return replace(partials[0], yields=yields)
 
 
-def _truth_address(chunk: Chunk, task: FeatureTask) -> str:
-    """Return the address of the features of a chunk's ground-truth images, whatever the method."""
-    images = sorted({pair.ground_truth.identity for pair in chunk.pairs})
-    return digest_of(
-        {"task": task.address, "decoder": fingerprint.decoder(), "ground_truth": images}
-    )
+#: Said when something that was kept a moment ago cannot be read back.
+VANISHED = (
+    "Finished chunks vanished from the output folder or the cache during the run. Repeat the "
+    "command, and let nothing else remove files there."
+)

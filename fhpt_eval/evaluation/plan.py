@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fhpt_eval.errors import ImageError
 from fhpt_eval.evaluation.progress import Progress
@@ -21,6 +22,8 @@ from fhpt_eval.preparation import Side, Step, prepared_size
 CHUNK_PAIRS = 32
 # So many files are handed to the pool at a time, since what waits in it takes memory.
 _AT_ONCE = 256
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,7 @@ def survey(
     """
     refs = list(dict.fromkeys(ref for pair in matching.pairs for ref in _refs(pair)))
     progress.stage("Checking images", len(refs))
-    checked: dict[ImageRef, CheckedImage] = {}
-    broken: dict[ImageRef, str] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(refs), _AT_ONCE):
-            some = refs[start : start + _AT_ONCE]
-            for ref, outcome in zip(some, pool.map(_try, some), strict=True):
-                if isinstance(outcome, CheckedImage):
-                    checked[ref] = outcome
-                else:
-                    broken[ref] = outcome
-            progress.advance(start + len(some))
+    checked, broken = check_all(refs, workers, progress)
     # A strip that cannot be used is one file, though several of its panels were asked for.
     faults = dict.fromkeys((str(ref.path), reason) for ref, reason in broken.items())
     problems = [Problem("unreadable", path, reason) for path, reason in faults]
@@ -97,6 +90,24 @@ def survey(
     return pairs, problems
 
 
+def check_all(
+    refs: Sequence[ImageRef], workers: int, progress: Progress
+) -> tuple[dict[ImageRef, CheckedImage], dict[ImageRef, str]]:
+    """Check images, ``workers`` at a time: those that passed, and what is wrong with the others."""
+    checked: dict[ImageRef, CheckedImage] = {}
+    broken: dict[ImageRef, str] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(refs), _AT_ONCE):
+            some = refs[start : start + _AT_ONCE]
+            for ref, outcome in zip(some, pool.map(_try, some), strict=True):
+                if isinstance(outcome, CheckedImage):
+                    checked[ref] = outcome
+                else:
+                    broken[ref] = outcome
+            progress.advance(start + len(some))
+    return checked, broken
+
+
 def split(pairs: Iterable[CheckedPair]) -> tuple[Chunk, ...]:
     """Split pairs into chunks, in a fixed order.
 
@@ -104,26 +115,31 @@ def split(pairs: Iterable[CheckedPair]) -> tuple[Chunk, ...]:
     prefix shared by at most :data:`CHUNK_PAIRS` pairs. So pairs of one ground-truth image share a
     chunk (it is decoded once), and a new pair disturbs only the chunk that it lands in.
     """
-    placed = sorted((_place(pair), pair.pair.key, pair) for pair in pairs)
-    return tuple(_split([(place, pair) for place, _, pair in placed], 0))
+    named = ((pair.pair.target_name or pair.pair.key, pair.pair.key, pair) for pair in pairs)
+    return tuple(Chunk(some) for some in split_by_name(named))
 
 
-def _split(placed: list[tuple[bytes, CheckedPair]], bit: int) -> Iterator[Chunk]:
-    """Split pairs whose places agree in the first ``bit`` bits."""
+def split_by_name(named: Iterable[tuple[str, str, Item]]) -> Iterator[tuple[Item, ...]]:
+    """Split items, given as (name, key, item), by the places of their names; see :func:`split`.
+
+    Items of one name stay together; neighbours are in the order of places and then of keys.
+    """
+    placed = [(hashlib.sha256(name.encode()).digest(), key, item) for name, key, item in named]
+    placed.sort(key=lambda one: one[:2])
+    yield from _split([(place, item) for place, _, item in placed], 0)
+
+
+def _split(placed: list[tuple[bytes, Item]], bit: int) -> Iterator[tuple[Item, ...]]:
+    """Split items whose places agree in the first ``bit`` bits."""
     if not placed:
         return
-    # Pairs of one target cannot be told apart, however many they are.
+    # Items of one name cannot be told apart, however many they are.
     if len(placed) <= CHUNK_PAIRS or placed[0][0] == placed[-1][0]:
-        yield Chunk(tuple(pair for _, pair in placed))
+        yield tuple(item for _, item in placed)
         return
     middle = sum(not place[bit // 8] >> (7 - bit % 8) & 1 for place, _ in placed)
     yield from _split(placed[:middle], bit + 1)
     yield from _split(placed[middle:], bit + 1)
-
-
-def _place(pair: CheckedPair) -> bytes:
-    """Return a pair's place, 256 bits."""
-    return hashlib.sha256((pair.pair.target_name or pair.pair.key).encode()).digest()
 
 
 def _refs(pair: Pair) -> list[ImageRef]:

@@ -1,35 +1,40 @@
-"""Reduce partials to scores: columns in the order of keys, states merged in the order of chunks.
+"""Reduce partials: columns in the order of keys, states merged in the order of chunks.
 
-May import: errors, metrics.base, protocol, result, statistics, evaluation.partial.
+May import: errors, metrics.base, metrics.on_features, pairs, protocol, evaluation.blame,
+evaluation.fingerprint, evaluation.partial, evaluation.plan, evaluation.rows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.errors import MetricError, Undefined
+from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.blame import blame
-from fhpt_eval.evaluation.chunk import FeatureTask
 from fhpt_eval.evaluation.partial import Partial
-from fhpt_eval.metrics.base import FeatureMetric, FeatureRows, Part, State, StateMetric
+from fhpt_eval.evaluation.plan import CheckedPair
+from fhpt_eval.evaluation.rows import FeatureTask, Rows
+from fhpt_eval.metrics.base import State, StateMetric
+from fhpt_eval.metrics.on_features import (
+    FeatureMetric,
+    FeaturePairMetric,
+    FeatureRows,
+    FeatureSetMetric,
+)
 from fhpt_eval.preparation import Side
 from fhpt_eval.protocol import Entry
-from fhpt_eval.result import PairTable, Score
-from fhpt_eval.statistics import mean, mean_interval
 
-#: With fewer groups than this a percentile interval is known to be too narrow.
-FEW_GROUPS = 10
 #: States are merged in so many groups of chunks, for the interval of a metric over sets.
 GROUPS = 10
-#: Student's t for 95 %, by the number of groups; with fewer the interval would say nothing.
-_T = {5: 2.776445, 6: 2.570582, 7: 2.446912, 8: 2.364624, 9: 2.306004, 10: 2.262157}
+
+Columns = Mapping[str, NDArray[np.float64]]
+#: Of some reference images: names, identities and, by the metric's own name for each feature, rows.
+ReferenceRows = tuple[tuple[str, ...], Sequence[str], Mapping[str, Rows]]
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,28 @@ class Addressed:
         """Work out the addresses for a device."""
         features = {}
         if isinstance(entry.metric, FeatureMetric):
-            sides: tuple[Side, ...] = ("generated", "ground_truth")
             for name, feature in entry.metric.features().items():
-                for side in sides[: 1 + ("ground_truth" in entry.metric.needs)]:
-                    address = fingerprint.feature_address(feature, side, entry.steps, device)
-                    task = FeatureTask(address, feature, side, entry.steps)
+                for side in ("generated", *sides_of(entry)):
+                    task = FeatureTask.of(feature, side, entry.steps, device)
                     features[name, side] = task
         return cls(entry, fingerprint.metric_address(entry, device), features)
+
+    def reference(self, device: str) -> dict[str, FeatureTask]:
+        """Return, by name, the tasks that compute its features of a reference folder's images."""
+        metric = self.entry.metric
+        if not isinstance(metric, FeatureSetMetric) or metric.reference() is None:
+            return {}
+        return {
+            name: FeatureTask.of(feature, "ground_truth", self.entry.steps, device)
+            for name, feature in metric.features().items()
+        }
+
+
+def sides_of(entry: Entry) -> tuple[Side, ...]:
+    """Return the sides, besides the generated images, that a metric uses."""
+    uses = entry.metric.uses()
+    sides: tuple[Side, ...] = ("ground_truth", "source")
+    return tuple(side for side in sides if side in uses)
 
 
 @dataclass
@@ -63,103 +83,139 @@ class Reduced:
     """What all partials of a run add up to.
 
     ``states`` holds, for each metric over sets, the merged states of up to :data:`GROUPS` groups of
-    chunks.
+    chunks; ``references`` what its reference folder adds to each of their unions.
     """
 
     keys: tuple[str, ...] = ()
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     states: dict[str, list[State]] = field(default_factory=dict)
+    references: dict[str, State] = field(default_factory=dict)
     generated_digest: str = ""
     test_set_digest: str = ""
 
 
-def merge(partials: Iterable[Partial], addressed: Sequence[Addressed]) -> Reduced:
-    """Merge partials, given in the order of chunks; ``addressed`` says whose yields lie where."""
-    keys: list[str] = []
-    digests: tuple[list[str], list[str]] = ([], [])
-    pieces: dict[str, list[NDArray[np.float64]]] = {}
-    states: dict[str, list[State]] = {}
-    for number, partial in enumerate(partials):
-        keys += partial.keys
-        digests[0].extend(partial.generated)
-        digests[1].extend(partial.ground_truth)
-        for one in addressed:
-            metric, name = one.entry.metric, one.entry.name
-            if isinstance(metric, StateMetric):
-                groups = states.setdefault(name, [])
-                if number < GROUPS:
-                    groups.append(metric.empty())
-                at = number % GROUPS
-                with blame(name, "merging states"):
-                    groups[at] = _add(metric, groups[at], partial, one)
-            if not one.features:
-                for part, values in partial.yields[one.address].columns.items():
-                    pieces.setdefault(full_name(one.entry, part), []).append(values)
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    columns = {name: np.concatenate(values)[order] for name, values in pieces.items()}
-    return Reduced(
-        tuple(keys[at] for at in order),
-        columns,
-        states,
-        _set_digest(keys, digests[0], order),
-        _set_digest(keys, digests[1], order),
-    )
+class Reducer:
+    """Adds up the partials of chunks, which come in their order."""
 
+    def __init__(self, addressed: Sequence[Addressed], sources: Mapping[str, Rows]) -> None:
+        """Take the metrics and, by the content address of their tasks, rows of source images."""
+        self._addressed = addressed
+        self._sources = sources
+        self._keys: list[str] = []
+        self._digests: tuple[list[str], list[str]] = ([], [])
+        self._pieces: dict[str, list[NDArray[np.float64]]] = {}
+        self._states: dict[str, list[State]] = {}
+        self._references: dict[str, State] = {}
+        self._number = 0
 
-def _add(metric: StateMetric, state: State, partial: Partial, one: Addressed) -> State:
-    """Add what a partial has for a metric over sets to its state."""
-    if not isinstance(metric, FeatureMetric):
-        return metric.merge(state, partial.yields[one.address].state or metric.empty())
-    sides: dict[Side, dict[str, dict[str, NDArray[np.generic]]]]
-    sides = {"generated": {}, "ground_truth": {}}
-    distinct = np.ones(len(partial.keys), bool)
-    for (name, side), task in one.features.items():
-        arrays = dict(partial.yields[task.address].state or {})
-        distinct = arrays.pop("distinct").astype(bool)
-        sides[side][name] = arrays
-    rows = FeatureRows(partial.keys, distinct, sides["generated"], sides["ground_truth"])
-    return metric.update(state, rows)
+    def add(self, partial: Partial, chunk: Sequence[CheckedPair] = ()) -> None:
+        """Add what a chunk of pairs yielded; the pairs matter to metrics on features alone."""
+        self._keys += partial.keys
+        self._digests[0].extend(partial.generated)
+        self._digests[1].extend(partial.ground_truth)
+        pairs = {pair.pair.key: pair for pair in chunk}
+        ordered = [pairs[key] for key in partial.keys] if pairs else []
+        for one in self._addressed:
+            rows = self._rows(ordered, partial, one) if one.features else None
+            self._add_columns(partial, one, rows)
+            if isinstance(one.entry.metric, StateMetric):
+                self._add_state(one.entry.metric, partial, one, rows)
+        self._number += 1
 
+    def _add_columns(self, partial: Partial, one: Addressed, rows: FeatureRows | None) -> None:
+        metric = one.entry.metric
+        if isinstance(metric, FeaturePairMetric) and rows is not None:
+            with blame(one.entry.name, f"scoring the chunk that starts with {rows.keys[0]}"):
+                columns: Columns = metric.measure(rows)
+            self._check(one.entry, columns, len(rows.keys))
+        else:
+            columns = partial.yields[one.address].columns if rows is None else {}
+        for part, values in columns.items():
+            self._pieces.setdefault(full_name(one.entry, part), []).append(values)
 
-def scores(
-    reduced: Reduced, entries: Sequence[Entry], groups: Sequence[int], expected: int
-) -> dict[str, Score]:
-    """Compute every score.
+    def _check(self, entry: Entry, columns: Columns, count: int) -> None:
+        declared = entry.metric.parts().keys()
+        wrong = sorted(part for part, values in columns.items() if values.shape != (count,))
+        if columns.keys() != declared or wrong:
+            raise MetricError(
+                f"Metric {entry.name} gave the values {sorted(columns)} for {count} pairs; its "
+                f"parts() declare {sorted(declared)}, one value per pair each."
+            )
 
-    Args:
-        reduced: the merged partials.
-        entries: the metrics, in the order in which their scores shall stand.
-        groups: the group number of each pair, in the order of keys.
-        expected: the number of pairs that the test set has, excluded ones included.
-    """
-    found: dict[str, Score] = {}
-    for entry in entries:
-        parts = entry.metric.parts()
-        if isinstance(entry.metric, StateMetric):
-            found |= _set_scores(entry, entry.metric, reduced, expected)
-        for part, declared in parts.items():
-            name = full_name(entry, part)
-            if name in reduced.columns:
-                values = reduced.columns[name]
-                undefined_when = entry.metric.undefined_when
-                found[name] = _mean_score(values, groups, expected, declared, undefined_when)
-    return found
+    def _add_state(
+        self, metric: StateMetric, partial: Partial, one: Addressed, rows: FeatureRows | None
+    ) -> None:
+        groups = self._states.setdefault(one.entry.name, [])
+        if self._number < GROUPS:
+            groups.append(metric.empty())
+        at = self._number % GROUPS
+        with blame(one.entry.name, "merging states"):
+            if isinstance(metric, FeatureSetMetric) and rows is not None:
+                groups[at] = metric.update(groups[at], rows)
+            else:
+                state = partial.yields[one.address].state or metric.empty()
+                groups[at] = metric.merge(groups[at], state)
 
-
-def unavailable(entry: Entry, reason: str) -> dict[str, Score]:
-    """Return the empty scores of a metric whose needs the run cannot meet."""
-    return {
-        full_name(entry, part): Score(
-            value=None, direction=declared.direction, n=0, coverage=0.0, interval=None,
-            reason=reason,
+    def _rows(self, pairs: Sequence[CheckedPair], partial: Partial, one: Addressed) -> FeatureRows:
+        """Gather the features of a chunk's pairs for a metric."""
+        sides: dict[Side, dict[str, dict[str, NDArray[np.generic]]]]
+        sides = {"generated": {}, "ground_truth": {}, "source": {}}
+        distinct = np.ones(len(pairs), bool)
+        for (name, side), task in one.features.items():
+            if side == "source":
+                sides[side][name] = self._of_sources(pairs, task)
+                continue
+            arrays = dict(partial.yields[task.address].state or {})
+            distinct = arrays.pop("distinct").astype(bool)
+            sides[side][name] = arrays
+        return FeatureRows(
+            partial.keys,
+            tuple(pair.pair.target_name for pair in pairs),
+            tuple(pair.pair.source_name or "" for pair in pairs),
+            tuple(pair.pair.item or "" for pair in pairs),
+            distinct,
+            sides["generated"],
+            sides["ground_truth"],
+            sides["source"],
         )
-        for part, declared in entry.metric.parts().items()
-    }  # fmt: skip
 
+    def _of_sources(
+        self, pairs: Sequence[CheckedPair], task: FeatureTask
+    ) -> dict[str, NDArray[np.generic]]:
+        known = self._sources[task.content]
+        rows = [known[pair.source.identity] for pair in pairs if pair.source is not None]
+        return {part: np.stack([row[part] for row in rows]) for part in rows[0]}
 
-def table(reduced: Reduced) -> PairTable:
-    """Return the per-pair values."""
-    return PairTable(reduced.keys, reduced.columns)
+    def refer(self, entry: Entry, chunks: Iterable[ReferenceRows]) -> None:
+        """Add the features of a metric's reference images."""
+        metric = entry.metric
+        if not isinstance(metric, FeatureSetMetric):
+            raise TypeError(f"{entry.name} has no reference")
+        state = metric.empty()
+        for names, identities, features in chunks:
+            arrays = {
+                name: {
+                    part: np.stack([rows[one][part] for one in identities])
+                    for part in rows[identities[0]]
+                }
+                for name, rows in features.items()
+            }
+            with blame(entry.name, "adding its reference images"):
+                state = metric.refer(state, names, arrays)
+        self._references[entry.name] = state
+
+    def result(self) -> Reduced:
+        """Return everything in the order of keys."""
+        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
+        columns = {name: np.concatenate(all_)[order] for name, all_ in self._pieces.items()}
+        return Reduced(
+            tuple(self._keys[at] for at in order),
+            columns,
+            self._states,
+            self._references,
+            _set_digest(self._keys, self._digests[0], order),
+            _set_digest(self._keys, self._digests[1], order),
+        )
 
 
 def full_name(entry: Entry, part: str) -> str:
@@ -169,116 +225,6 @@ def full_name(entry: Entry, part: str) -> str:
             f"Metric {entry.name} gave a value '{part}' that its parts() does not declare."
         )
     return f"{entry.name}.{part}" if part else entry.name
-
-
-def _mean_score(
-    values: NDArray[np.float64],
-    groups: Sequence[int],
-    expected: int,
-    part: Part,
-    undefined_when: str,
-) -> Score:
-    """Average the defined values; say why there is no average, or what is missing from it."""
-    defined = ~np.isnan(values)
-    count = int(defined.sum())
-    chosen = values[defined]
-    infinite = int(np.isinf(chosen).sum())
-    value, interval, reason, note = None, None, None, None
-    if count == 0:
-        reason = f"undefined for every pair: {undefined_when}"
-    elif infinite:
-        reason = f"infinite for {infinite} of {count} pairs, so the mean does not exist"
-    else:
-        value = mean(chosen)
-        interval = mean_interval(chosen, np.asarray(groups)[defined].tolist())
-        notes = []
-        if count < len(values):
-            notes.append(f"undefined for {len(values) - count} pairs: {undefined_when}")
-        number = len(set(np.asarray(groups)[defined].tolist()))
-        if interval is None:
-            notes.append("no interval: all pairs belong to one group")
-        elif number < FEW_GROUPS:
-            notes.append(f"the interval rests on only {number} groups and may be too narrow")
-        note = "; ".join(notes) or None
-    return Score(
-        value=value,
-        direction=part.direction,
-        n=count,
-        coverage=count / expected,
-        interval=interval,
-        reason=reason,
-        note=note,
-    )
-
-
-def _set_scores(
-    entry: Entry, metric: StateMetric, reduced: Reduced, expected: int
-) -> dict[str, Score]:
-    """Compute a metric over sets from its merged state."""
-    count = len(reduced.keys)
-    groups = reduced.states.get(entry.name, [])
-    reason, notes = "", []
-    values: Mapping[str, float] = {}
-    spread: dict[str, float] = {}
-    with blame(entry.name, "computing its value from the merged state"):
-        state = _merged(metric, groups)
-        try:
-            values = metric.compute(state)
-            spread = _jackknife(metric, groups)
-        except Undefined as error:
-            reason = str(error)
-        notes.append(metric.note(state))
-    for part in values:
-        full_name(entry, part)  # refuses what was not declared
-    found = {}
-    for part, declared in metric.parts().items():
-        value = float(values.get(part, math.nan))
-        why = None if math.isfinite(value) else reason or metric.undefined_when
-        half = spread.get(part, math.nan)
-        interval = (value - half, value + half) if math.isfinite(half) and not why else None
-        missing = "" if interval or why else "no interval: too few pairs to leave some out"
-        found[full_name(entry, part)] = Score(
-            value=None if why else value,
-            direction=declared.direction,
-            n=count,
-            coverage=count / expected,
-            interval=interval,
-            reason=why,
-            note=None if why else "; ".join(filter(None, [*notes, missing])) or None,
-        )
-    return found
-
-
-def _merged(metric: StateMetric, groups: Sequence[State]) -> State:
-    state = metric.empty()
-    for group in groups:
-        state = metric.merge(state, group)
-    return state
-
-
-def _jackknife(metric: StateMetric, groups: Sequence[State]) -> dict[str, float]:
-    """Return half the width of each part's 95 % interval, by leaving out one group at a time.
-
-    The delete-a-group jackknife (Shao and Wu 1989): (G - 1) / G times the summed squares of the
-    deviations from their mean, and Student's t for G - 1 degrees of freedom. Groups are of chunks,
-    and pairs of one target share a chunk. Empty with too few groups, or where a value is missing.
-    """
-    if len(groups) not in _T:
-        return {}
-    found = []
-    for left_out in range(len(groups)):
-        rest = [group for at, group in enumerate(groups) if at != left_out]
-        try:
-            found.append(metric.compute(_merged(metric, rest)))
-        except Undefined:
-            return {}
-    count = len(groups)
-    spread = {}
-    for part in metric.parts():
-        values = np.array([one.get(part, math.nan) for one in found])
-        variance = (count - 1) / count * float(((values - values.mean()) ** 2).sum())
-        spread[part] = _T[count] * math.sqrt(variance)
-    return spread
 
 
 def _set_digest(keys: Sequence[str], digests: Sequence[str], order: Sequence[int]) -> str:

@@ -12,30 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
-from fhpt_eval.evaluation import fingerprint, reduce
-from fhpt_eval.evaluation.chunk import Recipe, Task, UnreadableError
+from fhpt_eval.evaluation import fingerprint, scoring
 from fhpt_eval.evaluation.executors import Executor
-from fhpt_eval.evaluation.job import ChunkJob, stored
-from fhpt_eval.evaluation.plan import CheckedPair, Chunk, split, survey
+from fhpt_eval.evaluation.plan import CheckedPair, survey
 from fhpt_eval.evaluation.problems import refuse
 from fhpt_eval.evaluation.progress import Progress
+from fhpt_eval.evaluation.reduce import Reduced, full_name
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore, Store
 from fhpt_eval.evaluation.threads import one_thread
+from fhpt_eval.evaluation.work import Work, Worker, add_up
 from fhpt_eval.matching import match_pairs
 from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
 from fhpt_eval.storage import check_writable, remove_leftovers
-
-
-@dataclass
-class _Executed:
-    """What was executed: the pairs that were left, their chunks, and how many were in the store."""
-
-    pairs: list[CheckedPair]
-    problems: list[Problem]
-    chunks: tuple[Chunk, ...]
-    reused: int
 
 
 @dataclass(frozen=True)
@@ -68,23 +58,25 @@ class Run:
         self._check(pairs, problems)
         available, unavailable = self._availability(pairs)
         store: Store = FolderStore(self.out / "partials") if self.out else MemoryStore()
-        cache = self._feature_cache()
-        addressed = [reduce.Addressed.of(entry, self._device_name()) for entry in available]
-        recipe = self._recipe(addressed)
-        done = self._execute(pairs, problems, ChunkJob(recipe, store, cache))
+        stores = (store, self._feature_cache())
+        work = Work.plan(available, self.device, stores, self.executor, self.progress)
+        done = Worker(work, self.executor, self.progress).go(pairs, problems, self._check)
+        chunks, reused = done.count(work)
+        self.progress.say(f"{chunks - reused} chunks computed, {reused} reused")
         groups = groups_of([pair.pair for pair in done.pairs])
         with one_thread():
-            parts = (stored(store, chunk, recipe.addresses()) for chunk in done.chunks)
-            reduced = reduce.merge(parts, addressed)
-            scores = reduce.scores(reduced, available, groups, matching.expected)
+            reduced = add_up(done, work)
+            scores = scoring.scores(
+                reduced, available, groups, matching.expected, self.executor.workers
+            )
         for entry, reason in unavailable:
-            scores |= reduce.unavailable(entry, reason)
+            scores |= scoring.unavailable(entry, reason)
         timing = Timing(
             seconds=round(time.monotonic() - start, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             workers=self.executor.workers,
-            chunks=len(done.chunks),
-            chunks_reused=done.reused,
+            chunks=chunks,
+            chunks_reused=reused,
         )
         provenance = self._provenance(reduced, matching, done.problems, len(set(groups)))
         result = self._result(reduced, self._in_order(scores), provenance, timing)
@@ -102,7 +94,7 @@ class Run:
                 "Note: --pred and --gt are one folder, so each image is compared with itself "
                 "(for strips that hold their ground truth give --panels)"
             )
-        if any("source" in entry.metric.needs for entry in self.entries):
+        if any("source" in entry.metric.uses() for entry in self.entries):
             return matching
         return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 
@@ -128,16 +120,6 @@ class Run:
             self.progress.say(f"{entry.name} is unavailable: it {reason}")
         return available, unavailable
 
-    def _recipe(self, addressed: Sequence[reduce.Addressed]) -> Recipe:
-        """Return what is done to each chunk; what two metrics share is one task."""
-        tasks = {
-            one.address: Task(one.address, one.entry.name, one.entry.metric, one.entry.steps)
-            for one in addressed
-            if not one.features
-        }
-        features = {task.address: task for one in addressed for task in one.features.values()}
-        return Recipe(tuple(tasks.values()), self.device, tuple(features.values()))
-
     def _feature_cache(self) -> Store:
         """Return where features of ground truth are kept; a cache is never worth a failure."""
         if self.cache is None:
@@ -152,51 +134,14 @@ class Run:
     def _device_name(self) -> str:
         return fingerprint.device_name(self.device)
 
-    def _execute(
-        self, pairs: list[CheckedPair], problems: list[Problem], job: ChunkJob
-    ) -> _Executed:
-        """Execute all chunks; images that cannot be decoded after all are excluded if allowed."""
-        computed: set[Chunk] = set()
-        while True:
-            chunks = split(pairs)
-            unreadable, new = self._execute_once(chunks, job)
-            computed |= new
-            if not unreadable:
-                reused = len(chunks) - len(computed.intersection(chunks))
-                self.progress.say(f"{len(chunks) - reused} chunks computed, {reused} reused")
-                return _Executed(pairs, problems, chunks, reused)
-            bad = {problem.name for problem in unreadable}
-            pairs = [pair for pair in pairs if not bad.intersection(_paths(pair))]
-            problems = [*problems, *unreadable]
-            self._check(pairs, problems)
-
-    def _execute_once(
-        self, chunks: Sequence[Chunk], job: ChunkJob
-    ) -> tuple[list[Problem], set[Chunk]]:
-        """Return the images that could not be decoded, and the chunks that were computed."""
-        self.progress.stage("Scoring chunks", len(chunks))
-        unreadable: set[Problem] = set()
-        computed = set()
-        for done, (chunk, outcome) in enumerate(self.executor.run(job, chunks), start=1):
-            if isinstance(outcome, UnreadableError):
-                unreadable.update(outcome.problems)
-            elif isinstance(outcome, Exception):
-                raise outcome
-            elif not outcome:
-                computed.add(chunk)
-            self.progress.advance(done)
-        return sorted(unreadable, key=lambda problem: problem.name), computed
-
     def _in_order(self, scores: dict[str, Score]) -> dict[str, Score]:
         """Order scores as the protocol has its metrics."""
-        order = [
-            reduce.full_name(entry, part) for entry in self.entries for part in entry.metric.parts()
-        ]
+        order = [full_name(entry, part) for entry in self.entries for part in entry.metric.parts()]
         return {name: scores[name] for name in order if name in scores}
 
     def _provenance(
         self,
-        reduced: reduce.Reduced,
+        reduced: Reduced,
         matching: Matching,
         problems: Sequence[Problem],
         groups: int,
@@ -232,7 +177,7 @@ class Run:
 
     def _result(
         self,
-        reduced: reduce.Reduced,
+        reduced: Reduced,
         scores: dict[str, Score],
         provenance: Provenance,
         timing: Timing,
@@ -248,7 +193,7 @@ class Run:
             scores=scores,
             provenance=provenance,
             timing=timing,
-        ).with_pairs(reduce.table(reduced))
+        ).with_pairs(scoring.table(reduced))
 
 
 def claim(out: Path, method: str) -> None:
@@ -278,11 +223,12 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     if lacking:
         return lacking
     without = sum(pair.source is None for pair in pairs)
-    if "source" in entry.metric.needs and without:
+    if "source" in entry.metric.uses() and without:
         return f"needs source images, and {without:,} of {len(pairs):,} pairs have none (--source)"
+    nameless = sum(pair.pair.item is None for pair in pairs)
+    if "item" in entry.metric.uses() and nameless:
+        return (
+            f"needs item ids, and {nameless:,} of {len(pairs):,} pairs have none (names as "
+            "DeepFashion has them, or a column 'item' in --pairs)"
+        )
     return ""
-
-
-def _paths(pair: CheckedPair) -> set[str]:
-    images = (pair.generated, pair.ground_truth, pair.source)
-    return {str(image.ref.path) for image in images if image}

@@ -5,8 +5,6 @@ May import: errors, images, weights, features, torch. Never evaluation.
 
 from fhpt_eval.metrics.base import (
     Batch,
-    FeatureMetric,
-    FeatureRows,
     ImageMetric,
     Metric,
     PairMetric,
@@ -21,6 +19,12 @@ from fhpt_eval.metrics.inception_score import InceptionScore
 from fhpt_eval.metrics.kid import KID
 from fhpt_eval.metrics.l1 import L1
 from fhpt_eval.metrics.lpips import LPIPS
+from fhpt_eval.metrics.on_features import (
+    FeatureMetric,
+    FeaturePairMetric,
+    FeatureRows,
+    FeatureSetMetric,
+)
 from fhpt_eval.metrics.psnr import PSNR
 from fhpt_eval.metrics.ssim import SSIM
 
@@ -34,7 +38,9 @@ __all__ = [
     "SSIM",
     "Batch",
     "FeatureMetric",
+    "FeaturePairMetric",
     "FeatureRows",
+    "FeatureSetMetric",
     "ImageMetric",
     "InceptionScore",
     "Metric",

@@ -1,7 +1,7 @@
 """What a metric is: the base classes that built-in and third-party metrics share.
 
-May import: errors, validation, features.base, numpy, pydantic, torch. Knows nothing of protocols,
-chunks or files.
+May import: errors, validation, numpy, pydantic, torch. Knows nothing of protocols, chunks or files;
+metrics on features are in on_features.
 
 A metric is a small immutable object. Its fields are its parameters (validated, and part of a
 protocol's digest); its class attributes declare what it is. The simplest one is a function on
@@ -30,7 +30,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, ProtocolError
-from fhpt_eval.features.base import Feature
 from fhpt_eval.validation import explain_validation
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["higher", "lower"]
 #: What a metric may need besides the generated images.
-Need = Literal["ground_truth", "source"]
+Need = Literal["ground_truth", "source", "item"]
 #: The state of a metric over sets: named arrays, so that it is stored without pickle.
 State = dict[str, "NDArray[Any]"]
 
@@ -48,13 +47,18 @@ class Part:
     """One of a metric's values: its title, which direction is better, the range it lies in.
 
     ``judges`` is false for a value that goes with another one, such as a deviation, and does not
-    itself say how good images are: equal images need not have the best of it.
+    itself say how good images are: equal images need not have the best of it. ``undefined_when``
+    says for which pairs there is no value, where that differs from the metric's. ``weight`` names
+    another part by whose column pairs count in the mean, such as a number of joints, so that the
+    score is the ratio of two sums.
     """
 
     title: str
     direction: Direction
     range: tuple[float, float] = (-math.inf, math.inf)
     judges: bool = True
+    undefined_when: str = ""
+    weight: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,15 @@ class Batch:
 
 
 class Metric(BaseModel):
-    """A metric's declaration and parameters; subclass one of the three kinds below.
+    """A metric's declaration and parameters; subclass one of the kinds below or in on_features.
 
     Class attributes:
         name: the metric's name in protocols, results and entry points.
         title: its name for people.
         direction: which of two values is better, ``"higher"`` or ``"lower"``.
         range: the closed interval in which every defined value lies.
-        needs: what it uses besides the generated images; a run that lacks it says so beforehand.
+        needs: what it uses besides the generated images: ``"ground_truth"``, ``"source"`` images,
+            ``"item"`` ids. A run that lacks it says so beforehand.
         undefined_when: for which images it has no value (NaN), for the reason in a result.
         version: raised whenever the same input gives another value; part of a protocol's digest.
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
@@ -113,6 +118,10 @@ class Metric(BaseModel):
         A metric with a single value has one part, named "".
         """
         return {"": Part(cls.title, cls.direction, cls.range)}
+
+    def uses(self) -> frozenset[Need]:
+        """Return what these parameters make of ``needs``: the same, unless overridden."""
+        return self.needs
 
     def canonical(self) -> Mapping[str, Any]:
         """Return the parameters as they enter a protocol's digest, as JSON values.
@@ -207,10 +216,13 @@ class StateMetric(Metric):
 
     States form a monoid: ``merge`` is associative and ``empty()`` is its unit. A state is a dict
     of arrays whose size does not grow with the number of pairs (or grows only by what the value
-    cannot do without). What is added to a state is the business of the two kinds below.
+    cannot do without). What is added to a state is the business of ``SetMetric`` (images) and
+    ``FeatureSetMetric`` (features).
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    #: Why its scores have no interval, where leaving pairs out would not give one.
+    no_interval: ClassVar[str] = ""
 
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none, by default
         """See :meth:`Metric.columns`."""
@@ -257,77 +269,6 @@ class SetMetric(StateMetric):
     @abstractmethod
     def update(self, state: State, batch: Batch) -> State:
         """Return the state with the batch's pairs added; ``state`` itself is left alone."""
-
-
-Arrays = Mapping[str, "NDArray[Any]"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRows:
-    """Features of N pairs: by the metric's own name for each feature, named arrays of N rows.
-
-    Pairs that share a ground-truth image carry its rows each; ``distinct`` marks, ``(N,)`` bool,
-    one pair for every ground-truth image.
-    """
-
-    keys: tuple[str, ...]
-    distinct: NDArray[np.bool_]
-    generated: Mapping[str, Arrays]
-    ground_truth: Mapping[str, Arrays]
-
-
-class FeatureMetric(StateMetric):
-    """Judges a set of pairs by features alone, which the engine computes once and keeps.
-
-    Images never reach it, so that a further metric on features that are there costs no network.
-    """
-
-    def __call__(
-        self, generated: Tensor, ground_truth: Tensor | None = None
-    ) -> Mapping[str, float]:
-        """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
-
-        Raises:
-            ArgumentError: a tensor has the wrong type, shape or range.
-            Undefined: the sets have no such value; the message is the reason.
-        """
-        sides = {"generated": generated}
-        if "ground_truth" in self.needs:
-            if ground_truth is None:
-                raise ArgumentError(f"'ground_truth' is missing; {self.name} needs it")
-            sides["ground_truth"] = ground_truth
-        rows: dict[str, dict[str, Arrays]] = {"generated": {}, "ground_truth": {}}
-        for side, images in sides.items():
-            check_images(images, side)
-            if len(images) != len(generated):
-                raise ArgumentError("'generated' and 'ground_truth' differ in their number")
-            levels = images if images.dtype == torch.uint8 else (images * 255).round().byte()
-            for name, feature in self.features().items():
-                arrays = feature.compute(levels)
-                rows[side][name] = {part: a.cpu().numpy() for part, a in arrays.items()}
-        count = len(generated)
-        keys = tuple(f"{number:09d}" for number in range(count))
-        made = FeatureRows(keys, np.ones(count, bool), rows["generated"], rows["ground_truth"])
-        return self.compute(self.update(self.empty(), made))
-
-    def weights(self) -> Mapping[str, str]:
-        """See :meth:`Metric.weights`: those of its features."""
-        found: dict[str, str] = {}
-        for feature in self.features().values():
-            found |= feature.digests()
-        return found
-
-    def lacks(self) -> str:
-        """See :meth:`Metric.lacks`: what the first of its features lacks."""
-        return next(filter(None, (f.lacks() for f in self.features().values())), "")
-
-    @abstractmethod
-    def features(self) -> Mapping[str, Feature]:
-        """Return the features that it rests on, by a name of its own for each."""
-
-    @abstractmethod
-    def update(self, state: State, rows: FeatureRows) -> State:
-        """Return the state with these pairs added; ``state`` itself is left alone."""
 
 
 def check_images(images: object, argument: str) -> None:

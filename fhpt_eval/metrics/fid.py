@@ -16,12 +16,13 @@ from fhpt_eval.errors import Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import Inception, NetworkName, ResizeName
 from fhpt_eval.metrics import moments
-from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, State
+from fhpt_eval.metrics.base import Direction, State
+from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
 
 Floats = NDArray[np.float64]
 
 
-class FID(FeatureMetric):
+class FID(FeatureSetMetric):
     """Fréchet distance between Gaussians fitted to features of generated and of real images.
 
     Parameters:
@@ -48,11 +49,11 @@ class FID(FeatureMetric):
         return {"inception": inception(self.network, self.resize, self.network_weights)}
 
     def empty(self) -> State:
-        """See :meth:`FeatureMetric.empty`."""
+        """See :meth:`FeatureSetMetric.empty`."""
         return _join(moments.empty(), moments.empty())
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureMetric.update`."""
+        """See :meth:`FeatureSetMetric.update`."""
         generated, real = _part(state, "generated"), _part(state, "real")
         chosen = rows.distinct if self.ground_truth == "images" else slice(None)
         return _join(
@@ -61,14 +62,14 @@ class FID(FeatureMetric):
         )
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureMetric.merge`."""
+        """See :meth:`FeatureSetMetric.merge`."""
         sides = (
             moments.merge(_part(first, side), _part(second, side)) for side in ("generated", "real")
         )
         return _join(*sides)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureMetric.compute`."""
+        """See :meth:`FeatureSetMetric.compute`."""
         (n, mean, covariance), (m, real_mean, real_covariance) = (
             moments.moments(_part(state, side)) for side in ("generated", "real")
         )
@@ -77,7 +78,7 @@ class FID(FeatureMetric):
         return {"": frechet_distance(mean, covariance, real_mean, real_covariance)}
 
     def note(self, state: State) -> str:
-        """See :meth:`FeatureMetric.note`: says when there are fewer images than dimensions."""
+        """See :meth:`FeatureSetMetric.note`: says when there are fewer images than dimensions."""
         counts = [moments.count(_part(state, side)) for side in ("generated", "real")]
         size = 2048
         if min(counts) > size:

@@ -20,17 +20,16 @@ from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import NetworkName, ResizeName
 from fhpt_eval.metrics.base import (
     Direction,
-    FeatureMetric,
-    FeatureRows,
     Need,
     Part,
     State,
     merge_rows,
 )
 from fhpt_eval.metrics.fid import inception
+from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
 
 
-class InceptionScore(FeatureMetric):
+class InceptionScore(FeatureSetMetric):
     """Exponential of the mean divergence between an image's classes and those of its split.
 
     Images are split in the order of their keys. ``mean`` and ``std`` are those over the splits.
@@ -71,11 +70,11 @@ class InceptionScore(FeatureMetric):
         return {"inception": inception(self.network, self.resize, self.network_weights)}
 
     def empty(self) -> State:
-        """See :meth:`FeatureMetric.empty`."""
+        """See :meth:`FeatureSetMetric.empty`."""
         return {"keys": np.zeros((0,)), "logits": np.zeros((0,))}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureMetric.update`."""
+        """See :meth:`FeatureSetMetric.update`."""
         name = "logits_unbiased" if self.logits == "unbiased" else "logits"
         new = {
             "keys": np.array(rows.keys, dtype=np.str_),
@@ -84,11 +83,11 @@ class InceptionScore(FeatureMetric):
         return self.merge(state, new)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureMetric.merge`."""
+        """See :meth:`FeatureSetMetric.merge`."""
         return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureMetric.compute`."""
+        """See :meth:`FeatureSetMetric.compute`."""
         count = len(state["keys"])
         if count < self.splits:
             raise Undefined(f"has {self.splits} splits (splits), and there are {count} images")

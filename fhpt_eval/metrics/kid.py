@@ -16,14 +16,15 @@ from pydantic import Field
 from fhpt_eval.errors import Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import NetworkName, ResizeName
-from fhpt_eval.metrics.base import Direction, FeatureMetric, FeatureRows, Part, State, merge_rows
+from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import inception
+from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
 
 # Rows of a kernel that are held at a time.
 _BLOCK = 2048
 
 
-class KID(FeatureMetric):
+class KID(FeatureSetMetric):
     """Unbiased squared maximum mean discrepancy of features, with a cubic polynomial kernel.
 
     Mean and standard deviation over random subsets, as torch-fidelity draws them: rows in the order
@@ -61,12 +62,12 @@ class KID(FeatureMetric):
         return {"inception": inception(self.network, self.resize, self.network_weights)}
 
     def empty(self) -> State:
-        """See :meth:`FeatureMetric.empty`."""
+        """See :meth:`FeatureSetMetric.empty`."""
         names = ("generated", "generated.keys", "real", "real.keys")
         return {name: np.zeros((0,)) for name in names}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureMetric.update`."""
+        """See :meth:`FeatureSetMetric.update`."""
         keys = np.array(rows.keys, dtype=np.str_)
         new = {
             "generated": rows.generated["inception"]["pool"],
@@ -77,11 +78,11 @@ class KID(FeatureMetric):
         return self.merge(state, new)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureMetric.merge`."""
+        """See :meth:`FeatureSetMetric.merge`."""
         return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureMetric.compute`."""
+        """See :meth:`FeatureSetMetric.compute`."""
         generated, real = (_in_order(state, side) for side in ("generated", "real"))
         least = min(len(generated), len(real))
         if self.subset_size > least:

@@ -18,7 +18,7 @@ import fhpt_eval
 from fhpt_eval.errors import Undefined
 from fhpt_eval.evaluation.reduce import GROUPS
 from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics import FeatureMetric, FeatureRows, State
+from fhpt_eval.metrics import FeatureRows, FeatureSetMetric, State
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
 from fhpt_eval.testing import check_metric
@@ -39,7 +39,7 @@ class MeanColour(Feature):
         return {"colour": images.double().mean(dim=(2, 3)) * self.scale}
 
 
-class ColourGap(FeatureMetric):
+class ColourGap(FeatureSetMetric):
     """The gap between the mean colours of the two sets, each ground-truth image counted once."""
 
     name: ClassVar[str] = "colour_gap"

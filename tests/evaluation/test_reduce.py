@@ -10,7 +10,8 @@ import pytest
 
 from fhpt_eval.errors import MetricError, Undefined
 from fhpt_eval.evaluation.partial import Partial, Yield
-from fhpt_eval.evaluation.reduce import Addressed, Reduced, full_name, merge, scores, unavailable
+from fhpt_eval.evaluation.reduce import Addressed, Reduced, Reducer, full_name
+from fhpt_eval.evaluation.scoring import scores, unavailable
 from fhpt_eval.metrics import L1, PSNR, Batch, SetMetric, State
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import Score
@@ -25,7 +26,7 @@ def reduced(values: list[float]) -> Reduced:
 
 def score(values: list[float], expected: int | None = None) -> Score:
     groups = list(range(len(values)))
-    return scores(reduced(values), [ENTRY], groups, expected or len(values))["l1"]
+    return scores(reduced(values), [ENTRY], groups, expected or len(values), 1)["l1"]
 
 
 def test_a_score_is_the_mean_of_its_column() -> None:
@@ -54,15 +55,22 @@ def test_a_score_without_any_defined_pair_is_null_with_a_reason() -> None:
 def test_an_infinite_value_has_no_mean() -> None:
     entry = Entry("psnr", PSNR(), ())
     values = Reduced(("a", "b"), {"psnr": np.array([30.0, math.inf])})
-    found = scores(values, [entry], [0, 1], 2)["psnr"]
+    found = scores(values, [entry], [0, 1], 2, 1)["psnr"]
     assert found.value is None
     assert found.reason == "infinite for 1 of 2 pairs, so the mean does not exist"
 
 
 def test_one_group_gives_no_interval_and_says_so() -> None:
-    found = scores(reduced([0.1, 0.2]), [ENTRY], [0, 0], 2)["l1"]
+    found = scores(reduced([0.1, 0.2]), [ENTRY], [0, 0], 2, 1)["l1"]
     assert found.interval is None
     assert found.note == "no interval: all pairs belong to one group"
+
+
+def merge(partials: list[Partial], addressed: Addressed) -> Reduced:
+    reducer = Reducer([addressed], {})
+    for partial in partials:
+        reducer.add(partial)
+    return reducer.result()
 
 
 def test_columns_come_out_in_the_order_of_keys_whatever_the_order_of_chunks() -> None:
@@ -72,7 +80,7 @@ def test_columns_come_out_in_the_order_of_keys_whatever_the_order_of_chunks() ->
 
     first, second = partial(("c", "a"), [3.0, 1.0]), partial(("b",), [2.0])
     one, two = (
-        merge(order, [Addressed(ENTRY, "address", {})])
+        merge(order, Addressed(ENTRY, "address", {}))
         for order in ([first, second], [second, first])
     )
     assert one.keys == ("a", "b", "c")
@@ -119,9 +127,8 @@ def test_states_are_merged_and_an_undefined_set_says_why(count: int) -> None:
         )
         for n in range(count)
     ]
-    found = scores(merge(partials, [Addressed(entry, "address", {})]), [entry], [0] * count, count)[
-        "largest"
-    ]
+    merged = merge(partials, Addressed(entry, "address", {}))
+    found = scores(merged, [entry], [0] * count, count, 1)["largest"]
     if count == 1:
         assert (found.value, found.reason) == (None, "needs at least two pairs")
     else:

@@ -16,6 +16,7 @@ from fhpt_eval.metrics.fid import frechet_distance
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import textures
 from tests.features.random_weights import write_inception_2015
+from tests.metrics.rows import feature_rows
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def rows(count: int, distinct: list[bool], size: int = 4) -> FeatureRows:
     pool = generator.normal(size=(2, count, size)).astype(np.float32)
     keys = tuple(f"pair{n}" for n in range(count))
     generated, truth = ({"inception": {"pool": side}} for side in pool)
-    return FeatureRows(keys, np.array(distinct), generated, truth)
+    return feature_rows(keys, generated, truth, distinct=distinct)
 
 
 def test_each_ground_truth_image_counts_once_unless_pairs_are_wanted() -> None:

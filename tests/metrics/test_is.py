@@ -9,12 +9,13 @@ import pytest
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import FeatureRows, InceptionScore
+from tests.metrics.rows import feature_rows
 
 
 def rows(logits: np.ndarray, keys: list[str] | None = None) -> FeatureRows:
     names = tuple(keys or [f"pair{n:03d}" for n in range(len(logits))])
     arrays = {"inception": {"logits_unbiased": logits, "logits": logits + 0.3 * np.arange(8)}}
-    return FeatureRows(names, np.ones(len(names), bool), arrays, {})
+    return feature_rows(names, arrays)
 
 
 def score(metric: InceptionScore, made: FeatureRows) -> dict[str, float]:

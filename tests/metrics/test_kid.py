@@ -9,6 +9,7 @@ from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import KID, FeatureRows
 from fhpt_eval.metrics import kid as module
 from fhpt_eval.metrics.kid import squared_mmd
+from tests.metrics.rows import feature_rows
 
 
 def brute_force(x: np.ndarray, y: np.ndarray) -> float:
@@ -36,7 +37,7 @@ def rows(count: int, shift: float = 0.0, start: int = 0) -> FeatureRows:
     pool[0] += shift
     keys = tuple(f"pair{n:03d}" for n in range(start, start + count))
     generated, truth = ({"inception": {"pool": side}} for side in pool)
-    return FeatureRows(keys, np.ones(count, bool), generated, truth)
+    return feature_rows(keys, generated, truth)
 
 
 def test_the_order_of_chunks_moves_nothing() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics import FID, KID, FeatureMetric, InceptionScore
+from fhpt_eval.metrics import FID, KID, FeatureSetMetric, InceptionScore
 from fhpt_eval.testing import check_metric
 
 
@@ -48,7 +48,7 @@ class PatchScore(InceptionScore):
 @pytest.mark.parametrize(
     "metric", [PatchFID(), PatchFID(ground_truth="pairs"), PatchScore(splits=1)], ids=type
 )
-def test_a_metric_over_sets_conforms(metric: FeatureMetric) -> None:
+def test_a_metric_over_sets_conforms(metric: FeatureSetMetric) -> None:
     check_metric(metric)
 
 

@@ -19,9 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from fhpt_eval.features.inception import Inception, ResizeName
-from fhpt_eval.metrics import FID, KID, FeatureMetric, FeatureRows, InceptionScore
+from fhpt_eval.metrics import FID, KID, FeatureRows, FeatureSetMetric, InceptionScore
 from tests.conftest import Pixels, crops, spoilt, tensor
 from tests.features.random_weights import random_state, write_inception_2015
+from tests.metrics.rows import feature_rows
 
 pytestmark = [
     pytest.mark.parity,
@@ -60,12 +61,12 @@ def rows(pairs: tuple[Tensor, Tensor], file: Path) -> Callable[[ResizeName], Fea
             for images in pairs
         ]
         keys = tuple(f"{number:03d}" for number in range(len(pairs[0])))
-        return FeatureRows(keys, np.ones(len(keys), bool), *sides)
+        return feature_rows(keys, *sides)
 
     return compute
 
 
-def value_of(metric: FeatureMetric, rows: FeatureRows) -> Mapping[str, float]:
+def value_of(metric: FeatureSetMetric, rows: FeatureRows) -> Mapping[str, float]:
     return metric.compute(metric.update(metric.empty(), rows))
 
 

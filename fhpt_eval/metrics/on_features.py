@@ -1,0 +1,184 @@
+"""Metrics that judge by features alone, which the engine computes once per image and keeps.
+
+May import: errors, features.base, metrics.base, numpy, torch. Images never reach such a metric, so
+that a further one on features that are there costs no network.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fhpt_eval.errors import ArgumentError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.metrics.base import Batch, Metric, State, StateMetric, check_images
+
+#: Named arrays, a row per image.
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRows:
+    """Features of N pairs: by the metric's own name for each feature, named arrays of N rows.
+
+    A side that the metric does not use is empty. ``targets`` and ``sources`` are the names of the
+    ground-truth and source images, ``items`` the ids of the garments; "" where unknown. Pairs that
+    share a ground-truth image carry its rows each; ``distinct`` marks, ``(N,)`` bool, one pair for
+    every ground-truth image.
+    """
+
+    keys: tuple[str, ...]
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    items: tuple[str, ...]
+    distinct: NDArray[np.bool_]
+    generated: Mapping[str, Arrays]
+    ground_truth: Mapping[str, Arrays]
+    source: Mapping[str, Arrays]
+
+
+class FeatureMetric(Metric):
+    """What both kinds below share: the features, and what is known through them."""
+
+    @abstractmethod
+    def features(self) -> Mapping[str, Feature]:
+        """Return the features that it rests on, by a name of its own for each."""
+
+    def weights(self) -> Mapping[str, str]:
+        """See :meth:`Metric.weights`: those of its features."""
+        found: dict[str, str] = {}
+        for feature in self.features().values():
+            found |= feature.digests()
+        return found
+
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`: what the first of its features lacks."""
+        return next(filter(None, (f.lacks() for f in self.features().values())), "")
+
+    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - features have them
+        """See :meth:`Metric.columns`: none, since images never reach the metric."""
+        return {}
+
+
+class FeaturePairMetric(FeatureMetric):
+    """Gives each pair its values by features; implement :meth:`measure`."""
+
+    def __call__(
+        self, generated: Tensor, ground_truth: Tensor | None = None, source: Tensor | None = None
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Measure N pairs, ``(N, 3, H, W)`` uint8 or float in [0, 1] each; ``(N,)`` by part.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range, or is missing.
+        """
+        return self.measure(compute_rows(self, generated, ground_truth, source))
+
+    @abstractmethod
+    def measure(self, rows: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
+        """Return ``(N,)`` values by part, NaN where undefined."""
+
+
+class FeatureSetMetric(FeatureMetric, StateMetric):
+    """Judges a set of pairs by features, through a state; see :class:`StateMetric`."""
+
+    def __call__(
+        self,
+        generated: Tensor,
+        ground_truth: Tensor | None = None,
+        source: Tensor | None = None,
+        *,
+        items: Sequence[str] = (),
+    ) -> Mapping[str, float]:
+        """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
+
+        Args:
+            generated: uint8 or float in [0, 1], as the others.
+            ground_truth: for metrics that use it.
+            source: for metrics that use it.
+            items: N item ids, for metrics that use them.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range, or is missing.
+            Undefined: the sets have no such value; the message is the reason.
+        """
+        rows = compute_rows(self, generated, ground_truth, source, items)
+        state = self.update(self.empty(), rows)
+        _, columns = self.pair_values(state)
+        means = {
+            part: float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else np.nan
+            for part, values in columns.items()
+        }
+        return means or self.compute(state)
+
+    @abstractmethod
+    def update(self, state: State, rows: FeatureRows) -> State:
+        """Return the state with these pairs added; ``state`` itself is left alone."""
+
+    def reference(self) -> Path | None:
+        """Return the folder of further images whose features it wants, or nothing."""
+        return None
+
+    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+        """Return the state with images of the :meth:`reference` folder added.
+
+        Args:
+            state: is left alone.
+            names: of N images, without endings.
+            features: by the metric's own name for each feature, named arrays of N rows.
+        """
+        raise NotImplementedError(f"{self.name} has a reference() and no refer()")
+
+    def pair_values(
+        self, state: State
+    ) -> tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]]]:
+        """Return keys and, by part, ``(N,)`` values of pairs that depend on the whole set.
+
+        A part that is here is scored by its mean, and is not one of :meth:`compute`.
+        """
+        _ = state
+        return (), {}
+
+
+def compute_rows(
+    metric: FeatureMetric,
+    generated: Tensor,
+    ground_truth: Tensor | None = None,
+    source: Tensor | None = None,
+    items: Sequence[str] = (),
+) -> FeatureRows:
+    """Compute the features of N pairs that a metric uses, ``(N, 3, H, W)`` each.
+
+    Raises:
+        ArgumentError: a tensor has the wrong type, shape or range, or is missing.
+    """
+    given = {"generated": generated, "ground_truth": ground_truth, "source": source}
+    rows: dict[str, dict[str, Arrays]] = {side: {} for side in given}
+    for side, images in given.items():
+        if side != "generated" and side not in metric.uses():
+            continue
+        if images is None:
+            raise ArgumentError(f"'{side}' is missing; {metric.name} needs it")
+        check_images(images, side)
+        if len(images) != len(generated):
+            raise ArgumentError(f"'generated' and '{side}' differ in their number")
+        levels = images if images.dtype == torch.uint8 else (images * 255).round().byte()
+        for name, feature in metric.features().items():
+            arrays = feature.compute(levels)
+            rows[side][name] = {part: array.cpu().numpy() for part, array in arrays.items()}
+    count = len(generated)
+    if "item" in metric.uses() and len(items) != count:
+        raise ArgumentError(f"'items' must hold {count} item ids; {metric.name} needs them")
+    keys = tuple(f"{number:09d}" for number in range(count))
+    names = tuple(items) or ("",) * count
+    return FeatureRows(
+        keys, keys, tuple(f"source {key}" for key in keys), names, np.ones(count, bool),
+        rows["generated"], rows["ground_truth"], rows["source"],
+    )  # fmt: skip
