@@ -43,6 +43,10 @@ class _File(BaseModel):
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
+#: Parameters of metrics that the command line sets by an option of its own: files and folders.
+OPTIONS = {"reference": "--fid-reference"}
+
+
 @dataclass(frozen=True)
 class Entry:
     """One metric of a protocol: the name of its scores, the metric, and its images' preparation."""
@@ -50,6 +54,14 @@ class Entry:
     name: str
     metric: Metric
     steps: tuple[Step, ...]
+
+    def with_parameter(self, name: str, value: object) -> Entry:
+        """Set a parameter where the metric has it."""
+        fields = type(self.metric).model_fields
+        if name not in fields:
+            return self
+        parameters = {field: getattr(self.metric, field) for field in fields}
+        return replace(self, metric=type(self.metric)(**parameters | {name: value}))
 
     def canonical(self) -> dict[str, Any]:
         """Return everything that fixes this metric's numbers, defaults written out."""
@@ -109,6 +121,32 @@ class Protocol:
         added = tuple(_entry(name, {}, self.steps, "metrics") for name in new)
         extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
+
+    def with_options(self, **paths: str | Path | None) -> Protocol:
+        """Set what the user gave by option (see :data:`OPTIONS`), where it is not ``None``.
+
+        Raises:
+            ProtocolError: no metric has such a parameter.
+        """
+        found = self
+        for name, path in paths.items():
+            if path is not None:
+                found = found.with_parameter(name, str(path), OPTIONS[name])
+        return found
+
+    def with_parameter(self, name: str, value: object, option: str) -> Protocol:
+        """Set a parameter of every metric that has it, such as a reference set.
+
+        ``option`` is what the user typed; the protocol's id then says so, and its digest differs.
+
+        Raises:
+            ProtocolError: no metric has it, or the value is not allowed.
+        """
+        if not any(name in type(entry.metric).model_fields for entry in self.entries):
+            names = ", ".join(entry.name for entry in self.entries)
+            raise ProtocolError(f"{option}: none of the metrics takes one ({names}).")
+        entries = tuple(entry.with_parameter(name, value) for entry in self.entries)
+        return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
 
 
 def preset_names() -> list[str]:

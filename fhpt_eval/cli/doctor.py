@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fhpt_eval.cli.weights import weights_dir
+
 
 @click.command()
+@weights_dir
 def doctor() -> int:
     """Check this installation: versions, devices, weights, metrics.
 

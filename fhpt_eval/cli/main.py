@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from fhpt_eval._version import __version__
-from fhpt_eval.cli import demo, doctor, leaderboard, metrics, protocols, run, weights
+from fhpt_eval.cli import demo, doctor, leaderboard, metrics, protocols, run, stats, weights
 from fhpt_eval.errors import FhptEvalError, MetricError, did_you_mean
 
 
@@ -49,6 +49,7 @@ for _command in (
     leaderboard.leaderboard,
     metrics.metrics,
     protocols.protocols,
+    stats.stats,
     weights.weights,
     doctor.doctor,
     demo.demo,

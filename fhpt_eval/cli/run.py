@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fhpt_eval.cli.weights import weights_dir
 from fhpt_eval.naming import RULES
 
 # Beside a result, which does not say where its images lay: so that another folder of the same name
@@ -63,6 +64,12 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     help="The panel to take, from 1 at the left.  [default: the last]",
 )
 @click.option(
+    "--fid-reference",
+    type=click.Path(path_type=Path),
+    metavar="DIR|STATS.npz",
+    help="Real images that FID and KID compare with, or their statistics.  [default: --gt]",
+)
+@click.option(
     "--protocol",
     default="fhpt",
     show_default=True,
@@ -113,11 +120,12 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     help="Leave out what is missing, unreadable or of unequal sizes, and record it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
+@weights_dir
 def run(
     preds: tuple[Path, ...], gt: Path, source: Path | None, pairs: Path | None, match: str,
-    panels: int | None, panel: int | None, protocol: str, metrics: str | None,
-    names: tuple[str, ...], out: Path | None, cache: Path | None, device: str, executor: str,
-    workers: int | None, allow_missing: bool, as_json: bool,
+    panels: int | None, panel: int | None, fid_reference: Path | None, protocol: str,
+    metrics: str | None, names: tuple[str, ...], out: Path | None, cache: Path | None,
+    device: str, executor: str, workers: int | None, allow_missing: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Score generated images against their ground truth.
 
@@ -130,6 +138,7 @@ def run(
     fhpt-eval run --pred results/ --gt test/ --metrics ssim,psnr --name ours
     fhpt-eval run --pred ours/ --pred theirs/ --gt test/
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
+    fhpt-eval run --pred results/ --gt test/ --metrics fid --fid-reference train.npz
     """
     from fhpt_eval.cli.show import TerminalProgress, citation, is_complete, show_scores
     from fhpt_eval.evaluation.evaluate import evaluate
@@ -139,6 +148,7 @@ def run(
     _ = executor  # one choice so far; the option names the seam
     chosen = _names(metrics)
     loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
+    loaded = loaded.with_options(reference=fid_reference)
     complete = True
     for pred, method, folder in _methods(preds, names, out, loaded.id):
         if not names and out is None:

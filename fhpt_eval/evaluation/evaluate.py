@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from fhpt_eval.errors import InputError
+from fhpt_eval.evaluation.device import choose_device
 from fhpt_eval.evaluation.executors.local import LocalExecutor
 from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.run import Run
@@ -27,6 +26,7 @@ def evaluate(
     match: str = "auto",
     panels: int | None = None,
     panel: int | None = None,
+    fid_reference: str | Path | None = None,
     name: str | None = None,
     out: str | Path | None = None,
     cache: str | Path | None = None,
@@ -48,6 +48,8 @@ def evaluate(
         match: the rule by which file names are matched; ``"auto"`` takes the best one.
         panels: number of panels, where generated images are horizontal strips.
         panel: which panel is the generated image, counted from 1; the last by default.
+        fid_reference: real images that Fréchet and kernel distances compare with in place of the
+            ground truth: a folder, or a file of statistics (.npz).
         name: the method's name; the folder's by default.
         out: where finished chunks and the result are written, so that the same call goes on from
             there; nothing is written by default.
@@ -85,6 +87,7 @@ def evaluate(
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
+    loaded = loaded.with_options(reference=fid_reference)
     run = Run(
         folders=folders,
         match=match,
@@ -101,22 +104,3 @@ def evaluate(
         progress=progress or Progress(),
     )
     return run.go()
-
-
-def choose_device(device: str) -> str:
-    """Return the device to compute on; ``"auto"`` is the first GPU, or the CPU.
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = device.partition(":")
-    counted = kind == "cuda" and number.isascii() and number.isdecimal()
-    if kind not in ("cpu", "cuda") or (number and not counted):
-        raise InputError(f"--device {device}: use auto, cpu, cuda or cuda:N.")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices."
-        )
-    return "cpu" if kind == "cpu" else device

@@ -63,7 +63,7 @@ class Addressed:
     def reference(self, device: str) -> dict[str, FeatureTask]:
         """Return, by name, the tasks that compute its features of a reference folder's images."""
         metric = self.entry.metric
-        if not isinstance(metric, FeatureSetMetric) or metric.reference() is None:
+        if not isinstance(metric, FeatureSetMetric) or metric.reference_folder() is None:
             return {}
         return {
             name: FeatureTask.of(feature, "ground_truth", self.entry.steps, device)

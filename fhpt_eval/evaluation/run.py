@@ -219,6 +219,7 @@ def claim(out: Path, method: str) -> None:
 
 def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text."""
+    entry.metric.check_preparation([step.model_dump(mode="json") for step in entry.steps])
     lacking = entry.metric.lacks()
     if lacking:
         return lacking

@@ -71,7 +71,7 @@ class Work:
         references = {}
         for one in addressed:
             metric = one.entry.metric
-            root = metric.reference() if isinstance(metric, FeatureSetMetric) else None
+            root = metric.reference_folder() if isinstance(metric, FeatureSetMetric) else None
             if root is not None:
                 wanted = tuple(one.reference(name).values())
                 images = image_set.images_below(root, wanted, executor.workers, progress)

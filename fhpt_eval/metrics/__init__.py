@@ -15,6 +15,7 @@ from fhpt_eval.metrics.base import (
 )
 from fhpt_eval.metrics.brisque import BRISQUE
 from fhpt_eval.metrics.fid import FID
+from fhpt_eval.metrics.fid_infinity import FIDInfinity
 from fhpt_eval.metrics.inception_score import InceptionScore
 from fhpt_eval.metrics.kid import KID
 from fhpt_eval.metrics.l1 import L1
@@ -37,6 +38,7 @@ __all__ = [
     "PSNR",
     "SSIM",
     "Batch",
+    "FIDInfinity",
     "FeatureMetric",
     "FeaturePairMetric",
     "FeatureRows",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -141,6 +141,15 @@ class Metric(BaseModel):
         before any work; the metric is then unavailable, with this reason.
         """
         return ""
+
+    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a preparation that does not go with the parameters; asked before any work.
+
+        ``steps`` are those of the protocol, as JSON values.
+
+        Raises:
+            InputError: says what does not go together.
+        """
 
     @abstractmethod
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -1,4 +1,7 @@
-"""Fréchet distance of Inception features. May import: metrics.base, metrics.moments, features.
+"""Fréchet distance of Inception features.
+
+May import: errors, features, metrics.base, metrics.frechet, metrics.moments, metrics.on_features,
+metrics.reference_set.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
@@ -6,28 +9,83 @@ Converge to a Local Nash Equilibrium", NeurIPS 2017.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fhpt_eval.errors import Undefined
+from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.inception import Inception, NetworkName, ResizeName
-from fhpt_eval.metrics import moments
-from fhpt_eval.metrics.base import Direction, State
-from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
+from fhpt_eval.metrics import moments, reference_set
+from fhpt_eval.metrics.base import Direction, Need, State
+from fhpt_eval.metrics.frechet import Gaussian, frechet
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
 
-Floats = NDArray[np.float64]
 
-
-class FID(FeatureSetMetric):
-    """Fréchet distance between Gaussians fitted to features of generated and of real images.
+class InceptionSetMetric(FeatureSetMetric):
+    """What FID and its kin share: the network, and a reference set in place of the ground truth.
 
     Parameters:
         network, resize, network_weights: the network, what makes its input of an image, and weights
             of your own; see :class:`fhpt_eval.features.inception.Inception`.
+        reference: a folder of real images to compare with, or a file of their statistics; the
+            ground truth of the pairs by default.
+    """
+
+    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
+    #: Of the pool features.
+    dimensions: ClassVar[int] = 2048
+
+    network: NetworkName = "inception-2015"
+    resize: ResizeName = "pytorch-fid"
+    network_weights: str | None = None
+    reference: str | None = None
+
+    def uses(self) -> frozenset[Need]:
+        """See :meth:`Metric.uses`: no ground truth with a reference set."""
+        return frozenset() if self.reference else self.needs
+
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: of a reference set its content counts."""
+        reference = reference_set.digest(self.reference) if self.reference else None
+        return {**super().canonical(), "reference": reference}
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"inception": inception(self.network, self.resize, self.network_weights)}
+
+    def reference_folder(self) -> Path | None:
+        """See :meth:`FeatureSetMetric.reference_folder`."""
+        return reference_set.folder_of(self.reference)
+
+    def statistics(self) -> reference_set.Statistics | None:
+        """Return the statistics of the reference set where it is a file.
+
+        Raises:
+            InputError: it is no such file.
+        """
+        if self.reference is None or self.reference_folder() is not None:
+            return None
+        return reference_set.load_statistics(self.reference)
+
+    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """See :meth:`Metric.check_preparation`: a file of statistics may say how it was made."""
+        if self.reference is not None and self.statistics() is not None:
+            reference_set.check_settings(self.reference, self.settings(steps))
+
+    def settings(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what makes features of real images, as a file of statistics says it."""
+        prepare = [dict(step) for step in steps if "ground_truth" in step["of"]]
+        return {"feature": self.features()["inception"].canonical(), "prepare": prepare}
+
+
+class FID(InceptionSetMetric):
+    """Fréchet distance between Gaussians fitted to features of generated and of real images.
+
+    Parameters:
+        network, resize, network_weights, reference: see :class:`InceptionSetMetric`.
         ground_truth: ``"images"`` counts each distinct ground-truth image once, as a folder would
             have it; ``"pairs"`` counts it for every pair.
     """
@@ -37,56 +95,59 @@ class FID(FeatureSetMetric):
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
-    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
-
-    network: NetworkName = "inception-2015"
-    resize: ResizeName = "pytorch-fid"
-    network_weights: str | None = None
     ground_truth: Literal["images", "pairs"] = "images"
 
-    def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
-        return {"inception": inception(self.network, self.resize, self.network_weights)}
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`; a file of statistics is read.
+
+        Raises:
+            InputError: the file of statistics cannot be used.
+        """
+        real_gaussian(self)
+        return super().lacks()
 
     def empty(self) -> State:
-        """See :meth:`FeatureSetMetric.empty`."""
+        """See :meth:`StateMetric.empty`."""
         return _join(moments.empty(), moments.empty())
 
     def update(self, state: State, rows: FeatureRows) -> State:
         """See :meth:`FeatureSetMetric.update`."""
-        generated, real = _part(state, "generated"), _part(state, "real")
-        chosen = rows.distinct if self.ground_truth == "images" else slice(None)
-        return _join(
-            moments.add(generated, rows.generated["inception"]["pool"]),
-            moments.add(real, rows.ground_truth["inception"]["pool"][chosen]),
-        )
+        real = _part(state, "real")
+        if not self.reference:
+            chosen = rows.distinct if self.ground_truth == "images" else slice(None)
+            real = moments.add(real, rows.ground_truth["inception"]["pool"][chosen])
+        generated = moments.add(_part(state, "generated"), rows.generated["inception"]["pool"])
+        return _join(generated, real)
+
+    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+        """See :meth:`FeatureSetMetric.refer`."""
+        _ = names
+        real = moments.add(_part(state, "real"), features["inception"]["pool"])
+        return _join(_part(state, "generated"), real)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureSetMetric.merge`."""
+        """See :meth:`StateMetric.merge`."""
         sides = (
             moments.merge(_part(first, side), _part(second, side)) for side in ("generated", "real")
         )
         return _join(*sides)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureSetMetric.compute`."""
-        (n, mean, covariance), (m, real_mean, real_covariance) = (
-            moments.moments(_part(state, side)) for side in ("generated", "real")
-        )
-        if min(n, m) < 2:
-            raise Undefined("a covariance needs at least 2 images on each side")
-        return {"": frechet_distance(mean, covariance, real_mean, real_covariance)}
+        """See :meth:`StateMetric.compute`."""
+        generated = gaussian(_part(state, "generated"))
+        real = real_gaussian(self) or gaussian(_part(state, "real"))
+        return {"": frechet(generated, real)}
+
+    @staticmethod
+    def statistics_of(state: State, settings: Mapping[str, Any]) -> reference_set.Statistics:
+        """Return the statistics of the real images in a state, to be kept in a file."""
+        count, mean, covariance = moments.moments(_part(state, "real"))
+        return reference_set.Statistics(mean, covariance, count, settings)
 
     def note(self, state: State) -> str:
-        """See :meth:`FeatureSetMetric.note`: says when there are fewer images than dimensions."""
-        counts = [moments.count(_part(state, side)) for side in ("generated", "real")]
-        size = 2048
-        if min(counts) > size:
-            return ""
-        return (
-            f"rests on {counts[0]:,} generated and {counts[1]:,} real images, fewer than its "
-            f"{size:,} dimensions: strongly biased upwards, and comparable only at equal numbers"
-        )
+        """See :meth:`StateMetric.note`: says when there are fewer images than dimensions."""
+        ours, theirs = (moments.count(_part(state, side)) for side in ("generated", "real"))
+        return few_images(ours, theirs, self)
 
 
 def inception(network: str, resize: str, weights: str | None) -> Inception:
@@ -94,25 +155,63 @@ def inception(network: str, resize: str, weights: str | None) -> Inception:
     return Inception.model_validate({"network": network, "resize": resize, "weights": weights})
 
 
-def frechet_distance(
-    mean: Floats, covariance: Floats, other_mean: Floats, other_covariance: Floats
-) -> float:
-    """Return the squared Fréchet distance of two Gaussians (Dowson and Landau 1982).
+def gaussian(state: State) -> Gaussian:
+    """Return the Gaussian fitted to the rows of a state of ``moments``.
 
-    ``|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1^1/2 S2 S1^1/2)^1/2)``, by two symmetric eigenvalue
-    problems in float64: real by construction, where a general square root of S1 S2 is not.
-
-    Means are ``(D,)``, covariances ``(D, D)``, symmetric and positive semi-definite; float64.
+    Raises:
+        Undefined: there are fewer than two rows.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    product = root @ other_covariance @ root
-    # Rounding makes the product slightly asymmetric, and zero eigenvalues slightly negative.
-    spectrum = np.linalg.eigvalsh((product + product.T) / 2)
-    cross = np.sqrt(np.clip(spectrum, 0, None)).sum()
-    gap = mean - other_mean
-    distance = gap @ gap + np.trace(covariance) + np.trace(other_covariance) - 2 * cross
-    return float(max(distance, 0.0))
+    if moments.count(state) < 2:
+        raise Undefined("a covariance needs at least 2 images on each side")
+    factor = moments.factor(state)
+    if factor is not None:
+        return Gaussian(state["rows"].astype(np.float64).mean(axis=0), factor=factor)
+    _, mean, covariance = moments.moments(state)
+    return Gaussian(mean, covariance)
+
+
+def real_gaussian(metric: InceptionSetMetric) -> Gaussian | None:
+    """Return the Gaussian that a file of statistics holds, where the metric rests on one.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    statistics = metric.statistics()
+    if statistics is None:
+        return None
+    if statistics.mean is None or statistics.covariance is None:
+        raise InputError(f"{metric.reference} holds features ('feats') but no 'mu' and 'sigma'.")
+    if len(statistics.mean) != metric.dimensions:
+        raise InputError(
+            f"{metric.reference} has {len(statistics.mean):,} dimensions, and {metric.name} "
+            f"{metric.dimensions:,}."
+        )
+    return Gaussian(statistics.mean, statistics.covariance)
+
+
+def few_images(ours: int, theirs: int, metric: InceptionSetMetric) -> str:
+    """Say when there are fewer images than dimensions, or when statistics do not say their origin.
+
+    ``ours`` and ``theirs`` are the numbers of generated and, unless they lie in a file of
+    statistics, of real images.
+    """
+    statistics = metric.statistics()
+    notes = []
+    real = f" and {theirs:,} real" if statistics is None else ""
+    if statistics is not None:
+        theirs = statistics.count or metric.dimensions + 1
+        real = f" and {statistics.count:,} real" if statistics.count else ""
+        if statistics.settings is None:
+            notes.append(
+                "the reference statistics do not say how they were made: network, resizing and "
+                "preparation must have been this protocol's"
+            )
+    if min(ours, theirs) <= metric.dimensions:
+        notes.append(
+            f"rests on {ours:,} generated{real} images, fewer than its {metric.dimensions:,} "
+            "dimensions: strongly biased upwards, and comparable only at equal numbers"
+        )
+    return "; ".join(notes)
 
 
 def _join(generated: State, real: State) -> State:

@@ -50,7 +50,7 @@ class InceptionScore(FeatureSetMetric):
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
 
     network: NetworkName = "inception-2015"
-    resize: ResizeName = "tensorflow"
+    resize: ResizeName = "pytorch-fid"
     network_weights: str | None = None
     logits: Literal["unbiased", "biased"] = "unbiased"
     splits: Annotated[int, Field(ge=1, le=1000)] = 10

@@ -1,4 +1,6 @@
-"""Kernel distance of Inception features. May import: metrics.base, metrics.fid, features.
+"""Kernel distance of Inception features.
+
+May import: errors, metrics.base, metrics.fid, metrics.on_features.
 
 Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
@@ -14,24 +16,23 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
-from fhpt_eval.features.base import Feature
-from fhpt_eval.features.inception import NetworkName, ResizeName
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
-from fhpt_eval.metrics.fid import inception
-from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
+from fhpt_eval.metrics.fid import InceptionSetMetric
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 
 # Rows of a kernel that are held at a time.
 _BLOCK = 2048
 
 
-class KID(FeatureSetMetric):
+class KID(InceptionSetMetric):
     """Unbiased squared maximum mean discrepancy of features, with a cubic polynomial kernel.
 
     Mean and standard deviation over random subsets, as torch-fidelity draws them: rows in the order
     of keys, NumPy's legacy generator, generated images first.
 
     Parameters:
-        network, resize, network_weights: as those of FID.
+        network, resize, network_weights, reference: as those of FID; a file of statistics must hold
+            features (``feats``), as clean-fid writes it.
         subsets, subset_size: number and size of the subsets.
         seed: of the generator that draws them.
     """
@@ -40,11 +41,6 @@ class KID(FeatureSetMetric):
     title: ClassVar[str] = "KID"
     direction: ClassVar[Direction] = "lower"
 
-    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
-
-    network: NetworkName = "inception-2015"
-    resize: ResizeName = "pytorch-fid"
-    network_weights: str | None = None
     subsets: Annotated[int, Field(ge=1, le=10_000)] = 100
     subset_size: Annotated[int, Field(ge=2, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 2020
@@ -57,9 +53,18 @@ class KID(FeatureSetMetric):
             "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf), judges=False),
         }
 
-    def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
-        return {"inception": inception(self.network, self.resize, self.network_weights)}
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`; a file of statistics is read.
+
+        Raises:
+            InputError: the file of statistics cannot be used.
+        """
+        if self.statistics() is not None and self._features_in_file() is None:
+            return (
+                f"needs the features of the reference images, and {self.reference} holds moments "
+                "alone (give the folder of images, or clean-fid's file for KID)"
+            )
+        return super().lacks()
 
     def empty(self) -> State:
         """See :meth:`FeatureSetMetric.empty`."""
@@ -69,13 +74,18 @@ class KID(FeatureSetMetric):
     def update(self, state: State, rows: FeatureRows) -> State:
         """See :meth:`FeatureSetMetric.update`."""
         keys = np.array(rows.keys, dtype=np.str_)
-        new = {
-            "generated": rows.generated["inception"]["pool"],
-            "generated.keys": keys,
-            "real": rows.ground_truth["inception"]["pool"][rows.distinct],
-            "real.keys": keys[rows.distinct],
-        }
+        new = self.empty()
+        new |= {"generated": rows.generated["inception"]["pool"], "generated.keys": keys}
+        if not self.reference:
+            pool = rows.ground_truth["inception"]["pool"]
+            new |= {"real": pool[rows.distinct], "real.keys": keys[rows.distinct]}
         return self.merge(state, new)
+
+    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+        """See :meth:`FeatureSetMetric.refer`."""
+        keys = np.array(names, dtype=np.str_)
+        new = {"real": features["inception"]["pool"], "real.keys": keys}
+        return self.merge(state, self.empty() | new)
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`FeatureSetMetric.merge`."""
@@ -83,7 +93,9 @@ class KID(FeatureSetMetric):
 
     def compute(self, state: State) -> Mapping[str, float]:
         """See :meth:`FeatureSetMetric.compute`."""
-        generated, real = (_in_order(state, side) for side in ("generated", "real"))
+        generated = in_order(state, "generated")
+        own = self._features_in_file()
+        real = in_order(state, "real") if own is None else own
         least = min(len(generated), len(real))
         if self.subset_size > least:
             raise Undefined(
@@ -97,6 +109,12 @@ class KID(FeatureSetMetric):
             theirs = generator.choice(len(real), self.subset_size, replace=False)
             values.append(squared_mmd(generated[ours], real[theirs]))
         return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+    def _features_in_file(self) -> NDArray[np.float64] | None:
+        statistics = self.statistics()
+        if statistics is None or statistics.features is None:
+            return None
+        return statistics.features.astype(np.float64)
 
 
 def squared_mmd(x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -119,6 +137,7 @@ def _kernel(products: NDArray[Any], size: int) -> NDArray[Any]:
     return (products / size + 1) ** 3
 
 
-def _in_order(state: State, side: str) -> NDArray[np.float64]:
+def in_order(state: State, side: str) -> NDArray[np.float64]:
+    """Return the rows of one side in the order of their keys, in float64."""
     order = np.argsort(state[f"{side}.keys"], kind="stable")
     return np.asarray(state[side][order], dtype=np.float64)

@@ -56,6 +56,15 @@ def moments(state: State) -> tuple[int, Floats, Floats]:
     return number, folded["mean"], folded["scatter"] / max(1, number - 1)
 
 
+def factor(state: State) -> Floats | None:
+    """Return ``(N, D)`` A with A^T A = covariance, of at most D rows that are still there."""
+    rows = state["rows"].astype(np.float64)
+    if state["count"] or not 2 <= len(rows) <= rows.shape[1]:
+        return None
+    deviations: Floats = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+    return deviations
+
+
 def _bounded(state: State) -> State:
     return _fold(state) if len(state["rows"]) > KEPT_ROWS else state
 

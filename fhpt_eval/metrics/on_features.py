@@ -122,19 +122,19 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
     def update(self, state: State, rows: FeatureRows) -> State:
         """Return the state with these pairs added; ``state`` itself is left alone."""
 
-    def reference(self) -> Path | None:
+    def reference_folder(self) -> Path | None:
         """Return the folder of further images whose features it wants, or nothing."""
         return None
 
     def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
-        """Return the state with images of the :meth:`reference` folder added.
+        """Return the state with images of the :meth:`reference_folder` added.
 
         Args:
             state: is left alone.
             names: of N images, without endings.
             features: by the metric's own name for each feature, named arrays of N rows.
         """
-        raise NotImplementedError(f"{self.name} has a reference() and no refer()")
+        raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
 
     def pair_values(
         self, state: State

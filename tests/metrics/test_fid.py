@@ -12,7 +12,7 @@ from scipy.linalg import sqrtm
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import FID, FeatureRows
-from fhpt_eval.metrics.fid import frechet_distance
+from fhpt_eval.metrics.frechet import Gaussian, frechet, frechet_distance
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import textures
 from tests.features.random_weights import write_inception_2015
@@ -51,6 +51,20 @@ def test_the_distance_is_symmetric_and_zero_only_of_equals(seed: int) -> None:
     assert one == pytest.approx(other, rel=1e-9)
     assert one > 0
     assert frechet_distance(m1, s1, m1, s1) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 7), (2, 40), (40, 3)])
+def test_factors_give_the_distance_of_their_covariances(n: int, m: int) -> None:
+    generator = np.random.default_rng(n)
+    sides = [generator.normal(size=(count, 16)) @ np.diag(np.arange(16)) for count in (n, m)]
+    means = [side.mean(axis=0) for side in sides]
+    factors = [(s - mean) / np.sqrt(len(s) - 1) for s, mean in zip(sides, means, strict=True)]
+    small = [Gaussian(mean, factor=f) for mean, f in zip(means, factors, strict=True)]
+    full = [Gaussian(mean, np.cov(s, rowvar=False)) for mean, s in zip(means, sides, strict=True)]
+    expected = frechet(*full)
+    for ours, theirs in ((small, small), (small, full), (full, small)):
+        # The covariances are singular: square roots of eigenvalues near 1e-16 are what differs.
+        assert frechet(ours[0], theirs[1]) == pytest.approx(expected, rel=1e-6)
 
 
 def rows(count: int, distinct: list[bool], size: int = 4) -> FeatureRows:

@@ -1,0 +1,80 @@
+"""``fhpt-eval stats``: statistics of a reference set, for ``run --fid-reference``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fhpt_eval.cli.weights import weights_dir
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="STATS.npz",
+    help="The file to write.",
+)
+@click.option(
+    "--protocol",
+    default="fhpt",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Says how images are prepared and which network sees them.",
+)
+@click.option(
+    "--metric",
+    default="fid",
+    show_default=True,
+    help="Whose settings count, where a protocol has several Fréchet distances.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Chunks computed at a time.  [default: the number of cores]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="FHPT_CACHE",
+    metavar="DIR",
+    help="Where features are kept, for an interrupted command.  [default: the user's cache]",
+)
+@weights_dir
+def stats(
+    folder: Path, out: Path, protocol: str, metric: str, device: str, workers: int | None,
+    cache: Path | None,
+) -> None:  # fmt: skip
+    """Compute FID's statistics of real images once, for any number of runs.
+
+    The file holds mean, covariance, number of images, and what made the features; pytorch-fid and
+    clean-fid read it as well. Repeating an interrupted command goes on from what is finished.
+
+    \b
+    fhpt-eval stats train/ -o train.npz
+    fhpt-eval run --pred results/ --gt test/ --fid-reference train.npz
+    """
+    from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.errors import InputError
+    from fhpt_eval.evaluation.reference import reference_statistics
+    from fhpt_eval.evaluation.store import default_cache
+    from fhpt_eval.metrics.reference_set import save_statistics
+
+    if out.suffix != ".npz":
+        raise InputError(f"-o {out}: a file of statistics ends in .npz.")
+    progress = TerminalProgress()
+    try:
+        found = reference_statistics(
+            folder, protocol=protocol, metric=metric, device=device, workers=workers,
+            cache=cache or default_cache(), progress=progress,
+        )  # fmt: skip
+    finally:
+        progress.close()
+    save_statistics(out, found)
+    click.echo(f"{found.count:,} images. Written to {out}; use it with --fid-reference {out}")
