@@ -64,7 +64,8 @@ class Score(_Model):
 
     ``n`` is the number of pairs that it rests on, ``coverage`` their share of all pairs that the
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
-    ``note`` anything a reader must know beside the number.
+    ``note`` anything a reader must know beside the number. ``detail`` marks a value that tables on
+    a terminal leave out.
     """
 
     value: Finite | None
@@ -74,6 +75,7 @@ class Score(_Model):
     interval: Annotated[tuple[Finite, Finite], Field(strict=False)] | None
     reason: str | None
     note: str | None = None
+    detail: bool = False
 
     @model_validator(mode="after")
     def _has_value_or_reason(self) -> Self:

@@ -29,8 +29,9 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tests' features out of the user's cache."""
+    """Keep the tests' features out of the user's cache, and the user's weights out of the tests."""
     monkeypatch.setenv("FHPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path / "no weights"))
 
 
 @pytest.fixture(scope="session")

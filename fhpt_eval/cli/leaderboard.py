@@ -57,14 +57,15 @@ def show_leaderboard(board: Leaderboard) -> None:
 
     table = Table()
     table.add_column("method")
-    for name in board.scores:
+    shown, nowhere = _columns(board)
+    for name in shown:
         table.add_column(f"{name} {arrow(board.direction(name))}", justify="right")
     table.add_column("pairs", justify="right")
-    best = {name: board.best(name) for name in board.scores}
+    best = {name: board.best(name) for name in shown}
     partly = False
     for result in board.results:
         cells = [Text(result.method)]
-        for name in board.scores:
+        for name in shown:
             score = result.scores.get(name)
             value = "-" if score is None or score.value is None else f"{score.value:.4f}"
             if score is not None and score.value is not None and score.coverage < 1:
@@ -75,8 +76,20 @@ def show_leaderboard(board: Leaderboard) -> None:
         table.add_row(*cells, f"{result.test_set.pairs:,}")
     out = console()
     out.print(table)
+    if nowhere:
+        out.print(f"No method has: {', '.join(nowhere)}. Each result.json says why.")
     if partly:
         out.print(
             "Values with a percentage are means over that share of the pairs only, other pairs "
             "than the other methods'; they are never the best."
         )
+
+
+def _columns(board: Leaderboard) -> tuple[list[str], list[str]]:
+    """Return the scores that have a place on a terminal, and those that no method has."""
+    named = [
+        (name, [r.scores[name] for r in board.results if name in r.scores]) for name in board.scores
+    ]
+    headlines = [(name, all_) for name, all_ in named if not all(score.detail for score in all_)]
+    shown = [name for name, all_ in headlines if any(score.value is not None for score in all_)]
+    return shown, [name for name, _ in headlines if name not in shown]

@@ -84,8 +84,9 @@ def show_scores(result: Result) -> None:
     table.add_column("score")
     for header in ("value", "95 % interval", "n", "coverage"):
         table.add_column(header, justify="right")
-    notes = []
-    for name, score in result.scores.items():
+    notes: dict[str, list[str]] = {}
+    shown = {name: score for name, score in result.scores.items() if not score.detail}
+    for name, score in shown.items():
         table.add_row(
             f"{name} {arrow(score.direction)}",
             "-" if score.value is None else f"{score.value:.4f}",
@@ -95,11 +96,13 @@ def show_scores(result: Result) -> None:
         )
         text = score.reason or score.note
         if text:
-            notes.append(f"{name}: {text}")
+            notes.setdefault(text, []).append(name)
     out = console()
     out.print(table)
-    for note in notes:
-        out.print(note)
+    if len(shown) < len(result.scores):
+        out.print(f"{len(result.scores) - len(shown)} more scores are in scores.csv")
+    for text, names in notes.items():
+        out.print(f"{', '.join(names)}: {text}")
 
 
 def citation(result: Result) -> str:

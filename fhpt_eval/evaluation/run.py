@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
+import torch
+
+from fhpt_eval.errors import (
+    InputError,
+    ResultError,
+    StorageError,
+    UnavailableError,
+    WeightsError,
+)
 from fhpt_eval.evaluation import fingerprint, scoring
 from fhpt_eval.evaluation.executors import Executor
 from fhpt_eval.evaluation.plan import CheckedPair, survey
@@ -78,7 +86,7 @@ class Run:
             chunks=chunks,
             chunks_reused=reused,
         )
-        provenance = self._provenance(reduced, matching, done.problems, len(set(groups)))
+        provenance = self._provenance(reduced, available, matching, done.problems, len(set(groups)))
         result = self._result(reduced, self._in_order(scores), provenance, timing)
         if self.out is not None:
             result.save(self.out)
@@ -109,15 +117,17 @@ class Run:
         self, pairs: Sequence[CheckedPair]
     ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
         """Part the metrics into those whose needs are met, and those that lack something."""
-        lacks = {entry.name: _lack(entry, pairs) for entry in self.entries}
+        device = torch.device(self.device)
+        lacks = {entry.name: _lack(entry, pairs, device) for entry in self.entries}
         available = [entry for entry in self.entries if not lacks[entry.name]]
         unavailable = [(entry, lacks[entry.name]) for entry in self.entries if lacks[entry.name]]
         asked = [pair for pair in unavailable if pair[0].name in self.asked]
         if asked or not available:
             reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in asked or unavailable)
             raise UnavailableError(f"Cannot be computed: {reasons}. Nothing was scored.")
-        for entry, reason in unavailable:
-            self.progress.say(f"{entry.name} is unavailable: it {reason}")
+        for reason in dict.fromkeys(reason for _, reason in unavailable):
+            names = ", ".join(entry.name for entry, other in unavailable if other == reason)
+            self.progress.say(f"Unavailable: {names}: {reason}")
         return available, unavailable
 
     def _feature_cache(self) -> Store:
@@ -142,11 +152,12 @@ class Run:
     def _provenance(
         self,
         reduced: Reduced,
+        available: Sequence[Entry],
         matching: Matching,
         problems: Sequence[Problem],
         groups: int,
     ) -> Provenance:
-        weights = {k: v for entry in self.entries for k, v in entry.metric.weights().items()}
+        weights = {k: v for entry in available for k, v in entry.metric.weights().items()}
         excluded = [
             Excluded(kind=p.kind, name=self._relative(p.name), reason=p.reason) for p in problems
         ]
@@ -217,7 +228,7 @@ def claim(out: Path, method: str) -> None:
             )
 
 
-def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
+def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text."""
     entry.metric.check_preparation([step.model_dump(mode="json") for step in entry.steps])
     lacking = entry.metric.lacks()
@@ -232,4 +243,8 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
             f"needs item ids, and {nameless:,} of {len(pairs):,} pairs have none (names as "
             "DeepFashion has them, or a column 'item' in --pairs)"
         )
+    try:
+        entry.metric.load(device)
+    except WeightsError as error:
+        return f"cannot load its weights: {error}"
     return ""

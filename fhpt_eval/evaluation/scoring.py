@@ -59,7 +59,7 @@ def unavailable(entry: Entry, reason: str) -> dict[str, Score]:
     return {
         full_name(entry, part): Score(
             value=None, direction=declared.direction, n=0, coverage=0.0, interval=None,
-            reason=reason,
+            reason=reason, detail=declared.detail,
         )
         for part, declared in entry.metric.parts().items()
     }  # fmt: skip
@@ -109,6 +109,7 @@ def _mean_score(
         interval=interval,
         reason=reason,
         note=note,
+        detail=part.detail,
     )
 
 
@@ -154,6 +155,7 @@ def _set_scores(
             interval=interval,
             reason=why,
             note=None if why else "; ".join(filter(None, [*notes, missing])) or None,
+            detail=one.detail,
         )
     return found
 

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
@@ -41,6 +42,13 @@ class Feature(BaseModel):
     def lacks(self) -> str:
         """Say what this machine lacks for the feature and what would cure it, or nothing."""
         return ""
+
+    def load(self, device: torch.device) -> None:
+        """Load what it computes with, so that a fault shows before any work.
+
+        Raises:
+            WeightsError: a file of weights cannot be used.
+        """
 
     def canonical(self) -> dict[str, Any]:
         """Return all that fixes the arrays, as JSON values."""

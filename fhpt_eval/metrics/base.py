@@ -50,7 +50,8 @@ class Part:
     itself say how good images are: equal images need not have the best of it. ``undefined_when``
     says for which pairs there is no value, where that differs from the metric's. ``weight`` names
     another part by whose column pairs count in the mean, such as a number of joints, so that the
-    score is the ratio of two sums.
+    score is the ratio of two sums. ``detail`` keeps a value out of the tables on a terminal, which
+    have no room for all; files have it.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Part:
     judges: bool = True
     undefined_when: str = ""
     weight: str = ""
+    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,14 @@ class Metric(BaseModel):
         before any work; the metric is then unavailable, with this reason.
         """
         return ""
+
+    def load(self, device: torch.device) -> None:
+        """Load what it computes with; asked before any work, if nothing is lacking.
+
+        Raises:
+            WeightsError: a file of weights cannot be used; the metric is then unavailable, with
+                this reason.
+        """
 
     def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """Refuse a preparation that does not go with the parameters; asked before any work.

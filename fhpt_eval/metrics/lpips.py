@@ -116,6 +116,10 @@ class LPIPS(PairMetric):
         """See :meth:`Metric.lacks`."""
         return weights.available(self._source)
 
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Metric.load`."""
+        _network(self.net, self.release, self._source, device)
+
     @property
     def _source(self) -> str:
         return self.trunk or _registered(self.net)

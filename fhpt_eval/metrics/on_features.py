@@ -63,6 +63,11 @@ class FeatureMetric(Metric):
         """See :meth:`Metric.lacks`: what the first of its features lacks."""
         return next(filter(None, (f.lacks() for f in self.features().values())), "")
 
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Metric.load`: what its features compute with."""
+        for feature in self.features().values():
+            feature.load(device)
+
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - features have them
         """See :meth:`Metric.columns`: none, since images never reach the metric."""
         return {}

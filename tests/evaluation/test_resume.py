@@ -26,6 +26,7 @@ def command(folders: PairFolders, out: Path) -> list[str]:
     return [
         sys.executable, "-m", "fhpt_eval", "run", "--pred", str(folders.generated), "--gt",
         str(folders.ground_truth), "--name", "ours", "--out", str(out),
+        "--metrics", "ssim,psnr,l1,brisque",
     ]  # fmt: skip
 
 

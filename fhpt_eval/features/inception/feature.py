@@ -88,6 +88,10 @@ class Inception(Feature):
         """Say which weights are missing on this machine and what would cure it, or nothing."""
         return weights.available(self._source)
 
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Feature.load`."""
+        load_network(self.network, self._source, device)
+
     @property
     def _source(self) -> str:
         return self.weights or self.network
