@@ -44,7 +44,7 @@ class _File(BaseModel):
 
 
 #: Parameters of metrics that the command line sets by an option of its own: files and folders.
-OPTIONS = {"reference": "--fid-reference"}
+OPTIONS = {"reference": "--fid-reference", "keypoints": "--keypoints", "gallery": "--gallery"}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ ROOMS = [
     {"weights_store"},
     {"weights_pull", "weights_bundle"},
     {"weights"},
-    {"preparation", "pairs_csv", "pairs", "result"},
+    {"preparation", "pairs_csv", "pairs", "result", "keypoints"},
     {"matching"},
     {"features"},
     {"metrics"},

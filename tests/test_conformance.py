@@ -15,8 +15,11 @@ from fhpt_eval.metrics import SSIM, Batch, ImageMetric, Metric, PairMetric, SetM
 from fhpt_eval.registry import load_metric, metric_names
 from fhpt_eval.testing import ConformanceError, check_metric
 
+#: Metrics that see nothing in textures; their own tests run the kit on images in which they do.
+SELECTIVE = {"face_identity", "joints"}
 
-@pytest.mark.parametrize("name", metric_names())
+
+@pytest.mark.parametrize("name", [name for name in metric_names() if name not in SELECTIVE])
 def test_an_installed_metric_conforms(name: str) -> None:
     metric = load_metric(name)()
     if metric.lacks():

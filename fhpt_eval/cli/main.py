@@ -13,7 +13,17 @@ from typing import NoReturn
 import click
 
 from fhpt_eval._version import __version__
-from fhpt_eval.cli import demo, doctor, leaderboard, metrics, protocols, run, stats, weights
+from fhpt_eval.cli import (
+    demo,
+    doctor,
+    keypoints,
+    leaderboard,
+    metrics,
+    protocols,
+    run,
+    stats,
+    weights,
+)
 from fhpt_eval.errors import FhptEvalError, MetricError, did_you_mean
 
 
@@ -50,6 +60,7 @@ for _command in (
     metrics.metrics,
     protocols.protocols,
     stats.stats,
+    keypoints.keypoints,
     weights.weights,
     doctor.doctor,
     demo.demo,

@@ -70,6 +70,19 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     help="Real images that FID and KID compare with, or their statistics.  [default: --gt]",
 )
 @click.option(
+    "--keypoints",
+    type=click.Path(path_type=Path),
+    metavar="CSV|DIR",
+    help="The targets' key points: an annotation CSV, or a folder of OpenPose's JSON.  "
+    "[default: estimated]",
+)
+@click.option(
+    "--gallery",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Images in which garments are looked for.  [default: the source images]",
+)
+@click.option(
     "--protocol",
     default="fhpt",
     show_default=True,
@@ -123,7 +136,8 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
 @weights_dir
 def run(
     preds: tuple[Path, ...], gt: Path, source: Path | None, pairs: Path | None, match: str,
-    panels: int | None, panel: int | None, fid_reference: Path | None, protocol: str,
+    panels: int | None, panel: int | None, fid_reference: Path | None,
+    keypoints: Path | None, gallery: Path | None, protocol: str,
     metrics: str | None, names: tuple[str, ...], out: Path | None, cache: Path | None,
     device: str, executor: str, workers: int | None, allow_missing: bool, as_json: bool,
 ) -> int:  # fmt: skip
@@ -148,7 +162,7 @@ def run(
     _ = executor  # one choice so far; the option names the seam
     chosen = _names(metrics)
     loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
-    loaded = loaded.with_options(reference=fid_reference)
+    loaded = loaded.with_options(reference=fid_reference, keypoints=keypoints, gallery=gallery)
     complete = True
     for pred, method, folder in _methods(preds, names, out, loaded.id):
         if not names and out is None:

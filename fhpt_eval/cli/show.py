@@ -90,7 +90,9 @@ def show_scores(result: Result) -> None:
         table.add_row(
             f"{name} {arrow(score.direction)}",
             "-" if score.value is None else f"{score.value:.4f}",
-            "-" if score.interval is None else "{:.4f} to {:.4f}".format(*score.interval),
+            "-"
+            if score.interval is None
+            else " to ".join(f"{round(end, 4) + 0.0:.4f}" for end in score.interval),
             f"{score.n:,}",
             f"{score.coverage:.1%}",
         )

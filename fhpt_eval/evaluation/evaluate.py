@@ -27,6 +27,8 @@ def evaluate(
     panels: int | None = None,
     panel: int | None = None,
     fid_reference: str | Path | None = None,
+    keypoints: str | Path | None = None,
+    gallery: str | Path | None = None,
     name: str | None = None,
     out: str | Path | None = None,
     cache: str | Path | None = None,
@@ -50,6 +52,9 @@ def evaluate(
         panel: which panel is the generated image, counted from 1; the last by default.
         fid_reference: real images that Fréchet and kernel distances compare with in place of the
             ground truth: a folder, or a file of statistics (.npz).
+        keypoints: the targets' key points, an annotation CSV or a folder of OpenPose's JSON;
+            estimated by default.
+        gallery: a folder of images in which garments are looked for; the source images by default.
         name: the method's name; the folder's by default.
         out: where finished chunks and the result are written, so that the same call goes on from
             there; nothing is written by default.
@@ -87,7 +92,7 @@ def evaluate(
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
-    loaded = loaded.with_options(reference=fid_reference)
+    loaded = loaded.with_options(reference=fid_reference, keypoints=keypoints, gallery=gallery)
     run = Run(
         folders=folders,
         match=match,

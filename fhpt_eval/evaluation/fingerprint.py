@@ -50,6 +50,7 @@ def software(entries: tuple[Entry, ...]) -> dict[str, str]:
     }
     installed = set(metric_names())
     for entry in entries:
+        versions |= entry.metric.software()
         if entry.metric.name in installed:
             name, version = metric_distribution(entry.metric.name)
             versions[name] = version

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fhpt_eval.errors import (
     InputError,
@@ -31,6 +33,7 @@ from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.evaluation.work import Work, Worker, add_up
 from fhpt_eval.matching import match_pairs
 from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
+from fhpt_eval.preparation import prepared_size
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
 from fhpt_eval.storage import check_writable, remove_leftovers
@@ -166,7 +169,7 @@ class Run:
             matching=matching.rule,
             groups=groups,
             excluded=tuple(sorted(excluded, key=lambda one: (one.kind, one.name))),
-            software=fingerprint.software(self.entries),
+            software=fingerprint.software(tuple(available)),
             code=fingerprint.code_digest(),
             weights=weights,
             device=self._device_name(),
@@ -231,6 +234,7 @@ def claim(out: Path, method: str) -> None:
 def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text."""
     entry.metric.check_preparation([step.model_dump(mode="json") for step in entry.steps])
+    entry.metric.check_targets(*_targets(entry, pairs))
     lacking = entry.metric.lacks()
     if lacking:
         return lacking
@@ -248,3 +252,16 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> s
     except WeightsError as error:
         return f"cannot load its weights: {error}"
     return ""
+
+
+def _targets(
+    entry: Entry, pairs: Sequence[CheckedPair]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the names of the ground-truth images and, once prepared, their heights and widths."""
+    sizes = [
+        prepared_size((p.ground_truth.width, p.ground_truth.height), entry.steps, "ground_truth")
+        for p in pairs
+    ]
+    return tuple(p.pair.target_name for p in pairs), np.array(sizes, np.int64).reshape(-1, 2)[
+        :, ::-1
+    ]

@@ -39,6 +39,10 @@ class Feature(BaseModel):
         """Return the SHA-256 of every file of learned figures that the arrays rest on, by name."""
         return {}
 
+    def software(self) -> Mapping[str, str]:
+        """Return the versions of libraries that the arrays rest on, beyond those of the package."""
+        return {}
+
     def lacks(self) -> str:
         """Say what this machine lacks for the feature and what would cure it, or nothing."""
         return ""
@@ -57,4 +61,5 @@ class Feature(BaseModel):
             "version": self.version,
             "parameters": self.model_dump(mode="json"),
             "weights": dict(self.digests()),
+            "software": dict(self.software()),
         }

@@ -14,9 +14,11 @@ from fhpt_eval.metrics.base import (
     StateMetric,
 )
 from fhpt_eval.metrics.brisque import BRISQUE
+from fhpt_eval.metrics.face_identity import FaceIdentity
 from fhpt_eval.metrics.fid import FID
 from fhpt_eval.metrics.fid_infinity import FIDInfinity
 from fhpt_eval.metrics.inception_score import InceptionScore
+from fhpt_eval.metrics.joints import Joints
 from fhpt_eval.metrics.kid import KID
 from fhpt_eval.metrics.l1 import L1
 from fhpt_eval.metrics.lpips import LPIPS
@@ -39,12 +41,14 @@ __all__ = [
     "SSIM",
     "Batch",
     "FIDInfinity",
+    "FaceIdentity",
     "FeatureMetric",
     "FeaturePairMetric",
     "FeatureRows",
     "FeatureSetMetric",
     "ImageMetric",
     "InceptionScore",
+    "Joints",
     "Metric",
     "PairMetric",
     "Part",

@@ -136,6 +136,10 @@ class Metric(BaseModel):
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
         return {}
 
+    def software(self) -> Mapping[str, str]:
+        """Return the versions of libraries that its values rest on, beyond those of the package."""
+        return {}
+
     def lacks(self) -> str:
         """Say what this machine lacks for the metric and what would cure it, or nothing.
 
@@ -159,6 +163,17 @@ class Metric(BaseModel):
 
         Raises:
             InputError: says what does not go together.
+        """
+
+    def check_targets(self, names: Sequence[str], sizes: NDArray[np.int64]) -> None:
+        """Refuse ground truth that does not go with the parameters; asked before any work.
+
+        Args:
+            names: of the N ground-truth images, without endings.
+            sizes: ``(N, 2)``, their height and width in pixels as they will be compared.
+
+        Raises:
+            InputError: says what does not go together, all of it.
         """
 
     @abstractmethod

@@ -59,6 +59,13 @@ class FeatureMetric(Metric):
             found |= feature.digests()
         return found
 
+    def software(self) -> Mapping[str, str]:
+        """See :meth:`Metric.software`: that of its features."""
+        found: dict[str, str] = {}
+        for feature in self.features().values():
+            found |= feature.software()
+        return found
+
     def lacks(self) -> str:
         """See :meth:`Metric.lacks`: what the first of its features lacks."""
         return next(filter(None, (f.lacks() for f in self.features().values())), "")

@@ -5,9 +5,6 @@ May import: errors, weights, features.base, torch.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +13,7 @@ from torch import Tensor
 from fhpt_eval import weights
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
+from fhpt_eval.features.exact import exact
 from fhpt_eval.features.inception.load import load_network
 from fhpt_eval.features.inception.network import SMALLEST, Network, NetworkName, Outputs
 from fhpt_eval.features.inception.resize import RESIZE, ResizeName
@@ -24,8 +22,6 @@ from fhpt_eval.features.inception.resize import RESIZE, ResizeName
 #: a library adds. On a CPU 4 were fastest (1: +26 %, 2: +4 %, 8: +4 %, 16: +13 % time an image).
 _BATCH_CPU = 4
 _BATCH_ACCELERATOR = 32
-
-_accelerator = threading.Lock()
 
 
 class Inception(Feature):
@@ -64,7 +60,7 @@ class Inception(Feature):
         self._check(images)
         network = load_network(self.network, self._source, images.device)
         size = _BATCH_CPU if images.device.type == "cpu" else _BATCH_ACCELERATOR
-        with torch.no_grad(), _exact(images.device):
+        with torch.no_grad(), exact(images.device):
             parts = [self._batch(network, part, size) for part in torch.split(images, size)]
         columns = [torch.cat(column) for column in zip(*parts, strict=True)]
         return dict(zip(Outputs._fields, columns, strict=True))
@@ -126,24 +122,3 @@ class Inception(Feature):
                 f"'images' must lie in [0, 1] or be uint8; their values run from {low:g} to "
                 f"{high:g}"
             )
-
-
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Keep a GPU from rounding inputs to 10 bits (TF32) and from kernels that vary by run.
-
-    These settings belong to the process, so that one thread at a time uses the device.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    with (
-        _accelerator,
-        torch.backends.cudnn.flags(
-            enabled=True,  # the default of this function is False
-            benchmark=False,
-            deterministic=True,
-            allow_tf32=False,
-        ),
-    ):
-        yield

@@ -1,0 +1,139 @@
+"""The feature: from images to the face that each of them shows.
+
+May import: errors, features.base, features.faces.*, numpy, pydantic, torch.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from fhpt_eval.errors import ArgumentError, UnavailableError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.faces import models, pool
+
+#: How often an image may be doubled to find a face in it.
+Upsample = Annotated[int, Field(ge=0, le=4)]
+
+
+class Faces(Feature):
+    """The clearest face of each image: its box, the detector's score and a descriptor.
+
+    Fields:
+        upsample: how often an image is doubled at most. It is doubled once, and again only as long
+            as no face is found; 1 is what ``face_recognition`` does, 0 takes images as they are.
+            See ``find.py``.
+
+    Descriptors of one person lie less than 0.6 apart (Euclidean), by the training of dlib's
+    network. They equal those of ``face_recognition`` 1.3.0.
+    """
+
+    name: ClassVar[str] = "faces"
+
+    upsample: Upsample = 2
+
+    def compute(self, images: Tensor) -> dict[str, Tensor]:
+        """Find and describe the faces of N images.
+
+        Works in as many processes as torch may use threads (one inside a run, whose chunks are in
+        threads already). An image's row does not depend on the others by a bit.
+
+        Args:
+            images: ``(N, 3, H, W)`` RGB, uint8 or float in [0, 1]; of any size.
+
+        Returns:
+            On the CPU: ``found`` (N,) int64, how many faces there are; and of the one with
+            the highest score: ``box`` (N, 4) float64, its left, top, right and bottom pixel, which
+            may lie outside the image, ``score`` (N,) float64, at least 0, and ``descriptor``
+            (N, 128) float64; NaN where there is none.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            UnavailableError: dlib or its models are not installed.
+            WeightsError: a model is another file than it should be.
+            MetricError: dlib failed.
+        """
+        levels = _levels(images)
+        if lacking := self.lacks():
+            raise UnavailableError(f"Faces cannot be looked for: this {lacking}.")
+        find = partial(pool.find, upsample=self.upsample)
+        at_once = min(torch.get_num_threads(), len(levels))
+        if at_once == 1:
+            rows = [find(image) for image in levels]
+        else:
+            with ThreadPoolExecutor(at_once) as threads:
+                rows = list(threads.map(find, levels))
+        table = np.concatenate(rows)
+        return {name: torch.from_numpy(table[name].copy()) for name in table.dtype.names or ()}
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of dlib's two models, whether they are here or not."""
+        return dict((models.PREDICTOR, models.NETWORK))
+
+    def software(self) -> dict[str, str]:
+        """See :meth:`Feature.software`: dlib, which holds the detector as well."""
+        return {"dlib": models.dlib_version()}
+
+    def lacks(self) -> str:
+        """Say what is missing on this machine and what would cure it, or nothing."""
+        return models.lacks()
+
+    def load(self, device: torch.device) -> None:  # noqa: ARG002 - dlib computes on the CPU
+        """See :meth:`Feature.load`: checks the models, starts a process and lets it load them.
+
+        Raises:
+            WeightsError: a model is not there, or another file.
+            MetricError: no process can be started, or dlib fails.
+        """
+        pool.find(np.zeros((1, 1, 3), np.uint8), 0)
+
+
+def descriptors(
+    images: Tensor | NDArray[np.generic], upsample: Upsample = 2
+) -> NDArray[np.float64]:
+    """Return the descriptor of each image's clearest face, ``(N, 128)``; NaN where there is none.
+
+    Args:
+        images: ``(N, 3, H, W)`` RGB, a tensor or an array, uint8 or float in [0, 1].
+        upsample: see :class:`Faces`.
+
+    Raises:
+        FhptEvalError: as :meth:`Faces.compute`.
+    """
+    try:
+        feature = Faces(upsample=upsample)
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(np.ascontiguousarray(images))
+    except ValidationError as error:
+        raise ArgumentError(f"'upsample' is {upsample!r}: {error.errors()[0]['msg']}") from None
+    except TypeError as error:  # an array of a type that tensors do not have
+        raise ArgumentError(f"'images' cannot be used: {error}") from None
+    found: NDArray[np.float64] = feature.compute(images)["descriptor"].numpy()
+    return found
+
+
+def _levels(images: object) -> NDArray[np.uint8]:
+    """Check images and return them as ``(N, H, W, 3)`` uint8, as dlib takes them."""
+    if not isinstance(images, Tensor):
+        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
+    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
+        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
+    if images.dtype != torch.uint8:
+        if not images.is_floating_point():
+            raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
+        low, high = images.min().item(), images.max().item()
+        if not (low >= 0 and high <= 1):
+            raise ArgumentError(
+                f"'images' must lie in [0, 1] or be uint8; their values run from {low:g} to "
+                f"{high:g}"
+            )
+        images = (images * 255).round().byte()
+    levels: NDArray[np.uint8] = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return levels

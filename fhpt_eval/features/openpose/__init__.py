@@ -1,0 +1,29 @@
+"""Key points of persons, by OpenPose's networks and a fast decoder.
+
+May import: errors, weights, numpy, pydantic, torch. :class:`OpenPose` is the feature,
+:func:`estimate` gives all persons of an image, :func:`decode` those in a network's maps.
+
+``layout`` says what the channels mean; ``network``, ``load`` and ``prepare`` run a network;
+``bands``, ``surface``, ``peaks``, ``limbs``, ``persons`` and ``decode`` read its maps, by the
+numbers in ``settings``.
+"""
+
+from fhpt_eval.features.openpose.decode import decode
+from fhpt_eval.features.openpose.feature import OpenPose, estimate
+from fhpt_eval.features.openpose.layout import BODY_25, COCO_18, Layout, Limb
+from fhpt_eval.features.openpose.network import NetworkName
+from fhpt_eval.features.openpose.persons import choose_person
+from fhpt_eval.features.openpose.settings import Decoding
+
+__all__ = [
+    "BODY_25",
+    "COCO_18",
+    "Decoding",
+    "Layout",
+    "Limb",
+    "NetworkName",
+    "OpenPose",
+    "choose_person",
+    "decode",
+    "estimate",
+]

@@ -1,0 +1,135 @@
+"""Persons from limbs, and which person is meant where an image should show one.
+
+May import: errors, layout, limbs, peaks, numpy. Source of the grouping: the Python demo of Cao et
+al., CVPR 2017, as ported by Hzzone/pytorch-openpose (``src/body.py``), which can give one peak to
+two persons; here a peak has one owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import ArgumentError
+from fhpt_eval.features.openpose.bands import Floats, Integers
+from fhpt_eval.features.openpose.layout import Layout
+from fhpt_eval.features.openpose.limbs import Connection
+from fhpt_eval.features.openpose.peaks import Peaks
+
+
+@dataclass(slots=True, eq=False)
+class _Person:
+    """Peaks by joint, and the sum of the scores of peaks and limbs that brought them together."""
+
+    peaks: dict[int, int]
+    score: float
+
+
+def group(
+    layout: Layout,
+    peaks: Peaks,
+    connections: Sequence[Connection],
+    min_joints: int,
+    min_score: float,
+) -> Floats:
+    """Grow persons limb by limb and return those that have enough joints and a good mean score.
+
+    A limb between two free peaks founds a person, where the layout lets it; one from a person's
+    peak to a free one adds that, or puts it in the place of the joint that the person had; one
+    between two persons joins them if they have no joint in common. Other limbs change nothing.
+
+    Returns:
+        (P, J, 3) x, y and confidence, NaN where missing; in the order of :func:`rank`.
+    """
+    owners: dict[int, _Person] = {}
+    confidence = peaks.confidence.tolist()
+    for one in connections:
+        _use(one, layout, confidence, owners)
+    persons = [
+        person
+        for person in dict.fromkeys(owners.values())
+        if len(person.peaks) >= min_joints and person.score / len(person.peaks) >= min_score
+    ]
+    found = np.full((len(persons), len(layout.joints), 3), np.nan)
+    places = np.stack([peaks.x, peaks.y], axis=1) + peaks.offset
+    for row, person in enumerate(persons):
+        joints, numbers = list(person.peaks), list(person.peaks.values())
+        found[row, joints, :2] = places[numbers]
+        found[row, joints, 2] = peaks.confidence[numbers]
+    return found[rank(found)]
+
+
+def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Choose the person that a picture of one person shows.
+
+    The one with most joints; of these the one with the largest bounding box of its joints; of these
+    the one with the greatest sum of confidences; of these the first in reading order of its first
+    differing joint. The order in which persons are given does not matter.
+
+    Args:
+        persons: (P, J, 3) x, y and confidence, NaN where missing.
+
+    Returns:
+        (J, 3), a copy; NaN everywhere if there are no persons.
+
+    Raises:
+        ArgumentError: ``persons`` has another type or shape.
+    """
+    if (
+        not isinstance(persons, np.ndarray)
+        or persons.dtype.kind != "f"
+        or persons.ndim != 3
+        or persons.shape[2] != 3
+    ):
+        raise ArgumentError("'persons' must be a float array (P, J, 3) of x, y and confidence")
+    if not len(persons):
+        return np.full(persons.shape[1:], np.nan, persons.dtype)
+    chosen: NDArray[np.floating] = persons[rank(persons)[0]].copy()
+    return chosen
+
+
+def rank(persons: NDArray[np.floating]) -> Integers:
+    """Return the order of persons by :func:`choose_person`'s rule, the chosen one first."""
+    missing = np.isnan(persons[..., 0])
+    sides = [
+        np.where(missing, -np.inf, axis).max(axis=1, initial=-np.inf)
+        - np.where(missing, np.inf, axis).min(axis=1, initial=np.inf)
+        for axis in (persons[..., 0], persons[..., 1])
+    ]
+    joints = (~missing).sum(axis=1)
+    area = np.where(joints > 0, np.maximum(sides[0], 0) * np.maximum(sides[1], 0), 0)
+    confidence = np.where(missing, 0, persons[..., 2]).sum(axis=1)
+    ties = np.where(missing[..., None], np.inf, persons[..., 1::-1]).reshape(
+        -1, 2 * persons.shape[1]
+    )
+    return np.lexsort((*ties.T[::-1], -confidence, -area, -joints))
+
+
+def _use(
+    one: Connection, layout: Layout, confidence: Sequence[float], owners: dict[int, _Person]
+) -> None:
+    """Let one limb found, extend or join persons."""
+    limb = layout.limbs[one.limb]
+    first, second = owners.get(one.start), owners.get(one.end)
+    if first is None and second is None:
+        if limb.founds:
+            person = _Person({limb.start: one.start, limb.end: one.end}, one.score)
+            person.score += confidence[one.start] + confidence[one.end]
+            owners[one.start] = owners[one.end] = person
+    elif first is not None and second is None:
+        before = first.peaks.get(limb.end)
+        if before is not None:
+            first.score -= confidence[before]
+            del owners[before]
+        first.peaks[limb.end] = one.end
+        first.score += confidence[one.end] + one.score
+        owners[one.end] = first
+    elif first is None or second is None or first is second:
+        return
+    elif first.peaks.keys().isdisjoint(second.peaks):
+        first.peaks |= second.peaks
+        first.score += second.score + one.score
+        owners.update(dict.fromkeys(second.peaks.values(), first))

@@ -1,0 +1,214 @@
+"""OpenPose's JSON (``--write_json``): a file per image, with all persons in it.
+
+May import: errors, keypoints, numpy. A person's ``pose_keypoints_2d`` is x, y, confidence of each
+joint, 18 (COCO) or 25 (BODY_25) of them; 0, 0, 0 is a missing joint. Coordinates are pixels of the
+image, OpenPose's ``--keypoint_scale 0`` (doc/02_output.md of OpenPose).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import ArgumentError, InputError
+from fhpt_eval.keypoints.joints import BODY_25, JOINTS
+from fhpt_eval.keypoints.points import Keypoints
+from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, read_text, unit_fault
+
+#: Largest file that is read, in bytes: hundreds of persons, with their hands and faces.
+MAX_JSON_BYTES = 2**22
+#: What OpenPose appends to an image's name.
+JSON_SUFFIX = "_keypoints.json"
+
+_KEY = "pose_keypoints_2d"
+#: Numbers of a person, and the joints that are taken of them.
+_LAYOUTS = {3 * len(JOINTS): range(len(JOINTS)), 75: BODY_25}
+#: The lists beside ``pose_keypoints_2d`` that OpenPose writes and its readers may look for.
+_EMPTY = (
+    "face_keypoints_2d",
+    "hand_left_keypoints_2d",
+    "hand_right_keypoints_2d",
+    "pose_keypoints_3d",
+    "face_keypoints_3d",
+    "hand_left_keypoints_3d",
+    "hand_right_keypoints_3d",
+)
+
+People = NDArray[np.float64]
+
+
+def read_openpose_json(path: str | Path) -> People:
+    """Read the persons of one image, ``(P, 18, 3)`` float64: x, y, confidence; NaN where missing.
+
+    Of 25 joints the 18 of COCO are taken. Other keys are passed over.
+
+    Raises:
+        InputError: the file cannot be read, or is not in the format; the line or person is named.
+    """
+    path = Path(path)
+    text = read_text(path, MAX_JSON_BYTES)
+    try:
+        people = _people(_parsed(text))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return people
+
+
+def read_openpose_folder(folder: str | Path) -> Keypoints:
+    """Read ``NAME_keypoints.json`` of every image, in the folder and those below it.
+
+    Of several persons in an image :func:`main_person` chooses; an image without one has no joints.
+    Other files are passed over.
+
+    Raises:
+        InputError: the folder holds no such file, two are of one image, or one cannot be used.
+    """
+    folder = Path(folder)
+    points: dict[str, NDArray[np.float64]] = {}
+    for path in _files(folder):
+        below = path.relative_to(folder).as_posix().removesuffix(JSON_SUFFIX)
+        try:
+            name = image_name(below)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if name in points:
+            raise InputError(f"{path}: the image '{name}' has two files. Remove one of them.")
+        people = read_openpose_json(path)
+        nobody = np.full((len(JOINTS), 3), math.nan)
+        points[name] = people[main_person(people)] if len(people) else nobody
+    if not points:
+        raise InputError(
+            f"{folder} holds no key points: there is no file NAME{JSON_SUFFIX} in it. Give the "
+            "folder that OpenPose wrote with --write_json, or an annotation CSV."
+        )
+    return Keypoints(points, str(folder))
+
+
+def main_person(people: NDArray[Any]) -> int:
+    """Return which of ``(P, 18, 3)`` persons an image is about, P > 0.
+
+    The one with most joints; of these the one whose joints have the largest bounding box; of these
+    the one with the largest sum of confidences; of these the first. It is the rule of
+    :func:`fhpt_eval.features.openpose.choose_person`. (Pose-Transfer's ``compute_coordinates.py``
+    takes the largest sum of the scores of joints and limbs; JSON does not hold the latter.)
+
+    Raises:
+        ArgumentError: there is no person, or the shape is another.
+    """
+    people = np.asarray(people)
+    if people.ndim != 3 or people.shape[1:] != (len(JOINTS), 3) or not len(people):
+        raise ArgumentError(f"'people' must be (P, 18, 3) with P > 0, not {people.shape}")
+    there = ~np.isnan(people).any(axis=2)
+    low = np.where(there[..., None], people, np.inf).min(axis=1)
+    high = np.where(there[..., None], people, -np.inf).max(axis=1)
+    extent = np.where(there.any(axis=1)[:, None], high - low, 0)[:, :2]
+    confidence = np.where(there, people[..., 2], 0).sum(axis=1)
+    return int(np.lexsort((-confidence, -extent.prod(axis=1), -there.sum(axis=1)))[0])
+
+
+def openpose_json(people: NDArray[Any]) -> str:
+    """Return the JSON of one image's persons, ``(P, 18, 3)``; NaN where a joint is missing.
+
+    Numbers have nine digits, which keep a float32 exactly.
+
+    Raises:
+        ArgumentError: the shape or a value is not as stated.
+    """
+    array = np.asarray(people)
+    if array.ndim != 3 or array.shape[1:] != (len(JOINTS), 3):
+        raise ArgumentError(f"'people' must be (P, {len(JOINTS)}, 3), not {array.shape}")
+    persons = []
+    for number, person in enumerate(array):
+        checked = Keypoints({f"person {number}": person})[f"person {number}"]
+        numbers = [float(f"{value:.9g}") for value in np.nan_to_num(checked).ravel().tolist()]
+        persons.append({"person_id": [-1], _KEY: numbers, **{key: [] for key in _EMPTY}})
+    return json.dumps({"version": 1.3, "people": persons}, allow_nan=False) + "\n"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Find the files in a fixed order; hidden ones and links to folders are passed over."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}).") from error
+
+    for root, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        for file in sorted(files):
+            if file.endswith(JSON_SUFFIX) and not file.startswith("."):
+                yield Path(root, file)
+
+
+def _parsed(text: str) -> object:
+    """Parse JSON of bounded length that somebody else wrote."""
+
+    def refuse(constant: str) -> float:
+        raise InputError(f"{constant} is no coordinate; a missing joint is 0, 0, 0.")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise InputError(f"line {error.lineno}: is not valid JSON ({error.msg}).") from error
+    except RecursionError as error:
+        raise InputError("is nested too deeply to be key points.") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError("holds a number with too many digits to be a coordinate.") from error
+
+
+def _people(data: object) -> People:
+    people = data.get("people") if isinstance(data, dict) else None
+    if not isinstance(people, list):
+        raise InputError(
+            f"has no list 'people', so it is not OpenPose's JSON but {brief(data)}. Write it with "
+            "OpenPose's --write_json or with 'fhpt-eval keypoints --format json'."
+        )
+    if not people:
+        return np.empty((0, len(JOINTS), 3))
+    return np.stack([_person(person, number) for number, person in enumerate(people)])
+
+
+def _person(person: object, number: int) -> NDArray[np.float64]:
+    numbers = person.get(_KEY) if isinstance(person, dict) else None
+    if not isinstance(numbers, list):
+        raise InputError(f"person {number} (from 0) has no list '{_KEY}'.")
+    if len(numbers) not in _LAYOUTS:
+        raise InputError(
+            f"person {number} (from 0) has {len(numbers)} numbers in '{_KEY}'; 54 (18 joints) or "
+            "75 (25 joints) are expected, x, y and confidence of each."
+        )
+    flat = [_number(value, number, place) for place, value in enumerate(numbers)]
+    points = np.array(flat).reshape(-1, 3)[list(_LAYOUTS[len(numbers)])]
+    _check_person(points, number)
+    points[points[:, 2] == 0] = math.nan
+    fault = unit_fault(points[:, :2])
+    if fault:
+        raise InputError(f"person {number} (from 0): {fault} (OpenPose: --keypoint_scale 0).")
+    return points
+
+
+def _check_person(points: NDArray[np.float64], number: int) -> None:
+    doubtful = (points[:, 2] == 0) & (points[:, :2] != 0).any(axis=1)
+    negative = points[:, 2] < 0
+    for wrong, why in (
+        (doubtful, "a place and confidence 0; a missing joint is 0, 0, 0"),
+        (negative, "a negative confidence"),
+    ):
+        if wrong.any():
+            joint = JOINTS[int(np.flatnonzero(wrong)[0])]
+            raise InputError(f"person {number} (from 0): the {joint} has {why}.")
+
+
+def _number(value: Any, person: int, place: int) -> float:
+    # Compared before it is converted: an integer may be too large for a float. True is an integer.
+    if type(value) in (int, float) and abs(value) <= MAX_COORDINATE:
+        return float(value)
+    raise InputError(
+        f"person {person} (from 0), number {place} (from 0) of '{_KEY}' must be a pixel's number "
+        f"or a confidence, not {brief(value)}."
+    )

@@ -1,0 +1,37 @@
+"""Read key points whatever their format. May import: errors, keypoints."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from fhpt_eval.errors import InputError
+from fhpt_eval.keypoints.annotation_csv import read_annotation_csv
+from fhpt_eval.keypoints.openpose_json import JSON_SUFFIX, read_openpose_folder
+from fhpt_eval.keypoints.points import Keypoints
+
+
+def read_keypoints(path: str | Path) -> Keypoints:
+    """Read a file as the field's annotation CSV, and a folder as OpenPose's JSON, one per image.
+
+    Reads once in a process, as long as the files do not change.
+
+    Raises:
+        InputError: it is not there, or is not in the format; says where and what to do.
+    """
+    path = Path(path)
+    try:
+        files = sorted(path.rglob(f"*{JSON_SUFFIX}")) if path.is_dir() else [path]
+        stats = [(str(file), file.stat()) for file in files]
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"Key points: {path} cannot be read ({why}). Give the annotation CSV, or the folder "
+            "of OpenPose's JSON files."
+        ) from error
+    return _read(path, tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, state: tuple[object, ...]) -> Keypoints:  # noqa: ARG001 - part of the key
+    return read_openpose_folder(path) if path.is_dir() else read_annotation_csv(path)

@@ -1,0 +1,90 @@
+"""What both formats share: bounded text, names, and signs of another unit than pixels.
+
+May import: errors, images (for endings), keypoints.joints, numpy.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import InputError
+from fhpt_eval.images import REFUSED_SUFFIXES, SUFFIXES
+
+#: Largest coordinate, in pixels: no image that is read here is wider or higher.
+MAX_COORDINATE = 2.0**26
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Read a file of at most ``limit`` bytes as UTF-8 text; a byte order mark is dropped.
+
+    Raises:
+        InputError: it is too large, cannot be read, or is no UTF-8 text; the line is named.
+    """
+    try:
+        if not path.is_file():
+            raise InputError(f"{path} is not a file. Give the file with the key points.")
+        size = path.stat().st_size
+        if size <= limit:
+            with path.open("rb") as file:
+                data = file.read(limit + 1)  # it may have grown since
+            size = len(data)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be read ({why}).") from error
+    if size > limit:
+        raise InputError(
+            f"{path} has {size:,} bytes, more than the {limit:,} that are read. Key points are "
+            "not that large; split the file if these are."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: is not UTF-8 text ({error.reason}). Save the file as UTF-8."
+        ) from error
+
+
+def image_name(text: str) -> str:
+    """Return an image's name as pairs have it: its path without the ending of an image.
+
+    Raises:
+        InputError: nothing is left, or it has characters that cannot be printed.
+    """
+    name = text.strip().removeprefix("./")
+    base, dot, ending = name.rpartition(".")
+    if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES:
+        name = base
+    if not name or name.endswith("/"):
+        raise InputError(f"{text[:80]!r} names no image.")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        raise InputError(f"the name {name[:80]!r} has characters that cannot be printed.")
+    return name
+
+
+def brief(value: object) -> str:
+    """Quote a value, without drowning the message in it."""
+    if isinstance(value, (dict, list)):  # may be nested more deeply than can be printed
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "..."
+
+
+def unit_fault(points: NDArray[Any]) -> str:
+    """Say if ``(18, 2)`` positions are certainly no pixels, or nothing; NaN are missing joints.
+
+    Several joints of a person do not lie in one pixel: such coordinates are shares of the image's
+    sides, as several tools write them, or zeros that stand for missing joints.
+    """
+    present = points[~np.isnan(points).any(axis=1)]
+    if len(present) < 2 or present.min() < 0 or present.max() > 1:
+        return ""
+    return (
+        f"all {len(present)} joints lie between 0 and 1, so these are no pixels. Multiply shares "
+        "of the width and height by them; a missing joint is -1 in a CSV and 0, 0, 0 in JSON"
+    )

@@ -1,0 +1,123 @@
+"""Face identity: does the generated image still show the same person?
+
+May import: errors, features, metrics.base, metrics.on_features, numpy, pydantic.
+
+King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10, 2009, for the detector and the network; the
+comparison is that of the package ``face_recognition`` 1.3.0 (Geitgey): Euclidean distance of two
+descriptors, one person if it is at most 0.6. In the network's training the descriptors of a person
+were pulled into a ball of that size (README of davisking/dlib-models).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fhpt_eval.errors import ArgumentError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.faces import Faces
+from fhpt_eval.metrics.base import Direction, Need, Part
+from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
+
+Floats = NDArray[np.float64]
+
+_NO_TARGET = "no face is found in the image that the generated one is compared with"
+_NO_FACE = "no face is found in the generated image, or in the one that it is compared with"
+
+
+class FaceIdentity(FeaturePairMetric):
+    """Whether the face of the generated image is the target's.
+
+    Parameters:
+        against: the target: ``"ground_truth"``, or the ``"source"`` image.
+        threshold: the largest distance of two descriptors of one person.
+        upsample: how often an image is doubled at most to find a face; see
+            :class:`fhpt_eval.features.faces.Faces`.
+
+    Descriptors are those of ``face_recognition`` 1.3.0 with its defaults, of the first face that it
+    finds, in images of up to 2^22 pixels; where it finds none, more doublings may.
+    """
+
+    name: ClassVar[str] = "face_identity"
+    title: ClassVar[str] = "Face identity"
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    undefined_when: ClassVar[str] = _NO_TARGET
+
+    against: Literal["ground_truth", "source"] = "ground_truth"
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.6
+    upsample: Annotated[int, Field(ge=0, le=4)] = 2
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`."""
+        share = (0.0, 1.0)
+        return {
+            "rate": Part("Faces that stay the same person's", "higher", share),
+            "distance": Part(
+                "Distance of the faces' descriptors",
+                "lower",
+                (0.0, math.inf),
+                undefined_when=_NO_FACE,
+            ),
+            "lost": Part("Faces that are lost", "lower", share),
+            # Equal images without a face have the worst of these: they say what the rest rests on.
+            "detected": Part(
+                "Generated images with a face", "higher", share, judges=False, detail=True
+            ),
+            "detected_target": Part(
+                "Targets with a face", "higher", share, judges=False, detail=True
+            ),
+        }
+
+    def uses(self) -> frozenset[Need]:
+        """See :meth:`Metric.uses`: the side that is compared with."""
+        return frozenset({self.against})
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"faces": Faces(upsample=self.upsample)}
+
+    def measure(self, rows: FeatureRows) -> Mapping[str, Floats]:
+        """Return the parts of each pair.
+
+        ``rate`` is 1 where both faces are at most ``threshold`` apart, ``lost`` 1 where the
+        generated image has no face, else both are 0; NaN where the target has no face. A face that
+        is lost is none that is the same.
+        """
+        sides = {"ground_truth": rows.ground_truth, "source": rows.source}
+        generated, target = rows.generated["faces"], sides[self.against]["faces"]
+        shown, wanted = generated["found"] > 0, target["found"] > 0
+        distance = distances(generated["descriptor"], target["descriptor"])
+        return {
+            "rate": np.where(wanted, distance <= self.threshold, math.nan),
+            "distance": distance,
+            "lost": np.where(wanted, ~shown, math.nan),
+            "detected": shown.astype(np.float64),
+            "detected_target": wanted.astype(np.float64),
+        }
+
+
+def distances(first: Floats, second: Floats) -> Floats:
+    """Return the Euclidean distance of each of N pairs of descriptors, ``(N,)``.
+
+    Both are ``(N, 128)`` float64, as ``fhpt_eval.features.faces.descriptors`` gives them; where one
+    is NaN the distance is.
+
+    Raises:
+        ArgumentError: they are not of one such shape.
+    """
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ArgumentError(
+            f"'first' and 'second' must both be (N, 128), not {first.shape} and {second.shape}"
+        )
+    # In rows that lie side by side, sums have one order whatever the number of rows.
+    gaps = np.ascontiguousarray(first) - np.ascontiguousarray(second)
+    found: Floats = np.sqrt(np.square(gaps).sum(axis=1))
+    return found

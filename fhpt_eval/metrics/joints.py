@@ -1,0 +1,257 @@
+"""Joints of the generated person against the target's. May import: keypoints, features, metrics.
+
+The formulas are in pck; what annotated key points are, in place of estimated ones, in keypoints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from fhpt_eval.errors import ArgumentError, InputError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.openpose import OpenPose
+from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypoints
+from fhpt_eval.metrics import pck
+from fhpt_eval.metrics.base import Direction, Need, Part
+from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
+
+Floats = NDArray[np.float64]
+Alpha = Annotated[float, Field(gt=0, le=10)]
+
+#: Settings of the pose feature. Those of pose transfer are from ``tool/compute_coordinates.py`` of
+#: Pose-Transfer, which averages heatmaps over the scales and sums affinity fields.
+_ESTIMATION: Mapping[str, Mapping[str, Any]] = {
+    "openpose": {},
+    "pose-transfer": {"scales": (0.5, 1.0, 1.5, 2.0), "paf_fusion": "sum", "divisor": 255},
+}
+
+#: Steps of a preparation after which a pixel has another place.
+_MOVING = frozenset({"crop", "pad", "resize"})
+
+_NO_JOINT = "the target shows no joint"
+_NO_HEAD = "the target shows fewer than 2 of nose, neck, eyes and ears, so it has no head box"
+_NO_TORSO = "the target does not show both the left shoulder and the right hip"
+_ALONE = "no joint is found on both sides"
+
+
+class Joints(FeaturePairMetric):
+    """Are the generated person's joints where the target's are?
+
+    Estimated by one network on both sides, so that its habits count on both; or the target's are
+    annotated ones from a file.
+
+    Parameters:
+        network: ``"openpose-coco18"`` or ``"openpose-body25"``, of which the same 18 joints count.
+        network_weights: a registered name or a file, where they are not the registered ones.
+        estimation: ``"openpose"`` sees the image at one size; ``"pose-transfer"`` at four, with the
+            settings of the field's script.
+        keypoints: the target's key points: an annotation CSV or a folder of OpenPose's JSON, by the
+            names of the ground-truth images. ``None``: they are estimated.
+        annotation_box: left, top, right, bottom: the part of the frame of ``keypoints`` that the
+            prepared images show, in pixels of that frame. ``None``: the frame is the ground-truth
+            image as it is, which the protocol then must not crop, pad or resize.
+        outside: joints of ``keypoints`` outside of their image are refused, count as absent, or are
+            kept as they are (``"keep"``, as the published script has it).
+        head_alpha, torso_alpha, image_alpha: shares of the head box, of the torso's length and of
+            the image's longer side within which a joint is right.
+    """
+
+    name: ClassVar[str] = "joints"
+    title: ClassVar[str] = "Joints"
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    undefined_when: ClassVar[str] = _NO_JOINT
+    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
+
+    network: Literal["openpose-coco18", "openpose-body25"] = "openpose-coco18"
+    network_weights: Annotated[str, Field(min_length=1)] | None = None
+    estimation: Literal["openpose", "pose-transfer"] = "openpose"
+    keypoints: Annotated[str, Field(min_length=1)] | None = None
+    annotation_box: Annotated[Box, Field(strict=False)] | None = None
+    outside: Outside = "refuse"
+    head_alpha: Alpha = 0.5
+    torso_alpha: Alpha = 0.2
+    image_alpha: Alpha = 0.05
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.annotation_box is not None:
+            left, top, right, bottom = self.annotation_box
+            if left >= right or top >= bottom:
+                raise ValueError(
+                    "annotation_box is left, top, right, bottom: an empty one is given"
+                )
+        return self
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`: PCKh first; the numbers of joints that weigh, last."""
+        found = {
+            "pckh": _share_part("PCKh", _NO_HEAD),
+            "pck_torso": _share_part("PCK by torso", _NO_TORSO),
+            "pck_image": _share_part("PCK by image", _NO_JOINT),
+            "distance": Part(
+                "Distance of joints in pixels", "lower", (0.0, math.inf),
+                undefined_when=_ALONE, weight="in_both",
+            ),
+            "missed": _share_part("Joints missed", _NO_JOINT, "lower"),
+            "invented": Part("Joints invented", "lower", (0.0, len(JOINTS))),
+        }  # fmt: skip
+        for region in REGIONS:
+            absent = f"the target has no head box or none of these joints ({region})"
+            found[region] = replace(
+                _share_part(f"PCKh, {region}", absent), weight=f"{region}_in_target"
+            )
+        for joint in JOINTS:
+            words = joint.replace("_", " ")
+            absent = f"the target has no head box or no {words}"
+            found[joint] = replace(_share_part(f"PCKh, {words}", absent), weight="", detail=True)
+        return found | _numbers()
+
+    def uses(self) -> frozenset[Need]:
+        """See :meth:`Metric.uses`: annotated key points take the place of ground-truth images."""
+        return self.needs if self.keypoints is None else frozenset()
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        network = {"network": self.network, "weights": self.network_weights}
+        settings = {**network, **_ESTIMATION[self.estimation]}
+        return {"pose": OpenPose.model_validate(settings)}
+
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: of annotated key points the content counts.
+
+        Raises:
+            InputError: the key points cannot be read.
+        """
+        settings = dict(super().canonical())
+        if self.keypoints is None:  # nothing is annotated, whatever is said of its frame
+            return settings | {"keypoints": None, "annotation_box": None, "outside": None}
+        return settings | {"keypoints": read_keypoints(self.keypoints).digest}
+
+    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse to compare annotated positions with images that were moved beneath them.
+
+        Raises:
+            InputError: the preparation moves the pixels of the ground truth, and ``annotation_box``
+                does not say where to.
+        """
+        if self.keypoints is None or self.annotation_box is not None:
+            return
+        moving = [s["step"] for s in steps if s["step"] in _MOVING and "ground_truth" in s["of"]]
+        if moving:
+            raise InputError(
+                f"joints: {self.keypoints} is in pixels of the ground truth as it is, and the "
+                f"protocol changes these ({', '.join(moving)}). Say which part of the annotated "
+                "frame the prepared images show (annotation_box: left, top, right, bottom), or "
+                "prepare nothing for this metric."
+            )
+
+    def check_targets(self, names: Sequence[str], sizes: NDArray[np.int64]) -> None:
+        """See :meth:`Metric.check_targets`: every target is annotated, inside its image."""
+        if self.keypoints is not None:
+            self.annotated(names, sizes)
+
+    def annotated(self, names: Sequence[str], size: NDArray[Any]) -> Floats:
+        """Return annotated positions of N ground-truth images, ``(N, 18, 2)``, in their pixels.
+
+        ``size``, ``(N, 2)``, is the height and width of the images as they are compared.
+
+        Raises:
+            ArgumentError: the parameter ``keypoints`` is not set.
+            InputError: the key points cannot be read, lack an image, or have joints outside of one.
+        """
+        if self.keypoints is None:
+            raise ArgumentError("joints has no annotation; set its parameter 'keypoints'")
+        frame = Frame(self.annotation_box, self.outside)
+        return frame.positions(read_keypoints(self.keypoints), names, size)
+
+    def measure(self, rows: FeatureRows) -> Mapping[str, Floats]:
+        """See :meth:`FeaturePairMetric.measure`.
+
+        Raises:
+            InputError: annotated key points do not fit; see :meth:`annotated`.
+        """
+        pose = rows.generated["pose"]
+        generated, size = _positions(pose["keypoints"]), pose["size"]
+        if self.keypoints is None:
+            target = _positions(rows.ground_truth["pose"]["keypoints"])
+        else:
+            target = self.annotated(rows.targets, size)
+        return {**self._accuracies(generated, target, size), **_others(generated, target)}
+
+    def _accuracies(
+        self, generated: Floats, target: Floats, size: NDArray[Any]
+    ) -> dict[str, Floats]:
+        """Return shares of right joints: by each scale, region and joint."""
+        by_head = pck.pckh_counts(generated, target, self.head_alpha)
+        found = {
+            "pckh": _share(by_head),
+            "pck_torso": _share(pck.pck_torso_counts(generated, target, self.torso_alpha)),
+            "pck_image": _share(pck.pck_image_counts(generated, target, size, self.image_alpha)),
+        }
+        found |= {region: _share(by_head, joints) for region, joints in REGIONS.items()}
+        return found | {joint: _share(by_head, (at,)) for at, joint in enumerate(JOINTS)}
+
+
+def _share_part(title: str, undefined_when: str, direction: Direction = "higher") -> Part:
+    """Return a share of the target's joints, which are pooled over pairs."""
+    return Part(title, direction, (0.0, 1.0), undefined_when=undefined_when, weight="in_target")
+
+
+def _number_part(title: str, most: int) -> Part:
+    return Part(title, "higher", (0.0, float(most)), judges=False, detail=True)
+
+
+def _numbers() -> dict[str, Part]:
+    """Return the numbers of joints by which pairs weigh; they do not say how good images are."""
+    found = {
+        "in_target": _number_part("Joints in the target", len(JOINTS)),
+        "in_both": _number_part("Joints in both images", len(JOINTS)),
+    }
+    for region, joints in REGIONS.items():
+        found[f"{region}_in_target"] = _number_part(f"Joints in the target, {region}", len(joints))
+    return found
+
+
+def _others(generated: Floats, target: Floats) -> dict[str, Floats]:
+    """Return what needs no scale: distances, joints missed and invented, and numbers of joints."""
+    here, there = pck.present(generated), pck.present(target)
+    both = here & there
+    gaps = np.where(both, pck.distances(generated, target), 0.0)
+    found = {
+        "distance": _ratio(gaps.sum(axis=1), both.sum(axis=1)),
+        "missed": _ratio((there & ~here).sum(axis=1), there.sum(axis=1)),
+        "invented": (here & ~there).sum(axis=1).astype(np.float64),
+        "in_target": there.sum(axis=1).astype(np.float64),
+        "in_both": both.sum(axis=1).astype(np.float64),
+    }
+    for region, joints in REGIONS.items():
+        number = there[:, list(joints)].sum(axis=1).astype(np.float64)
+        found[f"{region}_in_target"] = number
+    return found
+
+
+def _positions(points: NDArray[Any]) -> Floats:
+    positions: Floats = points[..., :2].astype(np.float64)
+    return positions
+
+
+def _share(counts: pck.Counts, joints: tuple[int, ...] = tuple(range(len(JOINTS)))) -> Floats:
+    """Return which share of some joints is right, ``(N,)``; NaN where none of them counts."""
+    chosen = list(joints)
+    return _ratio(counts.correct[:, chosen].sum(axis=1), counts.counted[:, chosen].sum(axis=1))
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+    ratio = np.full(len(denominator), math.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio
