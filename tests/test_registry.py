@@ -88,7 +88,9 @@ class TestBuiltIn:
     def test_a_misspelt_name_is_answered_with_what_was_meant(self) -> None:
         message = refusal("ssmi")
         assert message.startswith("There is no metric 'ssmi'. Did you mean 'ssim'?")
-        assert "Installed: brisque, face_identity, fid, fid_infinity, is, joints, kid, l1," in message
+        assert (
+            "Installed: brisque, face_identity, fid, fid_infinity, is, joints, kid, l1," in message
+        )
 
     def test_a_name_like_no_other_is_answered_with_what_there_is(self) -> None:
         message = refusal("zzzzzz")

@@ -179,14 +179,14 @@ def real_gaussian(metric: InceptionSetMetric) -> Gaussian | None:
     statistics = metric.statistics()
     if statistics is None:
         return None
-    if statistics.mean is None or statistics.covariance is None:
+    if statistics.gaussian is None:
         raise InputError(f"{metric.reference} holds features ('feats') but no 'mu' and 'sigma'.")
-    if len(statistics.mean) != metric.dimensions:
+    size = len(statistics.gaussian.mean)
+    if size != metric.dimensions:
         raise InputError(
-            f"{metric.reference} has {len(statistics.mean):,} dimensions, and {metric.name} "
-            f"{metric.dimensions:,}."
+            f"{metric.reference} has {size:,} dimensions, and {metric.name} {metric.dimensions:,}."
         )
-    return Gaussian(statistics.mean, statistics.covariance)
+    return statistics.gaussian
 
 
 def few_images(ours: int, theirs: int, metric: InceptionSetMetric) -> str:

@@ -1,6 +1,6 @@
 """Reference sets: a folder of images, or a file of their statistics, in place of the ground truth.
 
-May import: canonical, errors, images, storage, features, metrics.moments, numpy. What a metric is
+May import: canonical, errors, images, storage, features, metrics.frechet, numpy. What a metric is
 given by path counts by content: the digest of the images or of the file is part of a protocol.
 """
 
@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import InputError
 from fhpt_eval.images import find_images
+from fhpt_eval.metrics.frechet import Gaussian
 from fhpt_eval.storage import write_atomically
 
 #: Largest file of statistics that is read, in bytes: 2,048 dimensions take 34 MB, and the features
@@ -47,6 +48,13 @@ class Statistics:
     count: int | None = None
     settings: Mapping[str, Any] | None = None
     features: NDArray[Any] | None = None
+
+    @cached_property
+    def gaussian(self) -> Gaussian | None:
+        """The Gaussian of mean and covariance; kept, since its square root is worth keeping."""
+        if self.mean is None or self.covariance is None:
+            return None
+        return Gaussian(self.mean, self.covariance)
 
 
 def folder_of(reference: str | None) -> Path | None:
