@@ -26,6 +26,8 @@ bench: .venv/.bench
 	$(BIN)/python -m bench.ssim_against_skimage
 	$(BIN)/python -m bench.brisque_against_piq
 	$(BIN)/python -m bench.inception_against_pytorch_fid
+	$(BIN)/python -m bench.openpose_decoder
+	$(BIN)/python -m bench.retrieval_memory
 	$(BIN)/python -m bench.run_scales
 
 .venv/bin/python:

@@ -23,8 +23,8 @@ from fhpt_eval.protocol import (
 from fhpt_eval.registry import load_metric, metric_names
 
 #: Changes only when a number that the preset gives changes: then results are not comparable.
-FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is"
-FHPT_DIGEST = "522edec9e004e70b4d13ef3c3748d5877c79e64930324a467786959821eca5bd"
+FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is retrieval joints face_identity"
+FHPT_DIGEST = "c9acb698e04baf6d3948f20fc5ed93a8e013eedb1c7ea159c611c59f1cc1bdbb"
 
 STEPS: dict[type[Step], dict[str, Any]] = {
     Crop: {"step": "crop", "left": 1, "top": 1, "right": 20, "bottom": 30},

@@ -75,7 +75,7 @@ def console() -> Console:
 
 
 def show_scores(result: Result) -> None:
-    """Print a result's scores as a table, and its notes below."""
+    """Print a result's scores as a table, and below it notes and what there is no score of."""
     from rich.table import Table
 
     table = Table(
@@ -87,6 +87,13 @@ def show_scores(result: Result) -> None:
     notes: dict[str, list[str]] = {}
     shown = {name: score for name, score in result.scores.items() if not score.detail}
     for name, score in shown.items():
+        text = score.reason or score.note
+        if text:
+            # Of a metric that could not be computed at all its name says enough.
+            label = name if score.n else name.partition(".")[0]
+            notes.setdefault(text, []).append(label)
+        if score.n == 0:
+            continue
         table.add_row(
             f"{name} {arrow(score.direction)}",
             "-" if score.value is None else f"{score.value:.4f}",
@@ -96,15 +103,12 @@ def show_scores(result: Result) -> None:
             f"{score.n:,}",
             f"{score.coverage:.1%}",
         )
-        text = score.reason or score.note
-        if text:
-            notes.setdefault(text, []).append(name)
     out = console()
     out.print(table)
     if len(shown) < len(result.scores):
-        out.print(f"{len(result.scores) - len(shown)} more scores are in scores.csv")
+        out.print(f"{len(result.scores) - len(shown)} details are in scores.csv")
     for text, names in notes.items():
-        out.print(f"{', '.join(names)}: {text}")
+        out.print(f"{', '.join(dict.fromkeys(names))}: {text}")
 
 
 def citation(result: Result) -> str:

@@ -29,6 +29,7 @@ from fhpt_eval.metrics.on_features import (
     FeatureSetMetric,
 )
 from fhpt_eval.metrics.psnr import PSNR
+from fhpt_eval.metrics.retrieval import Retrieval
 from fhpt_eval.metrics.ssim import SSIM
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Metric",
     "PairMetric",
     "Part",
+    "Retrieval",
     "SetMetric",
     "State",
     "StateMetric",

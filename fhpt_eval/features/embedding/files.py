@@ -1,0 +1,199 @@
+"""Embeddings by a network in a file of the user's: TorchScript or ONNX.
+
+May import: errors, weights, features.base, features.embedding, numpy, torch; onnxruntime inside
+functions. Such a file is a program: see docs/embedders.md before using one from elsewhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fhpt_eval import weights
+from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.embedding.levels import as_levels
+from fhpt_eval.features.embedding.normalised import NetworkInput
+from fhpt_eval.features.embedding.run import run_in_batches, vectors
+
+#: What is done by the ending of the file's name.
+TORCHSCRIPT, ONNX = (".pt", ".ts"), (".onnx",)
+ENDINGS = TORCHSCRIPT + ONNX
+
+_FOLDER_OF_OTHER_FILES = "session.model_external_initializers_file_folder_path"
+
+#: From ``(1, 3, H, W)`` float32 to whatever the network gives.
+Run = Callable[[Tensor], object]
+
+_loading = threading.Lock()
+
+
+class NetworkFile(Feature):
+    """What a network in a file makes of an image: TorchScript (.pt, .ts) or ONNX (.onnx).
+
+    It takes one image, ``(1, 3, H, W)`` float32, and gives ``(1, D)``. ONNX files run on the CPU
+    (extra ``[onnx]``).
+
+    Fields:
+        path: of the file.
+        input: what is made of an image before.
+    """
+
+    name: ClassVar[str] = "embedding-file"
+
+    path: Annotated[str, Field(min_length=1)]
+    input: NetworkInput = NetworkInput()
+
+    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return ``embedding`` (N, D) float32 of ``(N, 3, H, W)`` images, on their device.
+
+        One image at a time, so that nothing else can bear on a row.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            WeightsError: the file cannot be used, or gives something else.
+        """
+        levels = as_levels(images)
+        network = self._network(levels.device)
+
+        def run(batch: Tensor) -> Tensor:
+            try:
+                output = network(self.input.of(batch))
+            except Exception as error:  # a network of the user's may fail in any way
+                raise WeightsError(
+                    f"{self.path} failed on a (1, 3, {self.input.size[0]}, {self.input.size[1]}) "
+                    f"image ({type(error).__name__}: {_short(error)})."
+                ) from error
+            return vectors(output, 1, self.path).to(levels.device)
+
+        return {"embedding": run_in_batches(run, levels, 1)}
+
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Feature.load`; a grey image shows whether the network gives vectors."""
+        self.compute(torch.full((1, 3, *self.input.size), 127, dtype=torch.uint8, device=device))
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the file.
+
+        Raises:
+            WeightsError: it is not there.
+        """
+        return {self.name: weights.digest_of(Path(self.path))}
+
+    def canonical(self) -> dict[str, Any]:
+        """See :meth:`Feature.canonical`: of the file the digest counts, not where it lies."""
+        kind = "onnx" if self._is_onnx else "torchscript"
+        return super().canonical() | {
+            "parameters": {"kind": kind, "input": self.input.model_dump(mode="json")},
+            "weights": sorted(self.digests().values()),
+        }
+
+    def lacks(self) -> str:
+        """Say what this machine lacks for it and what would cure it, or nothing."""
+        if self._is_onnx and find_spec("onnxruntime") is None:
+            return "needs onnxruntime (pip install 'fhpt-eval[onnx]')"
+        return weights.available(Path(self.path))
+
+    @property
+    def _is_onnx(self) -> bool:
+        return is_network_file(self.path, ONNX)
+
+    def _network(self, device: torch.device) -> Run:
+        lacking = self.lacks()
+        if lacking:
+            raise WeightsError(f"{self.path}: {lacking}")
+        with _loading:  # lru_cache alone would let two threads load the same file
+            return _load(self.path, weights.digest_of(Path(self.path)), device, self.input.size)
+
+
+def is_network_file(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
+    """Whether the name of an embedder is that of a file with a network."""
+    return name.lower().endswith(endings)
+
+
+@lru_cache(maxsize=2)
+def _load(
+    path: str,
+    digest: str,  # noqa: ARG001 - a file that changes is another network
+    device: torch.device,
+    size: tuple[int, int],
+) -> Run:
+    try:
+        if is_network_file(path, ONNX):
+            return _load_onnx(Path(path), size)
+        return _load_torchscript(path, device)
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged or hostile file may make its reader fail in any way
+        kind = "an ONNX network" if is_network_file(path, ONNX) else "a TorchScript network"
+        raise WeightsError(
+            f"{path} cannot be read as {kind} ({type(error).__name__}: {_short(error)}). A state "
+            "dict is no network; docs/embedders.md says how to export one."
+        ) from error
+
+
+def _load_torchscript(path: str, device: torch.device) -> Run:
+    jit: Any = torch.jit
+    with warnings.catch_warnings():
+        # PyTorch wants people to export in another way; files of the old one stay in use.
+        warnings.filterwarnings("ignore", ".*deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", ".*deprecated", DeprecationWarning)
+        module = jit.load(path, map_location=device)
+    module.eval()
+
+    def run(x: Tensor) -> object:
+        # Else the first calls, which are watched, and those after run different code.
+        with jit.optimized_execution(False):
+            output: object = module(x)
+        return output
+
+    return run
+
+
+def _load_onnx(path: Path, size: tuple[int, int]) -> Run:
+    onnxruntime: Any = import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # threads change sums' order
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # what goes wrong is raised
+    with tempfile.TemporaryDirectory() as nothing:
+        # Figures may lie in other files, which no digest covers: they are looked for where none is.
+        options.add_session_config_entry(_FOLDER_OF_OTHER_FILES, nothing)
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
+        given = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)
+        raise WeightsError(f"{path} takes {given}; an embedder takes (N, 3, H, W) float32.")
+    if len(outputs) != 1:
+        names = ", ".join(one.name for one in outputs)
+        raise WeightsError(f"{path} gives {names}; an embedder gives one tensor (N, D).")
+    for wanted, own in zip((1, 3, *size), inputs[0].shape, strict=True):
+        if isinstance(own, int) and own != wanted:
+            raise WeightsError(
+                f"{path} takes images {inputs[0].shape} and not {[1, 3, *size]}. Set input_size "
+                "to its height and width, and export it for one image at a time."
+            )
+
+    def run(x: Tensor) -> object:
+        (output,) = session.run(None, {inputs[0].name: x.cpu().numpy()})
+        return torch.from_numpy(output)
+
+    return run
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + "..."

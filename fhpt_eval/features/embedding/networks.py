@@ -1,0 +1,204 @@
+"""Embeddings by named networks: torchvision's ResNet-50, and any model of timm.
+
+May import: errors, weights, features.base, features.embedding, torch; timm inside functions.
+Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fhpt_eval import weights
+from fhpt_eval.errors import WeightsError, did_you_mean
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.embedding.levels import as_levels
+from fhpt_eval.features.embedding.normalised import NetworkInput
+from fhpt_eval.features.embedding.resnet import load_resnet50
+from fhpt_eval.features.embedding.run import run_in_batches, vectors
+
+#: Images that pass ResNet-50 together. Always as many, because the shape decides in which order a
+#: library adds. A CPU gains little by more: 1: 230 ms an image, 2: 210, 4: 195, 8: 162, one thread.
+_BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
+
+_loading = threading.Lock()
+
+
+class ResNet50(Feature):
+    """Pooled features of torchvision's ResNet-50, trained on ImageNet.
+
+    Fields:
+        input: what is made of an image before.
+        weights: a registered name or a file, where they are not the registered ones.
+    """
+
+    name: ClassVar[str] = "embedding-resnet50"
+    registered: ClassVar[str] = "resnet50-imagenet"
+
+    input: NetworkInput = NetworkInput()
+    weights: Annotated[str, Field(min_length=1)] | None = None
+
+    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return ``embedding`` (N, 2048) float32 of ``(N, 3, H, W)`` images, on their device.
+
+        A row does not depend on the other images: on a CPU not by a single bit.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            WeightsError: the weights are not there, or not this network's.
+        """
+        levels = as_levels(images)
+        network = load_resnet50(self._source, levels.device)
+        size = _BATCH_CPU if levels.device.type == "cpu" else _BATCH_ACCELERATOR
+
+        def run(batch: Tensor) -> Tensor:
+            return network(self.input.of(batch).contiguous(memory_format=torch.channels_last))
+
+        return {"embedding": run_in_batches(run, levels, size)}
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the weights; of registered ones without a file.
+
+        Raises:
+            WeightsError: an explicit file is not there.
+        """
+        return {self.registered: weights.digest_of(self._source)}
+
+    def canonical(self) -> dict[str, Any]:
+        """See :meth:`Feature.canonical`: of weights the digest counts, not where they lie."""
+        return super().canonical() | {
+            "parameters": {"input": self.input.model_dump(mode="json")},
+            "weights": sorted(self.digests().values()),
+        }
+
+    def lacks(self) -> str:
+        """Say which weights are missing on this machine and what would cure it, or nothing."""
+        return weights.available(self._source)
+
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Feature.load`."""
+        load_resnet50(self._source, device)
+
+    @property
+    def _source(self) -> str:
+        return self.weights or self.registered
+
+
+class Timm(Feature):
+    """Features of a model of timm (extra ``[timm]``) before its classifier.
+
+    Size, mean and deviation of the input are those that timm states for the model; otherwise see
+    :class:`NetworkInput`.
+
+    Fields:
+        model: its name, as in ``timm.list_models()``.
+        weights: a registered name or a file with its whole state dict, classifier included, as
+            timm's own files have it.
+    """
+
+    name: ClassVar[str] = "embedding-timm"
+
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
+    weights: Annotated[str, Field(min_length=1)] | None = None
+
+    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return ``embedding`` (N, D) float32 of ``(N, 3, H, W)`` images, on their device.
+
+        One image at a time, so that nothing else can bear on a row.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            WeightsError: timm, the model or its weights are not there or do not fit together.
+        """
+        levels = as_levels(images)
+        network, taken = self._network(levels.device)
+
+        def run(batch: Tensor) -> Tensor:
+            return vectors(network(taken.of(batch)), 1, f"timm:{self.model}")
+
+        return {"embedding": run_in_batches(run, levels, 1)}
+
+    def load(self, device: torch.device) -> None:
+        """See :meth:`Feature.load`."""
+        self._network(device)
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the weights, if any are named.
+
+        Raises:
+            WeightsError: the file is not there.
+        """
+        return {f"timm:{self.model}": weights.digest_of(self.weights)} if self.weights else {}
+
+    def canonical(self) -> dict[str, Any]:
+        """See :meth:`Feature.canonical`; timm's version may state another input for a model."""
+        return super().canonical() | {
+            "parameters": {"model": self.model, "timm": _version_of("timm")},
+            "weights": sorted(self.digests().values()),
+        }
+
+    def lacks(self) -> str:
+        """Say what this machine lacks and what would cure it, or nothing."""
+        if find_spec("timm") is None:
+            return "needs timm (pip install 'fhpt-eval[timm]')"
+        timm: Any = import_module("timm")
+        known = timm.list_models()
+        plain = self.model.partition(".")[0]
+        if plain not in known:
+            return f"is no model of timm {timm.__version__}.{did_you_mean(plain, known)}"
+        if self.weights is None:
+            return (
+                "needs a file with its weights, which fhpt-eval never downloads "
+                '(embedder_weights = "FILE"; timm.create_model(NAME, pretrained=True)'
+                ".state_dict() is what it should hold)"
+            )
+        return weights.available(self.weights)
+
+    def _network(self, device: torch.device) -> tuple[torch.nn.Module, NetworkInput]:
+        lacking = self.lacks()
+        if lacking:
+            raise WeightsError(f"timm:{self.model} {lacking}")
+        source = self.weights or ""
+        with _loading:  # lru_cache alone would let two threads load the same file
+            return _load_timm(self.model, source, weights.digest_of(source), device)
+
+
+@lru_cache(maxsize=2)
+def _load_timm(
+    model: str,
+    source: str,
+    digest: str,  # noqa: ARG001 - a file that changes is another network
+    device: torch.device,
+) -> tuple[torch.nn.Module, NetworkInput]:
+    timm: Any = import_module("timm")
+    network = timm.create_model(model, pretrained=False)
+    try:
+        network.load_state_dict(weights.load_state(source), strict=True)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:500]
+        raise WeightsError(f"{source} does not hold the weights of timm:{model}: {first}") from None
+    config = timm.data.resolve_model_data_config(network)
+    network.reset_classifier(0)
+    taken = NetworkInput(
+        size=tuple(config["input_size"][1:]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+    network.eval().requires_grad_(False).to(device)
+    return network, taken
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,315 @@
+"""Can the garment be found: generated images query a gallery.
+
+May import: errors, naming, features, metrics.base, metrics.gallery_items, metrics.nearest,
+metrics.on_features, metrics.reference_set, numpy, pydantic.
+
+Recall@k as in Liu, Luo, Qiu, Wang, Tang, "DeepFashion: Powering Robust Clothes Recognition and
+Retrieval with Rich Annotations", CVPR 2016 (in-shop retrieval, top-k accuracy: at least one hit
+among the first k); with generated images as queries in Yang et al., "Towards Fine-grained Human
+Pose Transfer with Detail Replenishing Network", arXiv 2005.12494.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
+from fhpt_eval.features.base import Feature
+from fhpt_eval.features.embedding import load_embedder
+from fhpt_eval.features.embedding.normalised import Deviation, Level, NetworkInput, Side
+from fhpt_eval.metrics import reference_set
+from fhpt_eval.metrics.base import Direction, Need, Part, State, merge_rows
+from fhpt_eval.metrics.gallery_items import digest_of_items, read_gallery_items
+from fhpt_eval.metrics.nearest import Distance, hit_ranks
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
+from fhpt_eval.naming import item_of
+
+#: Of recall@k; one of them is in the tables on a terminal.
+KS = (1, 5, 10, 20)
+_SHOWN = 10
+
+_QUERIES = ("queries", "queries.keys", "queries.targets", "queries.items")
+_GALLERY = ("gallery", "gallery.names", "gallery.items", "gallery.keys")
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Retrieval(FeatureSetMetric):
+    """Recall@k and mean average precision of generated images in a gallery of real ones.
+
+    A hit is an image of the query's item. The gallery is ranked by the distance of embeddings,
+    equal distances by name.
+
+    Parameters:
+        embedder: ``"classical"``, ``"resnet50"``, ``"timm:MODEL"``, another installed one, or the
+            path of a TorchScript (.pt, .ts) or ONNX (.onnx) file.
+        embedder_weights: of ``resnet50`` (instead of its registered ones) or of timm's model.
+        input_size: height and width that a network sees, ``(224, 224)`` unless told.
+        input_mean, input_std: of red, green and blue, levels in [0, 1]; ImageNet's unless told.
+        distance: ``"cosine"`` or ``"euclidean"``.
+        gallery: a folder of images; by default the distinct source images of the pairs.
+        gallery_items: a CSV (image, item) for a folder whose names do not tell the items.
+        own_ground_truth: leave the image that a query should equal in its gallery.
+    """
+
+    name: ClassVar[str] = "retrieval"
+    title: ClassVar[str] = "Retrieval"
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    needs: ClassVar[frozenset[Need]] = frozenset({"source", "item"})
+    undefined_when: ClassVar[str] = (
+        "the gallery has no image of the item, besides the pair's own ground truth"
+    )
+
+    by_content: ClassVar[frozenset[str]] = frozenset(
+        {"embedder", "embedder_weights", "gallery", "gallery_items"}
+    )
+
+    embedder: Text = "classical"
+    embedder_weights: Text | None = None
+    input_size: Annotated[tuple[Side, Side] | None, Field(strict=False)] = None
+    input_mean: Annotated[tuple[Level, Level, Level] | None, Field(strict=False)] = None
+    input_std: Annotated[tuple[Deviation, Deviation, Deviation] | None, Field(strict=False)] = None
+    distance: Distance = "cosine"
+    gallery: Text | None = None
+    gallery_items: Text | None = None
+    own_ground_truth: bool = False
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.gallery_items and not self.gallery:
+            raise ValueError("gallery_items says what a gallery shows; there is no gallery")
+        try:
+            self._feature()
+        except ProtocolError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+        return self
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`."""
+        recall = {
+            f"recall@{k}": Part(f"Retrieval recall@{k}", "higher", (0.0, 1.0), detail=k != _SHOWN)
+            for k in KS
+        }
+        return recall | {"map": Part("Retrieval mean average precision", "higher", (0.0, 1.0))}
+
+    def uses(self) -> frozenset[Need]:
+        """See :meth:`Metric.uses`: no source images with a gallery."""
+        return frozenset({"item"}) if self.gallery else self.needs
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"embedding": self._feature()}
+
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: of paths the content counts, and of the input what it is.
+
+        Raises:
+            InputError: a file or folder is not there.
+        """
+        settings = dict(super().canonical())
+        for field in ("input_size", "input_mean", "input_std"):
+            del settings[field]
+        feature = self._feature().canonical()
+        del (
+            feature["weights"],
+            feature["software"],
+        )  # the first is in weights(); neither is a setting
+        items = digest_of_items(self.gallery_items) if self.gallery_items else None
+        gallery = reference_set.digest(str(self._folder())) if self.gallery else None
+        return settings | {"embedder": feature, "gallery": gallery, "gallery_items": items}
+
+    def reference_folder(self) -> Path | None:
+        """See :meth:`FeatureSetMetric.reference_folder`: the gallery."""
+        return self._folder()
+
+    def empty(self) -> State:
+        """See :meth:`StateMetric.empty`."""
+        return {name: np.zeros((0,)) for name in _QUERIES + _GALLERY}
+
+    def update(self, state: State, rows: FeatureRows) -> State:
+        """See :meth:`FeatureSetMetric.update`."""
+        new = self.empty() | {
+            "queries": self._vectors(rows.generated),
+            "queries.keys": _texts(rows.keys),
+            "queries.targets": _texts(rows.targets),
+            "queries.items": _texts(rows.items),
+        }
+        if not self.gallery:
+            sources = zip(rows.keys, rows.sources, rows.items, strict=True)
+            shown = [(name or f"source of {key}", item) for key, name, item in sources]
+            new |= {
+                "gallery": self._vectors(rows.source),
+                "gallery.names": _texts([name for name, _ in shown]),
+                "gallery.items": _texts([item or item_of(name) or "" for name, item in shown]),
+                "gallery.keys": _texts(rows.keys),
+            }
+        return self.merge(state, new)
+
+    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+        """See :meth:`FeatureSetMetric.refer`: adds images of the gallery.
+
+        Raises:
+            InputError: the CSV of items cannot be read.
+        """
+        if self.gallery_items:
+            known = read_gallery_items(self.gallery_items)
+            items = [known.get(name, "") for name in names]
+        else:
+            items = [item_of(name) or "" for name in names]
+        new = self.empty() | {
+            "gallery": self._vectors(features),
+            "gallery.names": _texts(names),
+            "gallery.items": _texts(items),
+            "gallery.keys": _texts([""] * len(names)),
+        }
+        return self.merge(state, new)
+
+    def merge(self, first: State, second: State) -> State:
+        """See :meth:`StateMetric.merge`: of a gallery's name, the image of the first pair stays."""
+        queries, gallery = (
+            merge_rows(*({name: state[name] for name in part} for state in (first, second)))
+            for part in (_QUERIES, _GALLERY)
+        )
+        return queries | _distinct(gallery)
+
+    def compute(self, state: State) -> Mapping[str, float]:  # noqa: ARG002 - pairs have them all
+        """See :meth:`StateMetric.compute`: nothing, since :meth:`pair_values` gives every part."""
+        return {}
+
+    def pair_values(
+        self, state: State
+    ) -> tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]]]:
+        """See :meth:`FeatureSetMetric.pair_values`."""
+        count = len(state["queries"])
+        values = {part: np.full(count, np.nan) for part in self.parts()}
+        if count and len(state["gallery"]):
+            for row, ranks in enumerate(self._ranks(state)):
+                if len(ranks):
+                    values["map"][row] = average_precision(ranks)
+                    for k in KS:
+                        values[f"recall@{k}"][row] = float(ranks[0] <= k)
+        return tuple(state["queries.keys"].tolist()), values
+
+    def _ranks(self, state: State) -> Sequence[NDArray[np.int64]]:
+        """Return for each query the ranks of its item's images, ascending."""
+        names = state["gallery.names"]
+        queried, shown = _labels(state["queries.items"], state["gallery.items"])
+        own = np.full(len(queried), -1)
+        if not self.own_ground_truth:
+            targets = state["queries.targets"]
+            place = np.searchsorted(names, targets).clip(0, len(names) - 1)
+            own = np.where(names[place] == targets, place, -1)
+        ranked = hit_ranks(state["queries"], state["gallery"], queried, shown, own, self.distance)
+        return list(ranked)
+
+    def _feature(self) -> Feature:
+        """Return the embedder with its settings.
+
+        Raises:
+            ProtocolError: there is none such, or it has no such setting.
+        """
+        settings: dict[str, Any] = {}
+        if self.embedder_weights is not None:
+            settings["weights"] = self.embedder_weights
+        fields = {"size": self.input_size, "mean": self.input_mean, "std": self.input_std}
+        given = {field: value for field, value in fields.items() if value is not None}
+        if given:
+            settings["input"] = NetworkInput(**given)
+        return load_embedder(self.embedder, settings)
+
+    def _folder(self) -> Path | None:
+        if self.gallery is None:
+            return None
+        folder = reference_set.folder_of(self.gallery)
+        if folder is None:
+            raise InputError(f"gallery: there is no folder {self.gallery}. Give one of images.")
+        return folder
+
+    def _vectors(self, features: Mapping[str, Arrays]) -> NDArray[Any]:
+        found = features["embedding"].get("embedding")
+        if found is None or found.ndim != 2:
+            raise MetricError(
+                f"The embedder '{self.embedder}' gives no array 'embedding' (N, D); see "
+                "docs/embedders.md."
+            )
+        return found
+
+
+def recall_at(
+    k: int,
+    indices: NDArray[np.int64],
+    query_items: Sequence[str],
+    gallery_items: Sequence[str],
+) -> NDArray[np.float64]:
+    """Return ``(Q,)`` for each query 1 if one of the first k is of its item, else 0.
+
+    NaN where the gallery has no image of the item, or the item is "".
+
+    Args:
+        k: 1 to K.
+        indices: ``(Q, K)`` rows of the gallery, nearest first, as
+            :func:`fhpt_eval.metrics.nearest.search` gives them.
+        query_items: Q item ids.
+        gallery_items: G item ids.
+
+    Raises:
+        ArgumentError: the lengths do not fit, or k is more than was searched for.
+    """
+    if indices.ndim != 2 or len(indices) != len(query_items):
+        raise ArgumentError(
+            f"'indices' must have a row for each of {len(query_items)} queries, not {indices.shape}"
+        )
+    if not 1 <= k <= indices.shape[1]:
+        raise ArgumentError(f"'k' must lie in 1 to {indices.shape[1]}, the searched, not {k}")
+    if indices.size and not (indices.min() >= 0 and indices.max() < len(gallery_items)):
+        raise ArgumentError(f"'indices' point outside the {len(gallery_items)} 'gallery_items'")
+    queried, shown = _labels(_texts(query_items), _texts(gallery_items))
+    hits = (shown[indices[:, :k]] == queried[:, None]).any(axis=1)
+    return np.where(queried >= 0, hits.astype(np.float64), np.nan)
+
+
+def average_precision(ranks: NDArray[np.int64]) -> float:
+    """Return the mean precision at the ranks of all relevant images, ``(R,)`` ascending from 1.
+
+    Precision at a rank is the share of relevant images up to it (Manning, Raghavan, Schütze,
+    "Introduction to Information Retrieval", 2008, section 8.4).
+    """
+    return float((np.arange(1, len(ranks) + 1) / ranks).mean())
+
+
+def _labels(
+    queried: NDArray[np.str_], shown: NDArray[np.str_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the items of a gallery; -1 stands for "" and for items that it has not."""
+    known = np.unique(shown[shown != ""])
+    found = []
+    for items in (queried, shown):
+        if not len(known):
+            found.append(np.full(len(items), -1))
+            continue
+        place = np.searchsorted(known, items).clip(0, len(known) - 1)
+        found.append(np.where(known[place] == items, place, -1))
+    return found[0], found[1]
+
+
+def _distinct(gallery: State) -> State:
+    """Return the images by name, each once: that of the pair whose key comes first."""
+    names = gallery["gallery.names"]
+    if not len(names):
+        return gallery
+    order = np.lexsort((gallery["gallery.keys"], names))
+    first = np.ones(len(order), bool)
+    first[1:] = names[order][1:] != names[order][:-1]
+    return {name: array[order[first]] for name, array in gallery.items()}
+
+
+def _texts(values: Sequence[str]) -> NDArray[np.str_]:
+    return np.array(values, dtype=np.str_)

@@ -1,0 +1,534 @@
+"""Retrieval: recall and average precision equal brute force; galleries, items, chunks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
+from fhpt_eval.evaluation.evaluate import evaluate
+from fhpt_eval.features.base import Feature
+from fhpt_eval.metrics.base import State
+from fhpt_eval.metrics.nearest import search
+from fhpt_eval.metrics.on_features import FeatureRows
+from fhpt_eval.metrics.retrieval import KS, Retrieval, average_precision, recall_at
+from fhpt_eval.protocol import parse_protocol
+from fhpt_eval.testing import check_metric
+from tests.conftest import Pixels, crops, spoilt, tensor
+from tests.metrics.rows import feature_rows
+
+Array = NDArray[Any]
+
+
+def rows(
+    generated: Array,
+    source: Array | None = None,
+    *,
+    items: Sequence[str],
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    start: int = 0,
+) -> FeatureRows:
+    """Return rows of pairs with keys in order, and sources of their own unless named."""
+    keys = [f"pair{number:04d}" for number in range(start, start + len(generated))]
+    return feature_rows(
+        keys,
+        {"embedding": {"embedding": generated}},
+        source={} if source is None else {"embedding": {"embedding": source}},
+        sources=sources or [f"source of {key}" for key in keys],
+        targets=targets or [f"target of {key}" for key in keys],
+        items=items,
+    )
+
+
+def state_of(metric: Retrieval, *parts: FeatureRows) -> State:
+    state = metric.empty()
+    for part in parts:
+        state = metric.update(state, part)
+    return state
+
+
+def values_of(metric: Retrieval, *parts: FeatureRows) -> dict[str, list[float]]:
+    _, columns = metric.pair_values(state_of(metric, *parts))
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+# --- the values ---
+
+
+def test_average_precision_of_a_worked_ranking() -> None:
+    """Hits at ranks 1, 3 and 6: precisions 1/1, 2/3 and 3/6 (by hand)."""
+    assert average_precision(np.array([1, 3, 6])) == pytest.approx((1 + 2 / 3 + 3 / 6) / 3)
+
+
+def test_a_worked_example() -> None:
+    """One query at 0; images of its item at 1, 2 and 8, others at -0.5, 3, 4, 5, 6."""
+    places = np.array([1.0, 2, 8, -0.5, 3, 4, 5, 6])[:, None]
+    items = ["a", "a", "a", "b", "b", "c", "c", "d"]
+    generated = np.array([[0.0], [9], [9], [9], [9], [9], [9], [9]])
+    metric = Retrieval(distance="euclidean")
+    values = values_of(metric, rows(generated, places, items=items))
+    # The ranking is b, a, a, b, c, c, d, a: hits at ranks 2, 3 and 8.
+    assert values["recall@1"][0] == 0
+    assert values["recall@5"][0] == values["recall@10"][0] == 1
+    assert values["map"][0] == pytest.approx((1 / 2 + 2 / 3 + 3 / 8) / 3)
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> FeatureRows:
+    """200 pairs of 60 items, whose sources are there several times, as are many vectors."""
+    generator = np.random.default_rng(0)
+    generated = generator.integers(-2, 3, (200, 6)).astype(np.float32)
+    pictures = generator.integers(-2, 3, (90, 6)).astype(np.float32)
+    shown = generator.integers(0, 60, 90)
+    chosen, targets = generator.integers(0, 90, (2, 200))
+    targets[:40] = chosen[:40]  # of which some are the only image of their item
+    return rows(
+        generated,
+        pictures[chosen],
+        items=[f"item{shown[at]}" for at in chosen],
+        sources=[f"image{at:02d}" for at in chosen],
+        targets=[f"image{at:02d}" for at in targets],
+    )
+
+
+@pytest.mark.parametrize("own_ground_truth", [False, True])
+def test_values_equal_a_brute_force_ranking(
+    embeddings: FeatureRows, own_ground_truth: bool
+) -> None:
+    metric = Retrieval(distance="euclidean", own_ground_truth=own_ground_truth)
+    values = values_of(metric, embeddings)
+    vectors = embeddings.source["embedding"]["embedding"].astype(int)
+    images = dict(zip(embeddings.sources, zip(vectors, embeddings.items, strict=True), strict=True))
+    generated = embeddings.generated["embedding"]["embedding"].astype(int)
+    undefined = 0
+    for row in range(200):
+        names = sorted(images)
+        if not own_ground_truth:
+            names = [name for name in names if name != embeddings.targets[row]]
+        gaps = [((images[name][0] - generated[row]) ** 2).sum() for name in names]
+        ranking = [names[at] for at in sorted(range(len(names)), key=lambda at: (gaps[at], at))]
+        hits = np.array([images[name][1] == embeddings.items[row] for name in ranking])
+        if not hits.any():
+            undefined += 1
+            assert all(np.isnan(values[part][row]) for part in metric.parts())
+            continue
+        precisions = [hits[: at + 1].mean() for at in np.flatnonzero(hits)]
+        assert values["map"][row] == pytest.approx(np.mean(precisions), rel=1e-14)
+        assert [values[f"recall@{k}"][row] for k in KS] == [float(hits[:k].any()) for k in KS]
+    assert bool(undefined) != own_ground_truth  # both cases were there
+
+
+def test_recall_on_arrays_equals_the_metrics(embeddings: FeatureRows) -> None:
+    metric = Retrieval(distance="euclidean", own_ground_truth=True)
+    state = state_of(metric, embeddings)
+    _, columns = metric.pair_values(state)
+    indices, _ = search(state["queries"], state["gallery"], max(KS), "euclidean")
+    for k in KS:
+        found = recall_at(k, indices, embeddings.items, state["gallery.items"].tolist())
+        assert np.array_equal(found, columns[f"recall@{k}"], equal_nan=True)
+
+
+def test_recall_on_arrays_is_undefined_without_an_image_of_the_item() -> None:
+    found = recall_at(1, np.array([[0], [0], [1], [0]]), ["a", "b", "a", ""], ["a", "a"])
+    assert np.array_equal(found, [1, np.nan, 1, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("k", "indices", "message"),
+    [
+        (3, np.zeros((2, 2), int), "'k' must lie in 1 to 2"),
+        (0, np.zeros((2, 2), int), "'k' must lie in 1 to 2"),
+        (1, np.zeros((3, 2), int), "a row for each of 2 queries"),
+        (1, np.full((2, 2), 4), "outside the 4"),
+        (1, np.full((2, 2), -1), "outside the 4"),
+    ],
+)
+def test_recall_on_arrays_that_do_not_fit_is_refused(k: int, indices: Array, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        recall_at(k, indices, ["a", "b"], ["a", "a", "b", "b"])
+
+
+# --- the gallery ---
+
+
+def test_a_shared_source_stands_once_in_the_gallery() -> None:
+    """Else two of one image would push others out of the first k."""
+    vectors = np.array([[0.0], [0.0], [5.0]])
+    state = state_of(
+        Retrieval(), rows(vectors, vectors, items=["a", "a", "b"], sources=["x", "x", "y"])
+    )
+    assert state["gallery.names"].tolist() == ["x", "y"]
+
+
+def test_of_one_name_the_image_of_the_first_key_stays() -> None:
+    """Strips may hold one source under one name with other pixels."""
+    vectors = np.array([[1.0], [2.0], [3.0]])
+    settings: dict[str, Any] = {"items": ["a"] * 3, "sources": ["x"] * 3}
+    first = rows(vectors, vectors, **settings)
+    second = rows(vectors + 3, vectors + 3, start=3, **settings)
+    metric = Retrieval()
+    for order in ((first, second), (second, first)):
+        assert state_of(metric, *order)["gallery"].tolist() == [[1.0]]
+
+
+def test_sources_without_a_name_are_images_of_their_own() -> None:
+    vectors = np.array([[0.0], [1.0]])
+    found = state_of(Retrieval(), rows(vectors, vectors, items=["a", "b"], sources=["", ""]))
+    assert len(found["gallery"]) == 2
+
+
+def test_a_source_shows_the_item_of_its_pair_and_else_that_of_its_name() -> None:
+    name = "fashionWOMENDressesid0000223202_1front"
+    vectors = np.array([[0.0], [1.0]])
+    made = rows(vectors, vectors, items=["garment", ""], sources=["a", name])
+    items = state_of(Retrieval(), made)["gallery.items"].tolist()
+    assert items == ["garment", "fashionWOMENDressesid0000223202"]
+
+
+def test_the_own_ground_truth_is_left_out_unless_asked_for() -> None:
+    """The second pair's source is the first one's target, and nearest to both."""
+    generated, source = np.array([[0.0], [0.0]]), np.array([[3.0], [0.0]])
+    made = rows(
+        generated, source, items=["a", "a"], sources=["s1", "t1"], targets=["t1", "elsewhere"]
+    )
+    assert values_of(Retrieval(distance="euclidean"), made)["map"] == [1.0, 1.0]
+    other = dataclasses.replace(made, items=("b", "a"))  # then t1 is no hit, but stands before one
+    found = values_of(Retrieval(distance="euclidean"), other)
+    assert found["recall@1"] == [1.0, 1.0]
+    found = values_of(Retrieval(distance="euclidean", own_ground_truth=True), other)
+    assert found["recall@1"] == [0.0, 1.0]
+
+
+def test_equal_distances_rank_by_name() -> None:
+    generated, source = np.zeros((2, 1)), np.ones((2, 1))
+    metric = Retrieval(distance="euclidean")
+    first = rows(generated, source, items=["a", "b"], sources=["1", "2"])
+    second = rows(generated, source, items=["a", "b"], sources=["2", "1"])
+    assert values_of(metric, first)["recall@1"] == [1.0, 0.0]
+    assert values_of(metric, second)["recall@1"] == [0.0, 1.0]
+
+
+def test_an_unknown_item_or_an_empty_gallery_leaves_a_pair_undefined() -> None:
+    vectors = np.ones((1, 2))
+    made = values_of(Retrieval(), rows(vectors, vectors, items=[""], sources=["x"]))
+    assert np.isnan(made["recall@20"]).all()
+    metric = Retrieval()
+    keys, columns = metric.pair_values(metric.empty())
+    assert keys == ()
+    assert all(len(column) == 0 for column in columns.values())
+
+
+# --- the state ---
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    """Return the state of up to four pairs whose sources share names, and sometimes vectors."""
+    count = draw(st.integers(0, 4))
+    metric = Retrieval()
+    if not count:
+        return metric.empty()
+    some = np.random.default_rng(draw(st.integers(0, 2**20)))
+    made = rows(
+        some.integers(0, 3, (count, 2)).astype(np.float32),
+        some.integers(0, 3, (count, 2)).astype(np.float32),
+        items=[f"item {n}" for n in some.integers(0, 2, count)],
+        sources=[f"source {n}" for n in some.integers(0, 4, count)],
+        start=int(some.integers(0, 9999)),
+    )
+    return metric.update(metric.empty(), made)
+
+
+def same(first: State, second: State) -> bool:
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
+
+
+@given(states(), states(), states())
+@settings(deadline=None)
+def test_states_form_a_monoid(a: State, b: State, c: State) -> None:
+    merge, empty = Retrieval().merge, Retrieval().empty()
+    assert same(merge(merge(a, b), c), merge(a, merge(b, c)))
+    assert same(merge(empty, a), a)
+    assert same(merge(a, empty), a)
+
+
+def part_of(made: FeatureRows, chosen: slice) -> FeatureRows:
+    def arrays(side: Mapping[str, Mapping[str, Array]]) -> dict[str, dict[str, Array]]:
+        return {name: {k: v[chosen] for k, v in one.items()} for name, one in side.items()}
+
+    return FeatureRows(
+        made.keys[chosen], made.targets[chosen], made.sources[chosen], made.items[chosen],
+        made.distinct[chosen],
+        arrays(made.generated), arrays(made.ground_truth), arrays(made.source),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("cuts", [[0, 200], [0, 50, 51, 200], [0, *range(7, 200, 13), 200]])
+@pytest.mark.parametrize("turned", [False, True])
+def test_values_do_not_depend_on_chunks_and_their_order(
+    embeddings: FeatureRows, cuts: list[int], turned: bool
+) -> None:
+    metric = Retrieval()
+    parts = [part_of(embeddings, slice(a, b)) for a, b in pairwise(cuts)]
+    keys, columns = metric.pair_values(state_of(metric, *(parts[::-1] if turned else parts)))
+    expected_keys, expected = metric.pair_values(state_of(metric, embeddings))
+    order, expected_order = np.argsort(keys), np.argsort(expected_keys)
+    for part, values in columns.items():
+        assert np.array_equal(values[order], expected[part][expected_order], equal_nan=True)
+
+
+class Patches(Feature):
+    """Means of a 3 x 3 grid of patches: an embedder that costs nothing."""
+
+    name: ClassVar[str] = "patches"
+
+    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
+        """See :meth:`Feature.compute`."""
+        means = torch.nn.functional.adaptive_avg_pool2d(images.double() / 255, 3).flatten(1)
+        return {"embedding": means}
+
+
+class PatchRetrieval(Retrieval):
+    """Retrieval by patches."""
+
+    def features(self) -> Mapping[str, Feature]:
+        """See :meth:`FeatureMetric.features`."""
+        return {"embedding": Patches()}
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_it_conforms(distance: Any) -> None:
+    check_metric(PatchRetrieval(distance=distance))
+
+
+def test_it_conforms_with_its_default_embedder() -> None:
+    check_metric(Retrieval)
+
+
+# --- parameters ---
+
+
+@pytest.mark.parametrize("other", [{"distance": "euclidean"}, {"own_ground_truth": True}])
+def test_every_parameter_of_the_ranking_moves_the_value(
+    embeddings: FeatureRows, other: dict[str, Any]
+) -> None:
+    assert (
+        values_of(Retrieval(), embeddings)["map"]
+        != values_of(Retrieval(**other), embeddings)["map"]
+    )
+
+
+def test_another_distance_and_another_input_give_another_digest(tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(b"any")
+    file = str(tmp_path / "network.onnx")
+    made = [
+        Retrieval(),
+        Retrieval(distance="euclidean"),
+        Retrieval(own_ground_truth=True),
+        Retrieval(embedder=file),
+        Retrieval(embedder=file, input_size=(256, 128)),
+        Retrieval(embedder=file, input_mean=(0.5, 0.5, 0.5)),
+        Retrieval(embedder=file, input_std=(0.5, 0.5, 0.5)),
+    ]
+    digests = [str(one.canonical()) for one in made]
+    assert len(set(digests)) == len(made)
+    default = Retrieval(embedder=file, input_size=(224, 224), input_mean=(0.485, 0.456, 0.406))
+    assert default.canonical() == Retrieval(embedder=file).canonical()
+
+
+def test_a_file_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.pt", tmp_path / "b.pt", tmp_path / "c.pt"]
+    for path, content in zip(paths, (b"one", b"one", b"two"), strict=True):
+        path.write_bytes(content)
+    one, copy, other = (Retrieval(embedder=str(path)) for path in paths)
+    assert (one.canonical(), one.weights()) == (copy.canonical(), copy.weights())
+    assert one.weights() != other.weights()
+    assert str(tmp_path) not in str(one.canonical())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"embedder": "clasical"}, "no embedder 'clasical'. Did you mean 'classical'"),
+        ({"input_size": (64, 64)}, "'classical' takes no input"),
+        ({"embedder_weights": "x.pth"}, "'classical' takes no weights"),
+        ({"embedder": "x.pt", "embedder_weights": "y.pth"}, "takes no weights, but path, input"),
+        ({"gallery_items": "items.csv"}, "there is no gallery"),
+        ({"distance": "cosin"}, "Did you mean 'cosine'"),
+        ({"embedder": "resnet50", "input_size": (0, 9)}, "retrieval.input_size"),
+        ({"embedder": "resnet50", "input_std": (0.0, 1.0, 1.0)}, "retrieval.input_std"),
+        ({"ks": [3]}, "no such key"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(
+    parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ProtocolError, match=message):
+        Retrieval(**parameters)
+
+
+def test_a_list_from_a_protocol_is_a_size() -> None:
+    protocol = parse_protocol(
+        'id = "x"\n[metrics.retrieval]\nembedder = "resnet50"\n'
+        "input_size = [256, 128]\ninput_mean = [0, 0.5, 1]\n",
+        "test",
+    )
+    (entry,) = protocol.entries
+    assert entry.metric == Retrieval(
+        embedder="resnet50", input_size=(256, 128), input_mean=(0.0, 0.5, 1.0)
+    )
+
+
+def test_a_missing_file_makes_it_unavailable_with_the_reason(tmp_path: Path) -> None:
+    path = str(tmp_path / "network.pt")
+    assert Retrieval(embedder=path).lacks() == f"There is no file {path}. Check the path."
+
+
+def test_with_a_gallery_it_uses_no_source_images(tmp_path: Path) -> None:
+    assert Retrieval().uses() == {"source", "item"}
+    assert Retrieval(gallery=str(tmp_path)).uses() == {"item"}
+
+
+def test_an_embedder_without_the_array_is_named() -> None:
+    made = feature_rows(["a"], {"embedding": {"pool": np.ones((1, 2))}}, items=["x"])
+    with pytest.raises(MetricError, match="embedder 'classical' gives no array"):
+        Retrieval().update(Retrieval().empty(), made)
+
+
+# --- runs and calls ---
+
+
+def test_it_works_on_tensors(photographs: dict[str, Pixels]) -> None:
+    images = crops(photographs, 8, 96, 66)
+    source, generated = tensor(images), tensor([spoilt(one, n) for n, one in enumerate(images)])
+    items = [f"item {number // 2}" for number in range(8)]
+    values = Retrieval()(generated, source=source, items=items)
+    assert list(values) == [*(f"recall@{k}" for k in KS), "map"]
+    assert values["recall@1"] == values["recall@20"] == 1
+    assert 0 < values["map"] < 1
+    with pytest.raises(ArgumentError, match="'items' must hold 8 item ids"):
+        Retrieval()(generated, source=source)
+    with pytest.raises(ArgumentError, match="'source' is missing"):
+        Retrieval()(generated, items=items)
+
+
+ITEMS = [f"fashionWOMENDressesid00002232{number:02d}" for number in range(4)]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, photographs: dict[str, Pixels]) -> Path:
+    """Four pairs of DeepFashion's names: noisy images that should equal the front views."""
+    for side in ("generated", "truth", "source", "gallery"):
+        (tmp_path / side).mkdir()
+    for item, image in zip(ITEMS, crops(photographs, 4, 96, 66), strict=True):
+        front, back = f"{item}_1front", f"{item}_2back"
+        mirrored = Image.fromarray(image[:, ::-1])
+        Image.fromarray(image).save(tmp_path / "truth" / f"{front}.png")
+        mirrored.save(tmp_path / "source" / f"{back}.png")
+        Image.fromarray(spoilt(image)).save(tmp_path / "generated" / f"{back}___{front}.png")
+        Image.fromarray(image).save(tmp_path / "gallery" / f"{front}.png")
+        mirrored.save(tmp_path / "gallery" / f"{item}_3back.png")
+    return tmp_path
+
+
+def scores(folders: Path, parameters: str = "", source: bool = True) -> dict[str, Any]:
+    protocol = parse_protocol(f'id = "x"\n[metrics.retrieval]\n{parameters}', "test")
+    result = evaluate(
+        folders / "generated",
+        folders / "truth",
+        source=folders / "source" if source else None,
+        protocol=protocol,
+    )
+    return {name.partition(".")[2]: score for name, score in result.scores.items()}
+
+
+def test_a_run_finds_the_sources(folders: Path) -> None:
+    found = scores(folders)
+    assert found["recall@1"].value == found["map"].value == 1
+    assert found["recall@1"].n == 4
+
+
+def test_a_run_asks_a_gallery_without_the_own_ground_truth(folders: Path) -> None:
+    found = scores(folders, f'gallery = "{folders / "gallery"}"', source=False)
+    assert found["map"].value == 1  # the mirrored view alone is a hit
+    found = scores(
+        folders, f'gallery = "{folders / "gallery"}"\nown_ground_truth = true', source=False
+    )
+    assert found["map"].value == 1
+    for path in (folders / "gallery").glob("*_3back.png"):
+        path.unlink()
+    found = scores(folders, f'gallery = "{folders / "gallery"}"', source=False)
+    assert found["map"].value is None
+    assert "besides the pair's own ground truth" in found["map"].reason
+
+
+def test_a_csv_says_what_a_gallery_shows(folders: Path) -> None:
+    gallery = folders / "gallery"
+    lines = ["image,item"]
+    for number, item in enumerate(ITEMS):
+        (gallery / f"{item}_1front.png").unlink()
+        (gallery / f"{item}_3back.png").rename(gallery / f"{number}.png")
+        lines.append(f"{number}.png,{item}")
+    given = f'gallery = "{gallery}"\n'
+    assert scores(folders, given, source=False)["map"].value is None
+    (folders / "items.csv").write_text("\n".join(lines))
+    given += f'gallery_items = "{folders / "items.csv"}"\n'
+    assert scores(folders, given, source=False)["map"].value == 1
+
+
+def test_a_galleries_content_counts_in_the_digest(folders: Path) -> None:
+    metric = Retrieval(gallery=str(folders / "gallery"))
+    before = metric.canonical()
+    (folders / "gallery").rename(folders / "moved")
+    assert Retrieval(gallery=str(folders / "moved")).canonical() == before
+    next((folders / "moved").iterdir()).unlink()
+    assert Retrieval(gallery=str(folders / "moved")).canonical() != before
+
+
+def test_a_gallery_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gallery: there is no folder"):
+        Retrieval(gallery=str(tmp_path / "no")).canonical()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"name,item\na,b\n", "line 1: the columns are name, item; expected image and item"),
+        (b"", "line 1: the columns are missing"),
+        (b"image,item\na\n", "line 2: the image or the item is missing"),
+        (b"image,item\na,\n", "line 2: the image or the item is missing"),
+        (b"image,item\na.png,x\na.jpg,y\n", "line 3: a is item y here and x above"),
+        (b"image,item\n\xff,x\n", "is not UTF-8 text"),
+        (b'image,item\n"' + b"a" * 200_000 + b'",x\n', "field larger than"),
+    ],
+)
+def test_a_csv_of_items_that_cannot_be_used_is_named(
+    tmp_path: Path, text: bytes, message: str
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_bytes(text)
+    metric = Retrieval(gallery=str(tmp_path), gallery_items=str(path))
+    with pytest.raises(InputError, match=message):
+        metric.refer(metric.empty(), ("a",), {"embedding": {"embedding": np.ones((1, 2))}})
+
+
+def test_a_csv_of_items_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"")
+    metric = Retrieval(gallery=str(tmp_path), gallery_items=str(tmp_path / "no.csv"))
+    with pytest.raises(InputError, match="items of the gallery cannot be read"):
+        metric.canonical()
