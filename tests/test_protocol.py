@@ -91,6 +91,14 @@ PARAMETERS = [
     for field in load_metric(metric).model_fields
     if field not in load_metric(metric).by_content
 ]
+#: Parameters that say something only beside another one.
+DEPENDENT = {
+    ("retrieval", "input_size"),
+    ("retrieval", "input_mean"),
+    ("retrieval", "input_std"),
+    ("joints", "annotation_box"),
+    ("joints", "outside"),
+}
 
 
 class TestPresets:
@@ -346,7 +354,9 @@ class TestDigest:
         written = with_parameters("ssim", size=11, border=5, sample_covariance=False)
         assert written.digest == with_parameters("ssim").digest
 
-    @pytest.mark.parametrize(("metric", "field"), PARAMETERS)
+    @pytest.mark.parametrize(
+        ("metric", "field"), [one for one in PARAMETERS if one not in DEPENDENT]
+    )
     def test_every_parameter_of_every_metric_changes_it(self, metric: str, field: str) -> None:
         digests = [
             with_parameters(metric, **{field: value}).digest
@@ -354,6 +364,29 @@ class TestDigest:
         ]
         # Some values say only what the default stands for.
         assert set(digests) - {with_parameters(metric).digest}
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("input_size", [64, 48]),
+            ("input_mean", [0.1, 0.2, 0.3]),
+            ("input_std", [0.1, 0.2, 0.3]),
+            ("annotation_box", [40, 0, 216, 256]),
+            ("outside", "absent"),
+        ],
+    )
+    def test_a_parameter_changes_it_beside_the_one_that_it_goes_with(
+        self, field: str, value: object, tmp_path: Path
+    ) -> None:
+        joints = "[" + ", ".join(["5"] * 18) + "]"
+        (tmp_path / "points.csv").write_text(
+            f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
+        )
+        beside = {"retrieval": {"embedder": "resnet50"},
+                  "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
+        (metric,) = (name for name, other in DEPENDENT if other == field)
+        plain = with_parameters(metric, **beside[metric]).digest
+        assert with_parameters(metric, **beside[metric], **{field: value}).digest != plain
 
     @pytest.mark.parametrize("step", STEPS)
     def test_every_parameter_of_every_step_changes_it(self, step: type[Step]) -> None:
