@@ -1,7 +1,7 @@
 """Fréchet distance of Inception features.
 
 May import: errors, features, metrics.base, metrics.frechet, metrics.moments, metrics.on_features,
-metrics.reference_set.
+metrics.reference_set, numpy, torch.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.features.base import Feature
@@ -35,6 +36,7 @@ class InceptionSetMetric(FeatureSetMetric):
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
+    takes_floats: ClassVar[bool] = True
     #: Of the pool features.
     dimensions: ClassVar[int] = 2048
 
@@ -150,9 +152,18 @@ class FID(InceptionSetMetric):
         return few_images(ours, theirs, self)
 
 
+class PreparedInception(Inception):
+    """The same feature, of images that a protocol's resize may have left outside [0, 1]."""
+
+    def _check(self, images: object) -> None:
+        floats = isinstance(images, Tensor) and images.is_floating_point()
+        super()._check(images.clamp(0, 1) if isinstance(images, Tensor) and floats else images)
+
+
 def inception(network: str, resize: str, weights: str | None) -> Inception:
     """Return the feature that FID, KID and IS share, so that equal settings are one pass."""
-    return Inception.model_validate({"network": network, "resize": resize, "weights": weights})
+    fields = {"network": network, "resize": resize, "weights": weights}
+    return PreparedInception.model_validate(fields)
 
 
 def gaussian(state: State) -> Gaussian:
