@@ -31,6 +31,16 @@ _STEPS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resize, "co
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
+class Source(BaseModel):
+    """Where a protocol was read: the repository, its files and the commit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    repository: str
+    files: tuple[str, ...] = Field(strict=False)
+    commit: str
+
+
 class _File(BaseModel):
     """The top level of a protocol file; metrics and steps are checked one by one."""
 
@@ -39,6 +49,10 @@ class _File(BaseModel):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
     title: str = ""
     description: str = ""
+    version: Annotated[int, Field(ge=1)] = 1
+    source: Source | None = None
+    quirks: list[str] = []
+    comparable_with: str = ""
     prepare: list[dict[str, Any]] = []
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
@@ -49,11 +63,29 @@ OPTIONS = {"reference": "--fid-reference", "keypoints": "--keypoints", "gallery"
 
 @dataclass(frozen=True)
 class Entry:
-    """One metric of a protocol: the name of its scores, the metric, and its images' preparation."""
+    """One metric of a protocol: the name of its scores, the metric, and its images' preparation.
+
+    With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
+    and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
+    """
 
     name: str
     metric: Metric
     steps: tuple[Step, ...]
+    drop_incomplete: int = 0
+
+    @property
+    def compares_pixels(self) -> bool:
+        """Whether the two images of a pair must have one size after the preparation."""
+        from fhpt_eval.metrics.on_features import FeatureMetric
+
+        return not isinstance(self.metric, FeatureMetric)
+
+    def counted(self, number: int) -> int:
+        """Return how many of so many pairs or reference images count."""
+        if not self.drop_incomplete or number < self.drop_incomplete:
+            return number
+        return number - number % self.drop_incomplete
 
     def with_parameter(self, name: str, value: object) -> Entry:
         """Set a parameter where the metric has it."""
@@ -64,13 +96,19 @@ class Entry:
         return replace(self, metric=type(self.metric)(**parameters | {name: value}))
 
     def canonical(self) -> dict[str, Any]:
-        """Return everything that fixes this metric's numbers, defaults written out."""
+        """Return everything that fixes this metric's numbers, defaults written out.
+
+        But for what came later (``younger`` of metrics and steps, ``drop_incomplete``), which is
+        written where it does something, so that the digests of older results stay.
+        """
+        dropping = {"drop_incomplete": self.drop_incomplete} if self.drop_incomplete else {}
         return {
             "metric": self.metric.name,
             "version": self.metric.version,
             "parameters": dict(self.metric.canonical()),
             "weights": dict(self.metric.weights()),
             "prepare": [step.model_dump(mode="json") for step in self.steps],
+            **dropping,
         }
 
 
@@ -78,7 +116,9 @@ class Entry:
 class Protocol:
     """A checked protocol: the metrics with all their parameters, in the file's order.
 
-    ``steps`` are those of the common preparation, which each entry's own steps follow.
+    ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
+    after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
+    whenever the digest changes, ``quirks`` are sentences on what is unusual.
     """
 
     id: str
@@ -86,6 +126,23 @@ class Protocol:
     description: str
     steps: tuple[Step, ...]
     entries: tuple[Entry, ...]
+    version: int = 1
+    source: Source | None = None
+    quirks: tuple[str, ...] = ()
+    comparable_with: str = ""
+
+    def about(self) -> dict[str, Any]:
+        """Return what people should know of it, as JSON values; nothing of it moves a number."""
+        source = self.source.model_dump(mode="json") if self.source else None
+        return {
+            "id": self.id,
+            "title": self.title,
+            "version": self.version,
+            "description": self.description,
+            "source": source,
+            "quirks": list(self.quirks),
+            "comparable_with": self.comparable_with,
+        }
 
     def canonical(self) -> dict[str, Any]:
         """Return all that fixes the numbers and nothing else; names for people are left out."""
@@ -207,11 +264,14 @@ def parse_protocol(text: str, label: str) -> Protocol:
     common = _steps(file.prepare, f"{label}: prepare")
     tables = file.metrics.items()
     entries = tuple(_entry(name, table, common, f"{label}: metrics") for name, table in tables)
-    return Protocol(file.id, file.title, file.description.strip(), common, entries)
+    return Protocol(
+        file.id, file.title, file.description.strip(), common, entries,
+        file.version, file.source, tuple(file.quirks), file.comparable_with,
+    )  # fmt: skip
 
 
 def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str) -> Entry:
-    """Build one metric from its table, in which ``metric`` and ``prepare`` are not parameters."""
+    """Build one metric from its table; three of its keys are not the metric's parameters."""
     if not re.fullmatch(_NAME, name):
         raise ProtocolError(
             f"{label}: '{name}' cannot name a score: use lower-case letters, digits and '_', "
@@ -221,6 +281,7 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
     kind = parameters.pop("metric", name.partition("[")[0])
     own = parameters.pop("prepare", [])
     where = f"{label}.{name}"
+    batch = _batch_size(parameters.pop("drop_incomplete", 0), where)
     if not isinstance(kind, str) or not isinstance(own, list):
         raise ProtocolError(f"{where}: 'metric' is a name and 'prepare' a list of steps.")
     try:
@@ -230,7 +291,28 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
         lines = [f"{where}{line.removeprefix(kind)}" for line in str(error).splitlines()
                  if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
         raise ProtocolError("\n".join(lines) or f"{where}: {error}") from error
-    return Entry(name, metric, common + _steps(own, f"{where}.prepare"))
+    entry = Entry(name, metric, common + _steps(own, f"{where}.prepare"), batch)
+    if batch and _adds_up_images(metric):
+        raise ProtocolError(
+            f"{where}.drop_incomplete: {metric.name} adds images up as they come, so that none can "
+            "be left out afterwards; leave drop_incomplete out."
+        )
+    return entry
+
+
+def _batch_size(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not (value == 0 or value > 1):
+        raise ProtocolError(
+            f"{where}.drop_incomplete: is the size of a batch, a whole number of at least 2 (or 0 "
+            f"for none), not {value!r}."
+        )
+    return value
+
+
+def _adds_up_images(metric: Metric) -> bool:
+    from fhpt_eval.metrics.base import SetMetric
+
+    return isinstance(metric, SetMetric)
 
 
 def _steps(tables: list[Any], label: str) -> tuple[Step, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from PIL import Image
 from pydantic import ValidationError
 from torch.nn.functional import interpolate
 
-from fhpt_eval.errors import ImageError
+from fhpt_eval import preparation
+from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.preparation import (
     Color,
     Crop,
@@ -24,6 +26,7 @@ from fhpt_eval.preparation import (
     Step,
     prepare,
     prepared_size,
+    software_of,
 )
 from tests.conftest import Pixels
 
@@ -43,6 +46,14 @@ TORCH: dict[Kernel, tuple[str, bool]] = {
     "torch.bicubic-antialias": ("bicubic", True),
 }
 KERNELS: tuple[Kernel, ...] = (*PILLOW, *TORCH)
+#: OpenCV's names for its kernels.
+OPENCV: dict[Kernel, str] = {
+    "cv2.nearest": "INTER_NEAREST",
+    "cv2.bilinear": "INTER_LINEAR",
+    "cv2.bicubic": "INTER_CUBIC",
+    "cv2.area": "INTER_AREA",
+    "cv2.lanczos": "INTER_LANCZOS4",
+}
 #: (width, height): smaller, larger, and one of each.
 TARGETS = [(88, 61), (301, 257), (97, 233), (1, 1)]
 
@@ -84,6 +95,18 @@ class TestCrop:
             ValidationError, match="left must be less than right, and top less than bottom"
         ):
             Crop(left=left, top=top, right=10, bottom=10)
+
+    @pytest.mark.parametrize(("width", "expected"), [(177, 100), (176, 176), (178, 178)])
+    def test_it_may_concern_images_of_one_width_alone(
+        self, photograph: Pixels, width: int, expected: int
+    ) -> None:
+        step = Crop(left=40, right=140, bottom=131, when_width=177)
+        image = np.pad(photograph, ((0, 0), (0, 1), (0, 0)))[:, :width]
+        assert step.apply(image).shape == (131, expected, 3)
+        assert step.size(width, 131) == (expected, 131)
+
+    def test_a_width_that_is_not_concerned_is_never_too_small(self) -> None:
+        assert Crop(left=40, right=216, bottom=256, when_width=256).size(64, 128) == (64, 128)
 
 
 class TestPad:
@@ -185,10 +208,114 @@ class TestResize:
         for kernel in KERNELS:
             assert Resize(width=20, height=10, kernel=kernel).apply(frozen).shape == (10, 20, 3)
 
+    @pytest.mark.parametrize("kernel", PILLOW)
+    def test_pillow_resizes_floats_channel_by_channel(
+        self, photograph: Pixels, kernel: Kernel
+    ) -> None:
+        resized = Resize(width=88, height=61, kernel=kernel, result="float").apply(photograph)
+        planes = [
+            Image.fromarray(photograph[..., channel].astype(np.float32)).resize(
+                (88, 61), PILLOW[kernel]
+            )
+            for channel in range(3)
+        ]
+        expected = np.stack([np.asarray(plane) for plane in planes], axis=2)
+        np.testing.assert_array_equal(resized, expected)
+
+    @pytest.mark.parametrize("kernel", TORCH)
+    def test_torch_resizes_floats_between_0_and_1(self, photograph: Pixels, kernel: Kernel) -> None:
+        mode, antialias = TORCH[kernel]
+        x = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].contiguous() / 255
+        x = interpolate(x, (61, 88), mode=mode, align_corners=False, antialias=antialias) * 255
+        for result, levels in (("float", x), ("truncated", x.clamp(0, 255).byte())):
+            step = Resize.model_validate(
+                {"width": 88, "height": 61, "kernel": kernel, "result": result}
+            )
+            expected = levels[0].permute(1, 2, 0).numpy()
+            np.testing.assert_array_equal(step.apply(photograph), expected)
+
+    def test_the_results_are_the_same_numbers_rounded_cut_and_as_they_are(
+        self, photograph: Pixels
+    ) -> None:
+        floats, cut, rounded = (
+            Resize.model_validate(
+                {"width": 354, "height": 262, "kernel": "torch.bicubic", "result": result}
+            ).apply(photograph)
+            for result in ("float", "truncated", "uint8")
+        )
+        assert floats.dtype == np.float32
+        assert floats.min() < -1
+        assert floats.max() > 256
+        assert cut.dtype == rounded.dtype == np.uint8
+        np.testing.assert_array_equal(cut, np.floor(floats.clip(0, 255)))
+        np.testing.assert_allclose(rounded, floats.clip(0, 255), atol=0.5 + 1e-4)
+
+    def test_an_image_of_that_size_becomes_floats_where_asked(self, photograph: Pixels) -> None:
+        step = Resize(width=177, height=131, kernel="pil.bicubic", result="float")
+        assert step.apply(photograph).dtype == np.float32
+        np.testing.assert_array_equal(step.apply(photograph), photograph)
+
+    def test_steps_after_it_keep_floats_until_one_rounds(self, photograph: Pixels) -> None:
+        floats: list[Step] = [
+            Resize(width=120, height=90, kernel="torch.bicubic", result="float"),
+            Crop(left=1, right=101, bottom=80),
+            Pad(width=110, height=84),
+            Color(space="grey"),
+        ]
+        kept = prepare(photograph, floats, "generated")
+        assert kept.dtype == np.float32
+        assert (kept[:2] == pytest.approx(255, abs=1e-4)) is True
+        assert not np.array_equal(kept, kept.round())
+        rounding = Resize(width=110, height=84, kernel="pil.bilinear")
+        eight_bits = prepare(photograph, [*floats, rounding], "generated")
+        np.testing.assert_array_equal(eight_bits, kept.round().clip(0, 255))
+        assert eight_bits.dtype == np.uint8
+
     @pytest.mark.parametrize("extent", [0, -1, 8193, 10.0, "10"])
     def test_what_is_no_extent_is_refused(self, extent: object) -> None:
         with pytest.raises(ValidationError):
             Resize.model_validate({"width": extent, "height": 10, "kernel": "pil.bicubic"})
+
+
+class TestOpenCV:
+    @pytest.mark.parametrize(("width", "height"), TARGETS)
+    @pytest.mark.parametrize("kernel", OPENCV)
+    def test_its_kernels_are_its_own(
+        self, photograph: Pixels, kernel: Kernel, width: int, height: int
+    ) -> None:
+        cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (fhpt-eval[opencv])")
+        number = getattr(cv2, OPENCV[kernel])
+        resized = Resize(width=width, height=height, kernel=kernel).apply(photograph)
+        expected = cv2.resize(photograph, (width, height), interpolation=number)
+        np.testing.assert_array_equal(resized, expected)
+        step = Resize(width=width, height=height, kernel=kernel, result="float")
+        expected = cv2.resize(photograph.astype(np.float32), (width, height), interpolation=number)
+        np.testing.assert_array_equal(step.apply(photograph), expected)
+
+    def test_its_kernels_differ_from_each_other_and_from_pillows(self, photograph: Pixels) -> None:
+        pytest.importorskip("cv2", reason="OpenCV is not installed (fhpt-eval[opencv])")
+        pixels = {
+            kernel: Resize(width=88, height=61, kernel=kernel).apply(photograph)
+            for kernel in (*PILLOW, *OPENCV)
+        }
+        for one, other in itertools.combinations(pixels, 2):
+            assert not np.array_equal(pixels[one], pixels[other]), (one, other)
+
+    def test_without_it_a_plan_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cv2", None)
+        preparation._opencv_version.cache_clear()
+        step = Resize(width=9, height=9, kernel="cv2.area")
+        with pytest.raises(InputError, match=r"pip install 'fhpt-eval\[opencv\]'") as error:
+            prepared_size((20, 20), [step], "generated")
+        assert not isinstance(error.value, ImageError), "it is no fault of an image"
+        assert prepared_size((20, 20), [Crop(right=9, bottom=9)], "generated") == (9, 9)
+
+    def test_its_version_is_told_where_it_is_used(self) -> None:
+        cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (fhpt-eval[opencv])")
+        preparation._opencv_version.cache_clear()
+        step = Resize(width=9, height=9, kernel="cv2.area")
+        assert software_of([Crop(right=9, bottom=9), step]) == {"opencv": cv2.__version__}
+        assert software_of([Resize(width=9, height=9, kernel="pil.box")]) == {}
 
 
 class TestColor:

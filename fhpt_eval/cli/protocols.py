@@ -40,5 +40,5 @@ def show(protocol: str) -> None:
     from fhpt_eval.protocol import load_protocol
 
     loaded = load_protocol(protocol)
-    head = {"id": loaded.id, "title": loaded.title, "description": loaded.description}
-    click.echo(json.dumps({**head, "digest": loaded.digest, **loaded.canonical()}, indent=2))
+    shown = {**loaded.about(), "digest": loaded.digest, **loaded.canonical()}
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))

@@ -277,29 +277,44 @@ def _pixel_digest(pixels: Pixels) -> str:
 
 def _batch(decoded: _Decoded, steps: tuple[Step, ...], device: str) -> Batch:
     """Prepare a batch's images and put them on the device."""
-
-    def tensor(side: Side) -> torch.Tensor | None:
-        images = decoded.images[side]
-        if not images:
-            return None
-        stacked = np.stack([prepare(pixels, steps, side) for pixels in images])
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device)
-
-    generated = tensor("generated")
-    if generated is None:
-        raise RuntimeError("a batch without images was planned")
+    sides = {
+        side: prepared_tensor(images, steps, side)
+        for side, images in decoded.images.items()
+        if images
+    }
+    there = {side: images.to(device) for side, images in sides.items()}
     keys = tuple(pair.pair.key for pair in decoded.pairs)
-    return Batch(keys, generated, tensor("ground_truth"), tensor("source"))
+    return Batch(keys, there["generated"], there.get("ground_truth"), there.get("source"))
+
+
+def prepared_tensor(images: Sequence[Pixels], steps: Sequence[Step], side: Side) -> torch.Tensor:
+    """Prepare images of one size: ``(N, 3, H, W)``, uint8, or float64 where a resize says so.
+
+    Floats are levels / 255, in [0, 1] but for what a kernel overshoots.
+    """
+    stacked = np.stack([prepare(pixels, steps, side) for pixels in images])
+    tensor = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+    return tensor if tensor.dtype == torch.uint8 else as_floats(tensor)
+
+
+def as_floats(images: torch.Tensor) -> torch.Tensor:
+    """Return levels, uint8 or float32, over 255; float64 images are so already."""
+    return images if images.dtype == torch.float64 else images.double().div_(255)
 
 
 def _restrict(batch: Batch, metric: Metric) -> Batch:
-    """Show a metric only what it declares that it needs, so that the declaration is true."""
-    return Batch(
-        batch.keys,
-        batch.generated,
-        batch.ground_truth if "ground_truth" in metric.uses() else None,
-        batch.source if "source" in metric.uses() else None,
-    )
+    """Show a metric only what it declares that it needs, so that the declaration is true.
+
+    What it compares is of one kind: floats, if any of it is. Features see each side as it is, since
+    their rows serve other protocols, in which the other side may be prepared in another way.
+    """
+    truth = batch.ground_truth if "ground_truth" in metric.uses() else None
+    source = batch.source if "source" in metric.uses() else None
+    sides = (batch.generated, truth, source)
+    if any(images is not None and images.is_floating_point() for images in sides):
+        there = [None if images is None else as_floats(images) for images in sides]
+        return Batch(batch.keys, as_floats(batch.generated), *there[1:])
+    return Batch(batch.keys, batch.generated, truth, source)
 
 
 def _array(values: torch.Tensor) -> NDArray[np.float64]:

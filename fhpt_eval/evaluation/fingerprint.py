@@ -23,7 +23,7 @@ from PIL import features
 from fhpt_eval._version import __version__
 from fhpt_eval.canonical import digest_of
 from fhpt_eval.features.base import Feature
-from fhpt_eval.preparation import Side, Step
+from fhpt_eval.preparation import Side, Step, software_of
 from fhpt_eval.protocol import Entry
 from fhpt_eval.registry import metric_distribution, metric_names
 
@@ -51,6 +51,7 @@ def software(entries: tuple[Entry, ...]) -> dict[str, str]:
     installed = set(metric_names())
     for entry in entries:
         versions |= entry.metric.software()
+        versions |= software_of(entry.steps)
         if entry.metric.name in installed:
             name, version = metric_distribution(entry.metric.name)
             versions[name] = version
@@ -82,10 +83,12 @@ def _digest_folder(folder: Traversable, without: frozenset[str]) -> str:
 
 def metric_address(entry: Entry, device: str) -> str:
     """Return the address of a metric's yields: its parameters, its code, libraries, device."""
+    # Which pairs count in the end does not change what is computed of each.
+    settings = {k: v for k, v in entry.canonical().items() if k != "drop_incomplete"}
     return digest_of(
         {
             "format": FORMAT,
-            "entry": entry.canonical(),
+            "entry": settings,
             "code": _code_of(type(entry.metric).__module__),
             "software": software((entry,)),
             "device": device,
@@ -98,14 +101,15 @@ def feature_address(feature: Feature, side: Side, steps: tuple[Step, ...], devic
 
     Of two sides that are prepared alike it is the same.
     """
-    own = [step.model_dump(mode="json") for step in steps if side in step.of]
+    used = [step for step in steps if side in step.of]
+    own = [step.model_dump(mode="json") for step in used]
     return digest_of(
         {
             "format": FORMAT,
             "feature": feature.canonical(),
             "prepare": own,
             "code": _code_of(type(feature).__module__),
-            "software": software(()),
+            "software": software(()) | software_of(used),
             "device": device,
         }
     )

@@ -16,7 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import ImageError, InputError, StorageError
-from fhpt_eval.evaluation.chunk import BATCH_PAIRS, BATCH_PIXELS, UnreadableError
+from fhpt_eval.evaluation.chunk import (
+    BATCH_PAIRS,
+    BATCH_PIXELS,
+    UnreadableError,
+    prepared_tensor,
+)
 from fhpt_eval.evaluation.job import VANISHED, truth_rows, yield_address
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk, check_all, split_by_name
 from fhpt_eval.evaluation.progress import Progress
@@ -24,7 +29,7 @@ from fhpt_eval.evaluation.rows import FeatureTask, Row, RowMaker, Rows, keep_row
 from fhpt_eval.evaluation.store import Store
 from fhpt_eval.images import CheckedImage, ImageRef, decode, find_images
 from fhpt_eval.pairs import Problem
-from fhpt_eval.preparation import prepare, prepared_size
+from fhpt_eval.preparation import prepared_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +178,7 @@ def _decode(batch: Sequence[NamedImage], problems: list[Problem]) -> list[NDArra
 
 
 def _prepared(pixels: list[NDArray[np.uint8]], task: FeatureTask, device: str) -> torch.Tensor:
-    stacked = np.stack([prepare(one, task.steps, task.side) for one in pixels])
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device)
+    return prepared_tensor(pixels, task.steps, task.side).to(device)
 
 
 def nowhere(task: FeatureTask, identities: Sequence[str]) -> Rows:

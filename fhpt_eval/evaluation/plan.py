@@ -6,7 +6,7 @@ May import: errors, images, pairs, preparation, evaluation.progress.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -54,6 +54,7 @@ def survey(
     preparations: Sequence[tuple[Step, ...]],
     workers: int,
     progress: Progress,
+    alone: Collection[tuple[Step, ...]] = (),
 ) -> tuple[list[CheckedPair], list[Problem]]:
     """Check every image of the matched pairs; each file is read once.
 
@@ -62,6 +63,8 @@ def survey(
         preparations: the different preparations of the protocol, for the sizes that they give.
         workers: how many files are read at a time.
         progress: is told how many images are checked.
+        alone: further preparations, under which no two images are compared pixel by pixel: they
+            may make sizes differ that were equal.
 
     Returns:
         The pairs that passed, sorted by key, and what is wrong with the others.
@@ -82,7 +85,7 @@ def survey(
             checked[pair.ground_truth],
             checked[pair.source] if pair.source else None,
         )
-        reason = _size_problem(candidate, preparations)
+        reason = _size_problem(candidate, preparations, alone)
         if reason:
             problems.append(Problem("size", str(pair.generated.path), reason))
         else:
@@ -154,9 +157,13 @@ def _try(ref: ImageRef) -> CheckedImage | str:
         return str(error)
 
 
-def _size_problem(pair: CheckedPair, preparations: Sequence[tuple[Step, ...]]) -> str | None:
+def _size_problem(
+    pair: CheckedPair,
+    preparations: Sequence[tuple[Step, ...]],
+    alone: Collection[tuple[Step, ...]],
+) -> str | None:
     """Say why the two images cannot be compared under some preparation, or return ``None``."""
-    for steps in preparations:
+    for steps in (*preparations, *alone):
         try:
             ours = _prepared(pair.generated, steps, "generated")
             theirs = _prepared(pair.ground_truth, steps, "ground_truth")
@@ -164,7 +171,11 @@ def _size_problem(pair: CheckedPair, preparations: Sequence[tuple[Step, ...]]) -
                 _prepared(pair.source, steps, "source")
         except ImageError as error:
             return str(error)
-        if ours != theirs:
+        meant = steps not in preparations and (
+            (pair.generated.width, pair.generated.height)
+            == (pair.ground_truth.width, pair.ground_truth.height)
+        )
+        if ours != theirs and not meant:
             return (
                 f"is {ours[0]} x {ours[1]} and its ground truth "
                 f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"

@@ -1,7 +1,7 @@
 """Reduce partials: columns in the order of keys, states merged in the order of chunks.
 
 May import: errors, metrics.base, metrics.on_features, pairs, protocol, evaluation.blame,
-evaluation.fingerprint, evaluation.partial, evaluation.plan, evaluation.rows.
+evaluation.dropping, evaluation.fingerprint, evaluation.partial, evaluation.plan, evaluation.rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.blame import blame
+from fhpt_eval.evaluation.dropping import Released, Tail, reference_rows
 from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.evaluation.plan import CheckedPair
 from fhpt_eval.evaluation.rows import FeatureTask, Rows
@@ -83,13 +84,15 @@ class Reduced:
     """What all partials of a run add up to.
 
     ``states`` holds, for each metric over sets, the merged states of up to :data:`GROUPS` groups of
-    chunks; ``references`` what its reference folder adds to each of their unions.
+    chunks; ``references`` what its reference folder adds to each of their unions, and
+    ``reference_counts`` how many images lie in it.
     """
 
     keys: tuple[str, ...] = ()
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     states: dict[str, list[State]] = field(default_factory=dict)
     references: dict[str, State] = field(default_factory=dict)
+    reference_counts: dict[str, int] = field(default_factory=dict)
     generated_digest: str = ""
     test_set_digest: str = ""
 
@@ -106,6 +109,8 @@ class Reducer:
         self._pieces: dict[str, list[NDArray[np.float64]]] = {}
         self._states: dict[str, list[State]] = {}
         self._references: dict[str, State] = {}
+        self._reference_counts: dict[str, int] = {}
+        self._tails: dict[str, Tail] = {}
         self._number = 0
 
     def add(self, partial: Partial, chunk: Sequence[CheckedPair] = ()) -> None:
@@ -151,7 +156,11 @@ class Reducer:
         at = self._number % GROUPS
         with blame(one.entry.name, "merging states"):
             if isinstance(metric, FeatureSetMetric) and rows is not None:
-                groups[at] = metric.update(groups[at], rows)
+                passed: Iterable[Released] = [(at, rows)]
+                if one.entry.drop_incomplete:
+                    passed = self._tails.setdefault(one.entry.name, Tail(one.entry)).add(at, rows)
+                for group, some in passed:
+                    groups[group] = metric.update(groups[group], some)
             else:
                 state = partial.yields[one.address].state or metric.empty()
                 groups[at] = metric.merge(groups[at], state)
@@ -192,6 +201,8 @@ class Reducer:
         if not isinstance(metric, FeatureSetMetric):
             raise TypeError(f"{entry.name} has no reference")
         state = metric.empty()
+        tail = Tail(entry)
+        count = 0
         for names, identities, features in chunks:
             arrays = {
                 name: {
@@ -200,12 +211,27 @@ class Reducer:
                 }
                 for name, rows in features.items()
             }
-            with blame(entry.name, "adding its reference images"):
-                state = metric.refer(state, names, arrays)
-        self._references[entry.name] = state
+            count += len(names)
+            images = reference_rows(names, arrays)
+            passed = tail.add(0, images) if entry.drop_incomplete else [(0, images)]
+            state = _referred(entry, metric, state, passed)
+        self._references[entry.name] = _referred(entry, metric, state, tail.finish())
+        self._reference_counts[entry.name] = count
+
+    def _finish_tails(self) -> None:
+        """Add what was held back of incomplete batches, and counts after all."""
+        for one in self._addressed:
+            metric = one.entry.metric
+            tail = self._tails.pop(one.entry.name, None)
+            if tail is not None and isinstance(metric, FeatureSetMetric):
+                groups = self._states[one.entry.name]
+                with blame(one.entry.name, "merging states"):
+                    for group, some in tail.finish():
+                        groups[group] = metric.update(groups[group], some)
 
     def result(self) -> Reduced:
         """Return everything in the order of keys."""
+        self._finish_tails()
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         columns = {name: np.concatenate(all_)[order] for name, all_ in self._pieces.items()}
         return Reduced(
@@ -213,9 +239,19 @@ class Reducer:
             columns,
             self._states,
             self._references,
+            self._reference_counts,
             _set_digest(self._keys, self._digests[0], order),
             _set_digest(self._keys, self._digests[1], order),
         )
+
+
+def _referred(
+    entry: Entry, metric: FeatureSetMetric, state: State, passed: Iterable[Released]
+) -> State:
+    for _, images in passed:
+        with blame(entry.name, "adding its reference images"):
+            state = metric.refer(state, images.keys, images.ground_truth)
+    return state
 
 
 def full_name(entry: Entry, part: str) -> str:

@@ -63,8 +63,9 @@ class Run:
         matching = self._match()
         if self.out is not None:
             claim(self.out, self.method)
-        preparations = tuple(dict.fromkeys(entry.steps for entry in self.entries))
-        pairs, found = survey(matching, preparations, self.executor.workers, self.progress)
+        compared = tuple(dict.fromkeys(e.steps for e in self.entries if e.compares_pixels))
+        alone = tuple(dict.fromkeys(e.steps for e in self.entries if not e.compares_pixels))
+        pairs, found = survey(matching, compared, self.executor.workers, self.progress, alone)
         problems = [*matching.problems, *found]
         self._check(pairs, problems)
         available, unavailable = self._availability(pairs)

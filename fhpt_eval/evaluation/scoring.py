@@ -43,6 +43,7 @@ def scores(
     for entry in entries:
         if isinstance(entry.metric, StateMetric):
             found |= _set_scores(entry, entry.metric, reduced, expected, workers)
+        counted = entry.counted(len(reduced.keys))
         for part, declared in entry.metric.parts().items():
             name = full_name(entry, part)
             if name in reduced.columns:
@@ -50,7 +51,10 @@ def scores(
                 if declared.weight:
                     weights = np.nan_to_num(reduced.columns[full_name(entry, declared.weight)])
                 why = declared.undefined_when or entry.metric.undefined_when
-                found[name] = _mean_score(values, weights, groups, expected, declared, why)
+                score = _mean_score(
+                    values[:counted], weights[:counted], groups[:counted], expected, declared, why
+                )
+                found[name] = _with_note(score, _dropped(entry, len(reduced.keys)))
     return found
 
 
@@ -140,6 +144,9 @@ def _set_scores(
         notes.append(metric.note(state))
     for part in values:
         full_name(entry, part)  # refuses what was not declared
+    notes.append(_dropped(entry, len(reduced.keys)))
+    notes.append(_dropped(entry, reduced.reference_counts.get(entry.name, 0), "reference images"))
+    counted = entry.counted(len(reduced.keys))
     found = {}
     for part, one in declared.items():
         value = float(values.get(part, math.nan))
@@ -150,8 +157,8 @@ def _set_scores(
         found[full_name(entry, part)] = Score(
             value=None if why else value,
             direction=one.direction,
-            n=len(reduced.keys),
-            coverage=len(reduced.keys) / expected,
+            n=counted,
+            coverage=counted / expected,
             interval=interval,
             reason=why,
             note=None if why else "; ".join(filter(None, [*notes, missing])) or None,
@@ -173,8 +180,30 @@ def _pair_columns(
     if not columns:
         return {}
     at = {key: place for place, key in enumerate(own)}
-    order = [at[key] for key in keys]
-    return {part: np.asarray(values, np.float64)[order] for part, values in columns.items()}
+    order = [at.get(key, len(own)) for key in keys]  # a pair that does not count has no value
+    return {
+        part: np.append(np.asarray(values, np.float64), math.nan)[order]
+        for part, values in columns.items()
+    }
+
+
+def _dropped(entry: Entry, number: int, what: str = "pairs") -> str:
+    """Say how many pairs, or reference images, an incomplete batch costs; or nothing."""
+    count = number - entry.counted(number)
+    if not count:
+        return ""
+    order = "keys" if what == "pairs" else "names"
+    return (
+        f"the last {count} of {number:,} {what} in the order of {order} do not count "
+        f"(drop_incomplete = {entry.drop_incomplete})"
+    )
+
+
+def _with_note(score: Score, note: str) -> Score:
+    """Return the score with a sentence put before its note."""
+    if not note or score.value is None:
+        return score
+    return score.model_copy(update={"note": "; ".join(filter(None, [note, score.note]))})
 
 
 def _merged(metric: StateMetric, first: State | None, groups: Sequence[State]) -> State:

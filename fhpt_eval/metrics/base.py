@@ -67,8 +67,9 @@ class Part:
 class Batch:
     """Prepared images of N pairs, as the engine hands them to a metric.
 
-    Each tensor is ``(N, 3, H, W)`` uint8; ``ground_truth`` and ``source`` are ``None`` for
-    metrics that do not declare that they need them.
+    Each tensor is ``(N, 3, H, W)``: uint8, or float64 in [0, 1] where the protocol's resize leaves
+    floats (a kernel may then overshoot); all of one kind. ``ground_truth`` and ``source`` are
+    ``None`` for metrics that do not declare that they need them.
     """
 
     keys: tuple[str, ...]
@@ -91,6 +92,8 @@ class Metric(BaseModel):
         version: raised whenever the same input gives another value; part of a protocol's digest.
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
             counts in their place.
+        younger: parameters that the metric has got since results were made with it. At their
+            defaults they stay out of the digest, which changes only when a number does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -103,6 +106,7 @@ class Metric(BaseModel):
     undefined_when: ClassVar[str] = "its value is not a number"
     version: ClassVar[int] = 1
     by_content: ClassVar[frozenset[str]] = frozenset()
+    younger: ClassVar[frozenset[str]] = frozenset()
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
@@ -130,7 +134,9 @@ class Metric(BaseModel):
 
         Override it where two settings give one number, so that they give one digest.
         """
-        return self.model_dump(mode="json", exclude=set(self.by_content))
+        fields = type(self).model_fields
+        unused = {name for name in self.younger if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude=set(self.by_content) | unused)
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""

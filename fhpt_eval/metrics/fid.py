@@ -1,7 +1,7 @@
 """Fréchet distance of Inception features.
 
 May import: errors, features, metrics.base, metrics.frechet, metrics.moments, metrics.on_features,
-metrics.reference_set.
+metrics.reference_set, numpy, torch.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
@@ -35,6 +35,7 @@ class InceptionSetMetric(FeatureSetMetric):
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
+    takes_floats: ClassVar[bool] = True
     #: Of the pool features.
     dimensions: ClassVar[int] = 2048
 
@@ -152,7 +153,8 @@ class FID(InceptionSetMetric):
 
 def inception(network: str, resize: str, weights: str | None) -> Inception:
     """Return the feature that FID, KID and IS share, so that equal settings are one pass."""
-    return Inception.model_validate({"network": network, "resize": resize, "weights": weights})
+    fields = {"network": network, "resize": resize, "weights": weights}
+    return Inception.model_validate(fields)
 
 
 def gaussian(state: State) -> Gaussian:

@@ -48,6 +48,7 @@ class InceptionScore(FeatureSetMetric):
     needs: ClassVar[frozenset[Need]] = frozenset()
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
+    takes_floats: ClassVar[bool] = True
 
     network: NetworkName = "inception-2015"
     resize: ResizeName = "pytorch-fid"

@@ -10,14 +10,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fhpt_eval.errors import ArgumentError
+from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.metrics.base import Batch, Metric, State, StateMetric, check_images
 
@@ -48,6 +48,9 @@ class FeatureRows:
 class FeatureMetric(Metric):
     """What both kinds below share: the features, and what is known through them."""
 
+    #: Whether its features take float images, rather than 8-bit ones alone.
+    takes_floats: ClassVar[bool] = False
+
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:
         """Return the features that it rests on, by a name of its own for each."""
@@ -74,6 +77,14 @@ class FeatureMetric(Metric):
         """See :meth:`Metric.load`: what its features compute with."""
         for feature in self.features().values():
             feature.load(device)
+
+    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """See :meth:`Metric.check_preparation`: refuses floats where features take none."""
+        if not self.takes_floats and any(step.get("result") == "float" for step in steps):
+            raise InputError(
+                f"{self.name} takes 8-bit images, and the protocol's resize leaves floats (result "
+                "= 'float'). Give it a preparation of its own."
+            )
 
     def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - features have them
         """See :meth:`Metric.columns`: none, since images never reach the metric."""

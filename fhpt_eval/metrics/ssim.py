@@ -48,6 +48,8 @@ class SSIM(PairMetric):
             (over its channels), as several published scripts have it.
         sample_covariance: divide by n - 1 rather than n. ``None``: only with a uniform window,
             as scikit-image does.
+        scale: ``"-1..1"`` computes on images in [-1, 1] with a data range of 2 in place of
+            [0, 1] with 1: only the constant of the means tells them apart.
 
     Agrees with scikit-image's ``structural_similarity`` called with the same arguments.
     """
@@ -60,6 +62,8 @@ class SSIM(PairMetric):
         "the image is smaller than the window, or its data range is taken from a flat image"
     )
 
+    younger: ClassVar[frozenset[str]] = frozenset({"scale"})
+
     window: Literal["gaussian", "uniform"] = "gaussian"
     size: Annotated[int, Field(ge=3, le=1023)] | None = None
     sigma: Annotated[float, Field(gt=0, le=100)] = 1.5
@@ -67,6 +71,7 @@ class SSIM(PairMetric):
     channels: Literal["rgb", "grey"] = "rgb"
     data_range: Literal["full", "generated"] = "full"
     sample_covariance: bool | None = None
+    scale: Literal["0..1", "-1..1"] = "0..1"
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -85,7 +90,7 @@ class SSIM(PairMetric):
             "border": self._border,
             "sample_covariance": self._covariance_norm != 1,
         }
-        return {**self.model_dump(mode="json"), **resolved}
+        return {**super().canonical(), **resolved}
 
     @property
     def _size(self) -> int:
@@ -112,7 +117,8 @@ class SSIM(PairMetric):
         ranges = self._ranges(x.reshape(count, -1))[:, None, None]
         group = _planes_at_once(x)
         parts = [slice(at, at + group) for at in range(0, len(x), group)]
-        values = [self._similarity(to_levels(x[p]), to_levels(y[p]), ranges[p]) for p in parts]
+        levels = ((self._levels(x[part]), self._levels(y[part]), ranges[part]) for part in parts)
+        values = [self._similarity(*some) for some in levels]
         # Without a range the constants vanish, and flat regions are rounding error over itself.
         similarity = torch.cat(values).masked_fill(ranges.flatten() == 0, math.nan)
         return similarity.view(count, -1).mean(dim=1)
@@ -122,6 +128,11 @@ class SSIM(PairMetric):
         if self.channels == "grey":
             return to_grey(images).to(torch.uint8)
         return images.flatten(0, 1)
+
+    def _levels(self, planes: Tensor) -> Tensor:
+        """Return a float64 copy on a scale whose black and white are 255 apart."""
+        levels = to_levels(planes)
+        return levels.sub_(127.5) if self.scale == "-1..1" else levels
 
     def _ranges(self, generated: Tensor) -> Tensor:
         """Return the data range of every plane of N flat images, ``(N * channels,)``."""

@@ -16,7 +16,10 @@ STEP = 8
 
 
 def to_levels(images: Tensor) -> Tensor:
-    """Return images as float64 on the scale 0..255, from uint8 or float in [0, 1]."""
+    """Return images as float64 on the scale 0..255, from uint8 or float in [0, 1].
+
+    A float image may overshoot, where a protocol's resize leaves it so.
+    """
     if images.dtype == torch.uint8:
         return images.double()
     return images.double().mul_(255) if images.dtype != torch.float64 else images * 255
@@ -26,12 +29,12 @@ def to_grey(images: Tensor) -> Tensor:
     """Return ``(N, H, W)`` float64 grey levels 0..255, rounded as Matlab rounds uint8 images.
 
     Args:
-        images: ``(N, 3, H, W)``, uint8 or float in [0, 1]. A float image is rounded to the 256
-            levels as well, so that both forms of one image give one value.
+        images: ``(N, 3, H, W)``, uint8 or float in [0, 1]. A float image is rounded and
+            clipped to the 256 levels as well, so that both forms of one image give one value.
     """
     levels = to_levels(images)  # a copy, which is overwritten below
     if images.is_floating_point():
-        levels.round_()
+        levels.round_().clamp_(0, 255)
     red, green, blue = levels.unbind(1)
     grey = red.mul_(_LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
     return grey.add_(0.5).floor_()

@@ -46,3 +46,23 @@ def test_float_images_give_the_value_of_their_levels(photographs: dict[str, Pixe
 def test_psnr_equals_the_calibration_values(fixtures: Path, image: str) -> None:
     pair, expected, tolerance = calibration(fixtures, "psnr", image)
     assert PSNR()(*pair).item() == pytest.approx(expected, abs=tolerance)
+
+
+def test_the_overflow_is_that_of_uint8_arrays(photographs: dict[str, Pixels]) -> None:
+    truth = crops(photographs, 4, 97, 71)
+    generated = [spoilt(image, seed, sigma=40) for seed, image in enumerate(truth)]
+    wrapped = [((x - y) ** 2).mean() for x, y in zip(generated, truth, strict=True)]
+    values = PSNR(overflow="uint8")(tensor(generated), tensor(truth))
+    np.testing.assert_allclose(values, 20 * np.log10(255) - 10 * np.log10(wrapped), rtol=1e-12)
+    assert (values > PSNR()(tensor(generated), tensor(truth)) + 3).all()
+
+
+def test_the_overflow_sees_the_levels_of_float_images(photographs: dict[str, Pixels]) -> None:
+    x, y = (tensor([image]) for image in crops(photographs, 2, 33, 21))
+    metric = PSNR(overflow="uint8")
+    np.testing.assert_allclose(metric(x / 255, y / 255), metric(x, y), rtol=1e-12)
+
+
+def test_differences_of_16_levels_overflow_to_nothing() -> None:
+    truth = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
+    assert PSNR(overflow="uint8")(truth + 16, truth) == math.inf

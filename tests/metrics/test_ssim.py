@@ -68,6 +68,25 @@ def test_a_uniform_window_of_51_on_float_images_equals_scikit_image(
     np.testing.assert_allclose(single, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+def test_images_in_minus_1_to_1_equal_scikit_image_with_a_range_of_2(
+    photographs: dict[str, Pixels], channels: Any
+) -> None:
+    truth = crops(photographs, 4, 97, 71)
+    generated = [spoilt(image, seed) for seed, image in enumerate(truth)]
+    pairs = zip(generated, truth, strict=True)
+    if channels == "grey":
+        pairs = zip(*(to_grey(tensor(one)).numpy() for one in (generated, truth)), strict=True)
+    axis = 2 if channels == "rgb" else None
+    expected = [
+        structural_similarity(x / 127.5 - 1, y / 127.5 - 1, channel_axis=axis, data_range=2)
+        for x, y in pairs
+    ]
+    metric = SSIM(window="uniform", scale="-1..1", channels=channels)
+    values = metric(tensor(generated), tensor(truth))
+    np.testing.assert_allclose(values, expected, rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("data_range", ["full", "generated"])
 def test_grey_ssim_equals_scikit_image_on_the_grey_images(
     photographs: dict[str, Pixels], data_range: Any
@@ -162,7 +181,7 @@ def test_a_flat_generated_image_has_no_data_range_of_its_own() -> None:
     "other",
     [
         {"window": "uniform"}, {"size": 9}, {"sigma": 1.2}, {"border": 2}, {"channels": "grey"},
-        {"data_range": "generated"}, {"sample_covariance": True},
+        {"data_range": "generated"}, {"sample_covariance": True}, {"scale": "-1..1"},
     ],
 )  # fmt: skip
 def test_every_parameter_moves_the_value(

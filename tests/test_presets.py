@@ -1,0 +1,107 @@
+"""The shipped protocols: what each says of itself, and the digests that published results carry."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fhpt_eval.preparation import Resize
+from fhpt_eval.protocol import load_protocol, preset_names
+from tests.conftest import fhpt_eval
+
+#: Of each preset by its version. A digest that changes is another protocol, whose numbers must not
+#: be ranked with the old one's: raise ``version`` in its file and add a line here, keep the others.
+DIGESTS = {
+    ("cfld-256", 1): "801f4c43c6466e7feddff2954beb40fd93fff31ddca18a031e69e1eb01f708e3",
+    ("cfld-512", 1): "4cea4b29b430b3771d80a763e18e1591dc23c7a5c6417849662bcd3682a51432",
+    ("dior", 1): "f306c2a0d2dc127d18890b79d474a0b46c93f9898a6ab071c7d6fab1b253fb8a",
+    ("dptn", 1): "7db45c33fec08380be955aae90abbf7c56ff86015af2be943262b20389995aa3",
+    ("fhpt", 1): "c9acb698e04baf6d3948f20fc5ed93a8e013eedb1c7ea159c611c59f1cc1bdbb",
+    ("gfla-256", 1): "b745429d8abacd01248b1e46b49dfd3ab4f34b731af781858a3c516631dd1c66",
+    ("gfla-market", 1): "b745429d8abacd01248b1e46b49dfd3ab4f34b731af781858a3c516631dd1c66",
+    ("intrinsic-flow", 1): "731e8fc9e464d88a08a3af6a5a7fd04a73136f096e14fcb3f20518786076e870",
+    ("patn-fashion", 1): "0e0034b55a87ac8c19a2f60ce6106d37093aa29dad1b90222f515957afe57a61",
+    ("patn-market", 1): "cf405f8907050fae593b4832d995542814ca29699fbadc8f771fd6e2c4d0ab1b",
+    ("pcdms-256", 1): "e20e98ddebf75986faf9edd571654958ad0d15ab04402606bcbf814873207824",
+    ("pcdms-512", 1): "6cb634fa3b7494265dbfadf503099afec46e2d57ff46ffc4a1c47e0515140153",
+    ("pg2", 1): "0b2d848704a4cf5f83f91c4468eaf09abf0c3e3dda081ae6f1481b75bab34857",
+    ("pidm-256", 1): "2b9c98c3e1ecd7b2b35440c65ce22ff13c647cf72d89795a29b7550daefa6187",
+    ("pise-psnr", 1): "4fc1d65fe523cf4ea7e9480916199c4f4dbc87e346aaed0fbbef1481fcef3942",
+}
+
+PUBLISHED = [name for name in preset_names() if name != "fhpt"]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_changed_digest_demands_a_new_version(name: str) -> None:
+    protocol = load_protocol(name)
+    assert DIGESTS[name, protocol.version] == protocol.digest
+
+
+def test_every_version_from_the_first_on_is_pinned() -> None:
+    pinned = {name: sorted(v for n, v in DIGESTS if n == name) for name, _ in DIGESTS}
+    assert pinned == {
+        name: list(range(1, load_protocol(name).version + 1)) for name in preset_names()
+    }
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_protocol_says_where_it_was_read_and_what_is_unusual(name: str) -> None:
+    protocol = load_protocol(name)
+    assert protocol.source is not None
+    assert protocol.source.repository.count("/") == 1
+    assert protocol.source.files
+    assert len(protocol.source.commit) == 7
+    assert protocol.comparable_with
+    assert protocol.quirks
+    for sentence in protocol.quirks:
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_description_says_whether_opencv_is_needed(name: str) -> None:
+    protocol = load_protocol(name)
+    steps = [step for entry in protocol.entries for step in entry.steps]
+    needed = any(isinstance(step, Resize) and step.kernel.startswith("cv2.") for step in steps)
+    assert ("Needs OpenCV." in " ".join(protocol.description.split())) is needed
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_quirks_tell_what_is_dropped(name: str) -> None:
+    protocol = load_protocol(name)
+    said = " ".join(protocol.quirks)
+    sizes = {entry.drop_incomplete for entry in protocol.entries} - {0}
+    for size in sizes:
+        assert f"incomplete batch of {size}" in said
+    assert sizes or "incomplete" not in said
+
+
+def test_show_prints_source_version_and_quirks() -> None:
+    done = fhpt_eval("protocols", "show", "gfla-256")
+    shown = json.loads(done.out)
+    assert shown["source"]["repository"] == "RenYurui/Global-Flow-Local-Attention"
+    assert shown["version"] == 1
+    assert any("torchvision" in sentence for sentence in shown["quirks"])
+    assert shown["metrics"]["fid"]["drop_incomplete"] == 64
+
+
+def test_two_presets_differ_by_what_their_names_say() -> None:
+    crop, full = load_protocol("patn-fashion"), load_protocol("patn-market")
+    assert [type(step).__name__ for step in crop.steps] == ["Crop", "Pad"]
+    assert full.steps == ()
+
+
+def test_keys_that_came_later_leave_older_digests_alone() -> None:
+    """At their defaults they are not written; what they do is."""
+    table = {"width": 9, "height": 8, "kernel": "pil.box"}
+    plain = Resize.model_validate(table)
+    assert plain.model_dump(mode="json").keys() == {"step", "of", *table}
+    floats = Resize.model_validate(table | {"result": "float"})
+    assert floats.model_dump(mode="json")["result"] == "float"
+    metrics = load_protocol("fhpt").canonical()["metrics"]
+    assert metrics["l1"]["parameters"] == metrics["psnr"]["parameters"] == {}
+    assert "drop_incomplete" not in metrics["fid"]
+    mae = load_protocol("gfla-256").canonical()["metrics"]["mae"]
+    assert mae["parameters"] == {"per": "sum"}
