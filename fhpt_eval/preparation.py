@@ -1,6 +1,6 @@
 """What is done to an image before a metric sees it: crop, pad, resize, colour, in a stated order.
 
-May import: errors, numpy, Pillow, pydantic; torch inside the functions that need its resize.
+May import: errors, words, numpy, Pillow, pydantic; torch inside the functions that need its resize.
 Every step works on ``(H, W, 3)`` uint8 RGB and gives the same; every step can also say, from a
 size alone, what size it will give, so that a plan can refuse pairs before anything is decoded.
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fhpt_eval.errors import ImageError
+from fhpt_eval.words import Known, Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,7 @@ Kernel = Literal[
     "torch.bilinear-antialias",
     "torch.bicubic-antialias",
 ]
+_PIL = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 Level = Annotated[int, Field(ge=0, le=255)]
 Extent = Annotated[int, Field(ge=1, le=8192)]
 
@@ -42,9 +44,17 @@ _HALF = np.uint32(1 << 15)
 
 
 class Step(BaseModel):
-    """One step of the preparation; ``of`` limits it to some sides of a pair."""
+    """One step of the preparation; ``of`` limits it to some sides of a pair.
+
+    ``words`` holds, under "", what the step does as a sentence without its subject, and what the
+    values in it are called; ``known`` how far the step is known to move numbers. See
+    :mod:`fhpt_eval.words`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    words: ClassVar[Words] = {}
+    known: ClassVar[tuple[Known, ...]] = ()
 
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False
@@ -70,6 +80,11 @@ class Step(BaseModel):
 
 class Crop(Step):
     """Keep columns ``[left, right)`` and rows ``[top, bottom)``, in pixels."""
+
+    words: ClassVar[Words] = {
+        "": "keeps columns {left} to {right} and rows {top} to {bottom}",
+        "when_width": {"null": "", "": "of images {when_width} wide alone"},
+    }
 
     step: Literal["crop"] = "crop"
     left: int = Field(default=0, ge=0)
@@ -103,6 +118,22 @@ class Pad(Step):
     An odd pixel too many goes to the right and the bottom.
     """
 
+    words: ClassVar[Words] = {
+        "": "pads to {width} x {height} with {color}",
+        "color": {
+            "[255, 255, 255]": "white",
+            "[0, 0, 0]": "black",
+            "": "the RGB colour ({color})",
+        },
+    }
+    known: ClassVar[tuple[Known, ...]] = (
+        Known(
+            {"width": (256,), "height": (256,), "color": ([255, 255, 255],)},
+            "white padding of 176 columns to 256 moved SSIM by +0.107 to +0.115 and PSNR by "
+            "+1.63 dB on DeepFashion",
+        ),
+    )
+
     step: Literal["pad"] = "pad"
     width: Extent
     height: Extent
@@ -135,6 +166,24 @@ class Resize(Step):
     even and clipped to 0..255, antialiased only where the name says so.
     """
 
+    words: ClassVar[Words] = {
+        "": "resizes to {width} x {height} with {kernel}",
+        "kernel": {
+            "torch.bilinear": "torch's bilinear kernel (not antialiased)",
+            "torch.bicubic": "torch's bicubic kernel (not antialiased)",
+            "torch.bilinear-antialias": "torch's antialiased bilinear kernel",
+            "torch.bicubic-antialias": "torch's antialiased bicubic kernel",
+            **{f"pil.{name}": f"Pillow's {name} kernel" for name in _PIL},
+            **{f"cv2.{name}": f"OpenCV's {name} kernel" for name in (*_PIL, "area")},
+            "": "the kernel {kernel}",
+        },
+        "result": {
+            "uint8": "",
+            "truncated": "fractions cut off",
+            "float": "left in floating point",
+        },
+    }
+
     step: Literal["resize"] = "resize"
     width: Extent
     height: Extent
@@ -155,6 +204,11 @@ class Resize(Step):
 
 class Color(Step):
     """Change the colours: ``grey`` is BT.601 luma, rounded, in all three channels."""
+
+    words: ClassVar[Words] = {
+        "": "turns {space}",
+        "space": {"grey": "grey (BT.601 luma)"},
+    }
 
     step: Literal["color"] = "color"
     space: Literal["grey"]

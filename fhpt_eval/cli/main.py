@@ -13,7 +13,17 @@ from typing import NoReturn
 import click
 
 from fhpt_eval._version import __version__
-from fhpt_eval.cli import demo, doctor, leaderboard, metrics, protocols, run, stats, weights
+from fhpt_eval.cli import (
+    demo,
+    doctor,
+    leaderboard,
+    metrics,
+    protocols,
+    run,
+    sensitivity,
+    stats,
+    weights,
+)
 from fhpt_eval.errors import FhptEvalError, MetricError, did_you_mean
 
 
@@ -47,6 +57,7 @@ def cli() -> None:
 for _command in (
     run.run,
     leaderboard.leaderboard,
+    sensitivity.sensitivity,
     metrics.metrics,
     protocols.protocols,
     stats.stats,

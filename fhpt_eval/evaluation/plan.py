@@ -6,7 +6,7 @@ May import: errors, images, pairs, preparation, evaluation.progress.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,7 +51,7 @@ class Chunk:
 
 def survey(
     matching: Matching,
-    preparations: Sequence[tuple[Step, ...]],
+    preparations: Mapping[tuple[Step, ...], str],
     workers: int,
     progress: Progress,
 ) -> tuple[list[CheckedPair], list[Problem]]:
@@ -59,7 +59,8 @@ def survey(
 
     Args:
         matching: the matched pairs.
-        preparations: the different preparations of the protocol, for the sizes that they give.
+        preparations: the different preparations, for the sizes that they give, and what a reason
+            ends with where one of them is at fault: the protocol, where there are several.
         workers: how many files are read at a time.
         progress: is told how many images are checked.
 
@@ -154,21 +155,22 @@ def _try(ref: ImageRef) -> CheckedImage | str:
         return str(error)
 
 
-def _size_problem(pair: CheckedPair, preparations: Sequence[tuple[Step, ...]]) -> str | None:
+def _size_problem(pair: CheckedPair, preparations: Mapping[tuple[Step, ...], str]) -> str | None:
     """Say why the two images cannot be compared under some preparation, or return ``None``."""
-    for steps in preparations:
+    for steps, whose in preparations.items():
         try:
             ours = _prepared(pair.generated, steps, "generated")
             theirs = _prepared(pair.ground_truth, steps, "ground_truth")
             if pair.source:
                 _prepared(pair.source, steps, "source")
         except ImageError as error:
-            return str(error)
+            return f"{error}{whose}"
         if ours != theirs:
             return (
                 f"is {ours[0]} x {ours[1]} and its ground truth "
                 f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"
                 + (" after preparation" if steps else "")
+                + whose
                 + "; a protocol with a resize step says how to make them equal"
             )
     return None

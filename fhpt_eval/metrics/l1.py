@@ -1,4 +1,4 @@
-"""Mean absolute difference. May import: metrics.base, metrics.tensors, torch."""
+"""Mean absolute difference. May import: words, metrics.base, metrics.tensors, torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
+from fhpt_eval.words import Words
 
 
 class L1(PairMetric):
@@ -20,6 +21,21 @@ class L1(PairMetric):
     title: ClassVar[str] = "L1"
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    words: ClassVar[Words] = {
+        "scale": {
+            "0..1": "images in [0, 1]",
+            "-1..1": "images in [-1, 1]",
+            "0..255": "images in [0, 255]",
+        },
+        "per": {
+            "value": "the sum divided by the number of values",
+            "sum": "the sum divided by the sum of both images",
+        },
+        "norm": {
+            "l1": "absolute differences",
+            "l2": "the Euclidean length of the differences",
+        },
+    }
 
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
         """Return ``(N,)`` float64."""
