@@ -13,7 +13,7 @@ from fhpt_eval._version import __version__
 if TYPE_CHECKING:
     from fhpt_eval import metrics
     from fhpt_eval.errors import FhptEvalError
-    from fhpt_eval.evaluation.evaluate import evaluate
+    from fhpt_eval.evaluation.evaluate import evaluate, evaluate_many
     from fhpt_eval.protocol import Protocol, load_protocol
     from fhpt_eval.result import Result, Score
 
@@ -24,6 +24,7 @@ __all__ = [
     "Score",
     "__version__",
     "evaluate",
+    "evaluate_many",
     "load_protocol",
     "metrics",
 ]
@@ -34,6 +35,7 @@ _HOMES = {
     "Result": "fhpt_eval.result",
     "Score": "fhpt_eval.result",
     "evaluate": "fhpt_eval.evaluation.evaluate",
+    "evaluate_many": "fhpt_eval.evaluation.evaluate",
     "load_protocol": "fhpt_eval.protocol",
 }
 

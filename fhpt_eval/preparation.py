@@ -1,9 +1,9 @@
 """What is done to an image before a metric sees it: crop, pad, resize, colour, in a stated order.
 
-May import: errors, numpy, Pillow, pydantic; torch and OpenCV inside the functions that need their
-resize. Every step works on ``(H, W, 3)`` RGB levels and gives the same: uint8, or float32 after a
-resize that does not round. Every step can also say, from a size alone, what size it will give, so
-that a plan can refuse pairs before anything is decoded.
+May import: errors, words, numpy, Pillow, pydantic; torch and OpenCV inside the functions that need
+their resize. Every step works on ``(H, W, 3)`` RGB levels and gives the same: uint8, or float32
+after a resize that does not round. Every step can also say, from a size alone, what size it will
+give, so that a plan can refuse pairs before anything is decoded.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from fhpt_eval.errors import ImageError, InputError
+from fhpt_eval.words import Known, Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,7 @@ Kernel = Literal[
 ]
 #: What a resize leaves: rounded levels, levels cut to whole numbers, or float32 as computed.
 ResizeResult = Literal["uint8", "truncated", "float"]
+_PIL = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 Level = Annotated[int, Field(ge=0, le=255)]
 Extent = Annotated[int, Field(ge=1, le=8192)]
 
@@ -61,9 +63,17 @@ _CV2 = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3, "lanczos": 4}
 
 
 class Step(BaseModel):
-    """One step of the preparation; ``of`` limits it to some sides of a pair."""
+    """One step of the preparation; ``of`` limits it to some sides of a pair.
+
+    ``words`` holds, under "", what the step does as a sentence without its subject, and what the
+    values in it are called; ``known`` how far the step is known to move numbers. See
+    :mod:`fhpt_eval.words`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    words: ClassVar[Words] = {}
+    known: ClassVar[tuple[Known, ...]] = ()
 
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False
@@ -110,6 +120,11 @@ class Crop(Step):
 
     younger: ClassVar[frozenset[str]] = frozenset({"when_width"})
 
+    words: ClassVar[Words] = {
+        "": "keeps columns {left} to {right} and rows {top} to {bottom}",
+        "when_width": {"null": "", "": "of images {when_width} wide alone"},
+    }
+
     step: Literal["crop"] = "crop"
     left: int = Field(default=0, ge=0)
     top: int = Field(default=0, ge=0)
@@ -149,6 +164,22 @@ class Pad(Step):
 
     An odd pixel too many goes to the right and the bottom.
     """
+
+    words: ClassVar[Words] = {
+        "": "pads to {width} x {height} with {color}",
+        "color": {
+            "[255, 255, 255]": "white",
+            "[0, 0, 0]": "black",
+            "": "the RGB colour ({color})",
+        },
+    }
+    known: ClassVar[tuple[Known, ...]] = (
+        Known(
+            {"width": (256,), "height": (256,), "color": ([255, 255, 255],)},
+            "white padding of 176 columns to 256 moved SSIM by +0.107 to +0.115 and PSNR by "
+            "+1.63 dB on DeepFashion",
+        ),
+    )
 
     step: Literal["pad"] = "pad"
     width: Extent
@@ -193,6 +224,23 @@ class Resize(Step):
     """
 
     younger: ClassVar[frozenset[str]] = frozenset({"result"})
+    words: ClassVar[Words] = {
+        "": "resizes to {width} x {height} with {kernel}",
+        "kernel": {
+            "torch.bilinear": "torch's bilinear kernel (not antialiased)",
+            "torch.bicubic": "torch's bicubic kernel (not antialiased)",
+            "torch.bilinear-antialias": "torch's antialiased bilinear kernel",
+            "torch.bicubic-antialias": "torch's antialiased bicubic kernel",
+            **{f"pil.{name}": f"Pillow's {name} kernel" for name in _PIL},
+            **{f"cv2.{name}": f"OpenCV's {name} kernel" for name in (*_PIL, "area")},
+            "": "the kernel {kernel}",
+        },
+        "result": {
+            "uint8": "",
+            "truncated": "fractions cut off",
+            "float": "left in floating point",
+        },
+    }
 
     step: Literal["resize"] = "resize"
     width: Extent
@@ -227,6 +275,11 @@ class Resize(Step):
 
 class Color(Step):
     """Change the colours: ``grey`` is BT.601 luma in all three channels, rounded if uint8."""
+
+    words: ClassVar[Words] = {
+        "": "turns {space}",
+        "space": {"grey": "grey (BT.601 luma)"},
+    }
 
     step: Literal["color"] = "color"
     space: Literal["grey"]

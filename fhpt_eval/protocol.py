@@ -1,18 +1,18 @@
 """Protocols: read and check the TOML file that fixes every number, and give it a digest.
 
-May import: errors, preparation, registry, validation, pydantic. The file format is described in
-docs/protocols.md.
+May import: errors, preparation, registry, validation, words, pydantic. The file format is described
+in docs/protocols.md.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,7 @@ from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.registry import load_metric, metric_names
 from fhpt_eval.validation import explain_validation
+from fhpt_eval.words import Words
 
 if TYPE_CHECKING:
     from fhpt_eval.metrics.base import Metric
@@ -68,6 +69,14 @@ class Entry:
     With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
     and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
     """
+
+    #: What its further settings are called in a sentence; those of the metric have their own.
+    words: ClassVar[Words] = {
+        "drop_incomplete": {
+            "0": "every pair counted",
+            "": "the last, incomplete batch of {drop_incomplete} left out",
+        },
+    }
 
     name: str
     metric: Metric
@@ -179,6 +188,10 @@ class Protocol:
         extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
         return extended, chosen
 
+    def takes(self, parameter: str) -> bool:
+        """Whether any of the metrics has such a parameter."""
+        return any(parameter in type(entry.metric).model_fields for entry in self.entries)
+
     def with_options(self, **paths: str | Path | None) -> Protocol:
         """Set what the user gave by option (see :data:`OPTIONS`), where it is not ``None``.
 
@@ -199,11 +212,27 @@ class Protocol:
         Raises:
             ProtocolError: no metric has it, or the value is not allowed.
         """
-        if not any(name in type(entry.metric).model_fields for entry in self.entries):
+        if not self.takes(name):
             names = ", ".join(entry.name for entry in self.entries)
             raise ProtocolError(f"{option}: none of the metrics takes one ({names}).")
         entries = tuple(entry.with_parameter(name, value) for entry in self.entries)
         return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
+
+
+def with_options(protocols: Sequence[Protocol], **paths: str | Path | None) -> list[Protocol]:
+    """Set what the user gave by option in those protocols that take it.
+
+    Raises:
+        ProtocolError: none of them takes it.
+    """
+    found = list(protocols)
+    for name, path in paths.items():
+        taking = [protocol.takes(name) for protocol in found]
+        found = [
+            protocol.with_options(**{name: path}) if takes or not any(taking) else protocol
+            for protocol, takes in zip(found, taking, strict=True)
+        ]
+    return found
 
 
 def preset_names() -> list[str]:

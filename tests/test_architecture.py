@@ -19,7 +19,7 @@ PACKAGE = ROOT / "fhpt_eval"
 
 #: Rooms from the bottom up; a module may import from its own room and from those below it.
 ROOMS = [
-    {"_version", "canonical", "errors"},
+    {"_version", "canonical", "errors", "words"},
     {"validation", "storage", "naming", "statistics", "images", "demo_data"},
     {"weights_registry"},
     {"weights_store"},
@@ -31,6 +31,7 @@ ROOMS = [
     {"metrics"},
     {"registry", "testing"},
     {"protocol", "protocols"},
+    {"protocol_words"},
     {"evaluation"},
     {"leaderboard"},
     {"cli"},

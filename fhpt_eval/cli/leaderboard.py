@@ -29,18 +29,11 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
     \b
     fhpt-eval leaderboard fhpt-eval-runs/fhpt/* --csv leaderboard.csv
     """
+    from fhpt_eval.cli.show import load_results
     from fhpt_eval.leaderboard.table import build
-    from fhpt_eval.result import Result
     from fhpt_eval.storage import write_atomically
 
-    files = [run / "result.json" if run.is_dir() else run for run in runs]
-    finished = [file for file in files if file.is_file()]
-    if finished:  # a glob also catches folders of runs that were refused or interrupted
-        for file in files:
-            if file not in finished:
-                click.echo(f"Left out: {file.parent} holds no result.", err=True)
-        files = finished
-    board = build([Result.load(file) for file in files], sort)
+    board = build(load_results(runs), sort)
     if csv_file is not None:
         write_atomically(csv_file, board.to_csv().encode())
     show_leaderboard(board)

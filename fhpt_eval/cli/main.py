@@ -21,6 +21,7 @@ from fhpt_eval.cli import (
     metrics,
     protocols,
     run,
+    sensitivity,
     stats,
     weights,
 )
@@ -57,6 +58,7 @@ def cli() -> None:
 for _command in (
     run.run,
     leaderboard.leaderboard,
+    sensitivity.sensitivity,
     metrics.metrics,
     protocols.protocols,
     stats.stats,

@@ -1,4 +1,4 @@
-"""``fhpt-eval protocols``: what is shipped, and what a protocol fixes."""
+"""``fhpt-eval protocols``: what is shipped, what a protocol fixes, what two differ in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def protocols(ctx: click.Context) -> None:
     \b
     fhpt-eval protocols
     fhpt-eval protocols show fhpt
+    fhpt-eval protocols diff fhpt mine.toml
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -42,3 +43,21 @@ def show(protocol: str) -> None:
     loaded = load_protocol(protocol)
     shown = {**loaded.about(), "digest": loaded.digest, **loaded.canonical()}
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@protocols.command()
+@click.argument("first", metavar="NAME|FILE")
+@click.argument("second", metavar="NAME|FILE")
+def diff(first: str, second: str) -> None:
+    """Say in words everything in which two protocols differ that moves a number.
+
+    \b
+    fhpt-eval protocols diff fhpt mine.toml
+    """
+    from fhpt_eval.protocol import load_protocol
+    from fhpt_eval.protocol_words import compare
+
+    a, b = load_protocol(first), load_protocol(second)
+    # Two files may have one id; what was typed then tells them apart.
+    names = (a.id, b.id) if a.id != b.id else (first, second)
+    click.echo(compare(a, b, names).text())

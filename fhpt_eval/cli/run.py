@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fhpt_eval.cli.weights import weights_dir
 from fhpt_eval.naming import RULES
+
+if TYPE_CHECKING:
+    from fhpt_eval.protocol import Protocol
+    from fhpt_eval.result import Result
 
 # Beside a result, which does not say where its images lay: so that another folder of the same name
 # does not replace it unasked.
@@ -86,8 +92,8 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     "--protocol",
     default="fhpt",
     show_default=True,
-    metavar="NAME|FILE",
-    help="A shipped protocol, or a TOML file of your own.",
+    metavar="NAME|FILE[,...]",
+    help="A shipped protocol, or a TOML file of your own; several score the same images at once.",
 )
 @click.option(
     "--metrics", metavar="A,B", help="Only these metrics.  [default: all of the protocol's]"
@@ -103,7 +109,7 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where results go; of several methods, each to a folder below.  "
+    help="Where results go; of several protocols or methods, each to a folder below.  "
     "[default: fhpt-eval-runs/PROTOCOL/METHOD]",
 )
 @click.option(
@@ -153,39 +159,66 @@ def run(
     fhpt-eval run --pred ours/ --pred theirs/ --gt test/
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
     fhpt-eval run --pred results/ --gt test/ --metrics fid --fid-reference train.npz
+    fhpt-eval run --pred results/ --gt test/ --protocol fhpt,mine.toml
     """
-    from fhpt_eval.cli.show import TerminalProgress, citation, is_complete, show_scores
-    from fhpt_eval.evaluation.evaluate import evaluate
+    from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.evaluation.evaluate import evaluate_many
     from fhpt_eval.evaluation.store import default_cache
-    from fhpt_eval.protocol import load_protocol
+    from fhpt_eval.protocol import with_options
 
     _ = executor  # one choice so far; the option names the seam
     chosen = _names(metrics)
-    loaded, _ = load_protocol(protocol).with_metrics(chosen or [])
-    loaded = loaded.with_options(reference=fid_reference, keypoints=keypoints, gallery=gallery)
+    loaded = with_options(
+        _protocols(protocol, chosen), reference=fid_reference, keypoints=keypoints, gallery=gallery
+    )
     complete = True
-    for pred, method, folder in _methods(preds, names, out, loaded.id):
+    for pred, method, folders in _methods(preds, names, out, [one.id for one in loaded]):
         if not names and out is None:
-            _check_origin(folder, pred, gt)
+            for folder in folders:
+                _check_origin(folder, pred, gt)
         progress = TerminalProgress()
         try:
-            result = evaluate(
-                pred, gt, protocol=loaded, metrics=chosen, source=source, pairs=pairs,
-                match=match, panels=panels, panel=panel, name=method, out=folder,
+            results = evaluate_many(
+                pred, gt, protocols=loaded, metrics=chosen, source=source, pairs=pairs,
+                match=match, panels=panels, panel=panel, name=method, outs=folders,
                 cache=cache or default_cache(), device=device, workers=workers,
                 allow_missing=allow_missing, progress=progress,
             )  # fmt: skip
         finally:
             progress.close()
-        if as_json:
-            click.echo(result.to_json(), nl=False)
-        else:
-            show_scores(result)
-            click.echo(citation(result))
-            click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
-        (folder / _ORIGIN).write_text(_origin(pred, gt), encoding="utf-8")
-        complete = complete and is_complete(result.scores)
+        for folder, result in zip(folders, results, strict=True):
+            complete = _show(result, folder, as_json) and complete
+            (folder / _ORIGIN).write_text(_origin(pred, gt), encoding="utf-8")
+        if len(results) > 1 and not as_json:
+            click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
+
+
+def _show(result: Result, folder: Path, as_json: bool) -> bool:
+    """Print a result, and return whether every score has a value."""
+    from fhpt_eval.cli.show import citation, is_complete, show_scores
+
+    if as_json:
+        click.echo(result.to_json(), nl=False)
+    else:
+        show_scores(result)
+        click.echo(citation(result))
+        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
+    return is_complete(result.scores)
+
+
+def _protocols(text: str, metrics: list[str] | None) -> list[Protocol]:
+    """Load the protocols that --protocol names; a file may have a comma in its name."""
+    from fhpt_eval.protocol import load_protocol
+
+    names = [text] if Path(text).is_file() else [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise click.UsageError("--protocol: there is a name missing beside a comma.")
+    loaded = [load_protocol(name).with_metrics(metrics or [])[0] for name in names]
+    ids = [protocol.id for protocol in loaded]
+    if len(set(ids)) < len(ids):
+        raise click.UsageError(f"--protocol: two of them have one id ({', '.join(ids)}).")
+    return loaded
 
 
 def _check_origin(folder: Path, pred: Path, gt: Path) -> None:
@@ -205,9 +238,9 @@ def _origin(pred: Path, gt: Path) -> str:
 
 
 def _methods(
-    preds: tuple[Path, ...], names: tuple[str, ...], out: Path | None, protocol: str
-) -> list[tuple[Path, str, Path]]:
-    """Return each method's folder of images, its name, and where its result goes."""
+    preds: tuple[Path, ...], names: tuple[str, ...], out: Path | None, protocols: list[str]
+) -> list[tuple[Path, str, list[Path]]]:
+    """Return each method's folder of images, its name, and where its results go."""
     if names and len(names) != len(preds):
         raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
     methods = names or tuple(pred.resolve().name for pred in preds)
@@ -215,10 +248,12 @@ def _methods(
         raise click.UsageError(
             f"Two methods have one name ({', '.join(methods)}); give each a --name."
         )
-    root = out or Path("fhpt-eval-runs") / protocol
+    roots = [(out or Path("fhpt-eval-runs")) / protocol for protocol in protocols]
+    if out is not None and len(protocols) == 1:
+        roots = [out]
     alone = out is not None and len(preds) == 1
     return [
-        (pred, method, root if alone else root / method)
+        (pred, method, [root if alone else root / method for root in roots])
         for pred, method in zip(preds, methods, strict=True)
     ]
 

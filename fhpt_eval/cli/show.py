@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -72,6 +74,26 @@ def console() -> Console:
     # In a pipe there is no terminal width to respect, and cutting cells would lose data.
     width = None if sys.stdout.isatty() else 160
     return Console(markup=False, highlight=False, width=width)
+
+
+def load_results(runs: Sequence[Path]) -> list[Result]:
+    """Read the results of runs, given by their folders or as ``result.json``.
+
+    A folder without one is left out and named, unless none has one.
+
+    Raises:
+        ResultError: a file is no result.
+    """
+    from fhpt_eval.result import Result
+
+    files = [run / "result.json" if run.is_dir() else run for run in runs]
+    finished = [file for file in files if file.is_file()]
+    if finished:  # a glob also catches folders of runs that were refused or interrupted
+        for file in files:
+            if file not in finished:
+                click.echo(f"Left out: {file.parent} holds no result.", err=True)
+        files = finished
+    return [Result.load(file) for file in files]
 
 
 def show_scores(result: Result) -> None:

@@ -8,7 +8,7 @@ Everything that goes in or comes out can be pickled and sent elsewhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -55,14 +55,29 @@ class Recipe:
     device: str
     features: tuple[FeatureTask, ...] = ()
 
-    def addresses(self) -> list[str]:
-        """Return the addresses of all that the recipe yields."""
-        return [task.address for task in self.tasks] + [task.address for task in self.features]
+    def preparations(self) -> list[_How]:
+        """Return the different preparations of all that the recipe has, in its order."""
+        found = [_How.of(task) for task in self.tasks]
+        found += [_How.of(one) for one in self.features]
+        return list(dict.fromkeys(found))
 
     @property
     def needs_source(self) -> bool:
         """Whether any metric looks at source images."""
-        return any("source" in task.metric.uses() for task in self.tasks)
+        return any(how.with_source for how in self.preparations())
+
+
+@dataclass(frozen=True)
+class _How:
+    """How images are prepared: by which steps, and whether source images are."""
+
+    steps: tuple[Step, ...]
+    with_source: bool
+
+    @classmethod
+    def of(cls, task: Task | FeatureTask) -> _How:
+        """Return a task's; features of source images are not a chunk's own."""
+        return cls(task.steps, isinstance(task, Task) and "source" in task.metric.uses())
 
 
 class UnreadableError(FhptEvalError):
@@ -111,20 +126,26 @@ def compute(chunk: Chunk, recipe: Recipe, known: Mapping[str, Rows] | None = Non
         keys += [pair.pair.key for pair in decoded.pairs]
         for side, found in digests.items():
             found += [_pixel_digest(pixels) for pixels in decoded.images[side]]
-        prepared: dict[tuple[Step, ...], Batch] = {}
-        for task in recipe.tasks:
-            if task.steps not in prepared:
-                prepared[task.steps] = _batch(decoded, task.steps, recipe.device)
-            gathered[task.address].add(_restrict(prepared[task.steps], task.metric))
-        for one in recipe.features:
-            if one.steps not in prepared:
-                prepared[one.steps] = _batch(decoded, one.steps, recipe.device)
-            rows[one.address].add(decoded.pairs, prepared[one.steps])
+        for how in recipe.preparations():
+            tasks = [gathered[task.address] for task in recipe.tasks if _How.of(task) == how]
+            features = [rows[one.address] for one in recipe.features if _How.of(one) == how]
+            for part in _parts(decoded, how):
+                _show(part, _batch(part, how.steps, recipe.device), tasks, features)
     if problems:
         raise UnreadableError(problems)
     yields = {address: one.result() for address, one in gathered.items()}
     yields |= {address: one.result() for address, one in rows.items()}
     return Partial(tuple(keys), tuple(digests["generated"]), tuple(digests["ground_truth"]), yields)
+
+
+def _show(
+    decoded: _Decoded, batch: Batch, tasks: Sequence[_Gathered], features: Sequence[_Rows]
+) -> None:
+    """Show a batch to the metrics and features whose images are prepared so."""
+    for task in tasks:
+        task.add(batch)
+    for one in features:
+        one.add(decoded.pairs, batch)
 
 
 class _Gathered:
@@ -139,6 +160,7 @@ class _Gathered:
     def add(self, batch: Batch) -> None:
         """Run the metric on a batch."""
         metric = self._task.metric
+        batch = _restrict(batch, metric)
         doing = f"scoring the batch that starts with pair {batch.keys[0]}"
         with blame(self._task.label, doing), torch.inference_mode():
             columns = {part: _array(values) for part, values in metric.columns(batch).items()}
@@ -201,7 +223,7 @@ class _Rows:
 
 def _decode_ahead(chunk: Chunk, recipe: Recipe) -> Iterator[_Decoded]:
     """Yield decoded batches, one ahead of the consumer."""
-    batches = list(_batches(chunk, recipe))
+    batches = list(_batches(chunk))
     decoder = _Decoder(recipe.needs_source)
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(decoder.decode, batches[0])
@@ -212,26 +234,57 @@ def _decode_ahead(chunk: Chunk, recipe: Recipe) -> Iterator[_Decoded]:
             yield decoded
 
 
-def _batches(chunk: Chunk, recipe: Recipe) -> Iterator[tuple[CheckedPair, ...]]:
+def _batches(chunk: Chunk) -> Iterator[tuple[CheckedPair, ...]]:
     """Cut a chunk into batches of pairs of equal sizes; pairs of one target stay neighbours.
 
-    The largest of an image's sizes bounds a batch: as it is, or after any preparation.
+    What is done to the pairs has no say in it, so that no metric moves another one's batches.
     """
-    preparations = {task.steps for task in recipe.tasks}
-    preparations |= {task.steps for task in recipe.features}
     ordered = sorted(chunk.pairs, key=lambda p: (_sizes(p), p.pair.target_name, p.pair.key))
     for sizes, group in groupby(ordered, key=_sizes):
         pairs = tuple(group)
-        after = [prepared_size(sizes[0], steps, "generated") for steps in preparations]
-        largest = max(width * height for width, height in (*sizes, *after))
-        count = max(1, min(BATCH_PAIRS, BATCH_PIXELS // max(1, largest)))
+        count = _at_once(sizes)
         for at in range(0, len(pairs), count):
             yield pairs[at : at + count]
 
 
+def _parts(decoded: _Decoded, how: _How) -> Iterator[_Decoded]:
+    """Cut a decoded batch where its prepared images would be too many pixels.
+
+    Also where source images change their size, if they are looked at.
+    """
+
+    def source(at: int) -> tuple[int, int]:
+        image = decoded.pairs[at].source if how.with_source else None
+        return (image.width, image.height) if image else (0, 0)
+
+    sides: tuple[Side, ...] = ("generated", "ground_truth")
+    sizes = [
+        prepared_size(size, how.steps, side)
+        for side, size in zip(sides, _sizes(decoded.pairs[0]), strict=True)
+    ]
+    for _, group in groupby(range(len(decoded.pairs)), key=source):
+        places = list(group)
+        before = source(places[0])
+        after = prepared_size(before, how.steps, "source") if all(before) else before
+        count = _at_once((*sizes, before, after))
+        for at in range(places[0], places[-1] + 1, count):
+            part = slice(at, min(at + count, places[-1] + 1))
+            images = {
+                side: pixels[part]
+                for side, pixels in decoded.images.items()
+                if side != "source" or how.with_source
+            }
+            yield _Decoded(decoded.pairs[part], {"source": [], **images}, [])
+
+
+def _at_once(sizes: Iterable[tuple[int, int]]) -> int:
+    """Return how many pairs of images of these sizes may be in a batch."""
+    largest = max(width * height for width, height in sizes)
+    return max(1, min(BATCH_PAIRS, BATCH_PIXELS // max(1, largest)))
+
+
 def _sizes(pair: CheckedPair) -> tuple[tuple[int, int], ...]:
-    images = (pair.generated, pair.ground_truth, pair.source)
-    return tuple((image.width, image.height) if image else (0, 0) for image in images)
+    return tuple((image.width, image.height) for image in (pair.generated, pair.ground_truth))
 
 
 class _Decoder:

@@ -1,7 +1,11 @@
-"""The engine's front door: one function. May import: everything but cli, leaderboard, report."""
+"""The engine's front door: under one protocol or several.
+
+May import: everything but cli, leaderboard, report.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +13,9 @@ from fhpt_eval.errors import InputError
 from fhpt_eval.evaluation.device import choose_device
 from fhpt_eval.evaluation.executors.local import LocalExecutor
 from fhpt_eval.evaluation.progress import Progress
-from fhpt_eval.evaluation.run import Run
+from fhpt_eval.evaluation.run import Run, Scoring
 from fhpt_eval.pairs import Folders
-from fhpt_eval.protocol import Protocol, load_protocol
+from fhpt_eval.protocol import Protocol, load_protocol, with_options
 from fhpt_eval.result import MAX_NAME, Result, is_method_name
 
 
@@ -75,6 +79,74 @@ def evaluate(
         MetricError: a metric failed; finished chunks are kept.
         StorageError: ``out`` cannot be written; finished chunks are kept.
     """
+    (result,) = evaluate_many(
+        pred, gt, protocols=[protocol], metrics=metrics, source=source, pairs=pairs, match=match,
+        panels=panels, panel=panel, fid_reference=fid_reference, keypoints=keypoints,
+        gallery=gallery, name=name,
+        outs=None if out is None else [out], cache=cache, device=device, workers=workers,
+        allow_missing=allow_missing, progress=progress,
+    )  # fmt: skip
+    return result
+
+
+def evaluate_many(
+    pred: str | Path,
+    gt: str | Path,
+    *,
+    protocols: Sequence[str | Path | Protocol],
+    metrics: Sequence[str] | str | None = None,
+    source: str | Path | None = None,
+    pairs: str | Path | None = None,
+    match: str = "auto",
+    panels: int | None = None,
+    panel: int | None = None,
+    fid_reference: str | Path | None = None,
+    keypoints: str | Path | None = None,
+    gallery: str | Path | None = None,
+    name: str | None = None,
+    outs: Sequence[str | Path] | None = None,
+    cache: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Score the same images under several protocols; each image is checked and decoded once.
+
+    The results are those of :func:`evaluate` with each protocol, to the last bit. Pairs that do not
+    fit under one of the protocols are left out of all (``allow_missing``), or refuse the run.
+
+    Args:
+        pred: as of :func:`evaluate`, and so all that is not named below.
+        gt: the folder of ground truth.
+        protocols: names, TOML files or loaded protocols, with different ids.
+        metrics: names of the metrics to compute under each protocol.
+        source: the folder of source images.
+        pairs: a CSV that says which pairs are expected.
+        match: the rule by which file names are matched.
+        panels: number of panels of strips.
+        panel: which panel is the generated image.
+        fid_reference: goes to the metrics that compare with real images, of any of the protocols.
+        keypoints: goes to the metrics that take the targets' key points.
+        gallery: goes to the metrics that look for garments.
+        name: the method's name.
+        outs: for each protocol the folder where its result and its chunks are written.
+        cache: where features of ground truth are kept.
+        device: where to compute.
+        workers: number of chunks computed at a time.
+        allow_missing: leave out pairs that cannot be scored.
+        progress: is told what goes on.
+
+    Returns:
+        A result for each protocol, in their order.
+
+    Raises:
+        InputError: something given is wrong; nothing was computed.
+        UnavailableError: under one of the protocols no metric can be computed, or one named in
+            ``metrics`` cannot.
+        MetricError: a metric failed; finished chunks are kept.
+        StorageError: a folder cannot be written; finished chunks are kept.
+    """
     if isinstance(metrics, str):
         metrics = [name.strip() for name in metrics.split(",")]
     if metrics is not None and not metrics:
@@ -90,18 +162,16 @@ def evaluate(
             "not made of dots."
         )
     folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
-    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
-    loaded, chosen = loaded.with_metrics(metrics or [entry.name for entry in loaded.entries])
-    loaded = loaded.with_options(reference=fid_reference, keypoints=keypoints, gallery=gallery)
+    loaded = [p if isinstance(p, Protocol) else load_protocol(p) for p in protocols]
+    scorings = _scorings(
+        loaded, metrics, outs, reference=fid_reference, keypoints=keypoints, gallery=gallery
+    )
     run = Run(
         folders=folders,
         match=match,
         pairs_csv=Path(pairs) if pairs else None,
-        protocol=loaded,
-        entries=tuple(entry for entry in loaded.entries if entry.name in chosen),
-        asked=frozenset(metrics or ()),
+        scorings=scorings,
         method=method,
-        out=Path(out) if out else None,
         cache=Path(cache) if cache else None,
         device=choose_device(device),
         executor=LocalExecutor(workers),
@@ -109,3 +179,36 @@ def evaluate(
         progress=progress or Progress(),
     )
     return run.go()
+
+
+def _scorings(
+    protocols: Sequence[Protocol],
+    metrics: Sequence[str] | None,
+    outs: Sequence[str | Path] | None,
+    **options: str | Path | None,
+) -> tuple[Scoring, ...]:
+    """Say for each protocol which metrics are computed, and where its result goes.
+
+    Raises:
+        InputError: two protocols have one id, or not every one has its folder.
+        ProtocolError: a metric is not there, or no protocol has a use for an option.
+    """
+    if not protocols:
+        raise InputError("protocols names none.")
+    if outs is not None and len(set(map(Path, outs))) != len(protocols):
+        raise InputError("outs must hold a folder of its own for each protocol.")
+    chosen = [one.with_metrics(metrics or [e.name for e in one.entries]) for one in protocols]
+    found = with_options([protocol for protocol, _ in chosen], **options)
+    ids = Counter(protocol.id for protocol in found)
+    twice = [name for name, count in ids.items() if count > 1]
+    if twice:
+        raise InputError(f"Several protocols have the id {', '.join(twice)}; give each its own.")
+    return tuple(
+        Scoring(
+            protocol,
+            tuple(entry for entry in protocol.entries if entry.name in names),
+            frozenset(metrics or ()),
+            Path(outs[at]) if outs else None,
+        )
+        for at, (protocol, (_, names)) in enumerate(zip(found, chosen, strict=True))
+    )

@@ -75,7 +75,8 @@ def yield_address(chunk: Chunk, task: str) -> str:
     """Return the content address of what a task yields for a chunk: the chunk's, and the task's.
 
     The chunk's has what makes the pixels, and the order of the pairs; names of folders are not in
-    it. 160 and 96 bits of the two digests are plenty, and keep the name of the file short.
+    it. 160 bits of its digest, and 96 of the task's, are plenty, and keep the name of the file
+    short.
     """
     pixels = digest_of(
         {
@@ -84,7 +85,12 @@ def yield_address(chunk: Chunk, task: str) -> str:
             "pairs": [pair.identity for pair in chunk.pairs],
         }
     )
-    return f"{pixels[:40]}-{task[:24]}"
+    return f"{pixels[:40]}-{ending(task)}"
+
+
+def ending(task: str) -> str:
+    """Return what the addresses of all that a task yields end with."""
+    return task[:24]
 
 
 def stored(store: Store, chunk: Chunk, addresses: Sequence[str]) -> Partial:

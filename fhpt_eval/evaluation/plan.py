@@ -6,7 +6,7 @@ May import: errors, images, pairs, preparation, evaluation.progress.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,7 +51,7 @@ class Chunk:
 
 def survey(
     matching: Matching,
-    preparations: Sequence[tuple[Step, ...]],
+    preparations: Mapping[tuple[Step, ...], str],
     workers: int,
     progress: Progress,
     alone: Collection[tuple[Step, ...]] = (),
@@ -60,11 +60,12 @@ def survey(
 
     Args:
         matching: the matched pairs.
-        preparations: the different preparations of the protocol, for the sizes that they give.
+        preparations: the different preparations, for the sizes that they give, and what a reason
+            ends with where one of them is at fault: the protocol, where there are several.
         workers: how many files are read at a time.
         progress: is told how many images are checked.
-        alone: further preparations, under which no two images are compared pixel by pixel: they
-            may make sizes differ that were equal.
+        alone: those of them under which no two images are compared pixel by pixel: they may make
+            sizes differ that were equal.
 
     Returns:
         The pairs that passed, sorted by key, and what is wrong with the others.
@@ -159,19 +160,19 @@ def _try(ref: ImageRef) -> CheckedImage | str:
 
 def _size_problem(
     pair: CheckedPair,
-    preparations: Sequence[tuple[Step, ...]],
+    preparations: Mapping[tuple[Step, ...], str],
     alone: Collection[tuple[Step, ...]],
 ) -> str | None:
     """Say why the two images cannot be compared under some preparation, or return ``None``."""
-    for steps in (*preparations, *alone):
+    for steps, whose in preparations.items():
         try:
             ours = _prepared(pair.generated, steps, "generated")
             theirs = _prepared(pair.ground_truth, steps, "ground_truth")
             if pair.source:
                 _prepared(pair.source, steps, "source")
         except ImageError as error:
-            return str(error)
-        meant = steps not in preparations and (
+            return f"{error}{whose}"
+        meant = steps in alone and (
             (pair.generated.width, pair.generated.height)
             == (pair.ground_truth.width, pair.ground_truth.height)
         )
@@ -180,6 +181,7 @@ def _size_problem(
                 f"is {ours[0]} x {ours[1]} and its ground truth "
                 f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"
                 + (" after preparation" if steps else "")
+                + whose
                 + "; a protocol with a resize step says how to make them equal"
             )
     return None

@@ -61,6 +61,11 @@ class Addressed:
                     features[name, side] = task
         return cls(entry, fingerprint.metric_address(entry, device), features)
 
+    def yields(self) -> list[str]:
+        """Return the addresses of what it takes from chunks of pairs."""
+        tasks = self.features.values()
+        return [task.address for task in tasks if task.side != "source"] or [self.address]
+
     def reference(self, device: str) -> dict[str, FeatureTask]:
         """Return, by name, the tasks that compute its features of a reference folder's images."""
         metric = self.entry.metric

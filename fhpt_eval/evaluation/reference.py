@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
+from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.device import choose_device
 from fhpt_eval.evaluation.executors.local import LocalExecutor
 from fhpt_eval.evaluation.progress import Progress
+from fhpt_eval.evaluation.reduce import Addressed
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore
 from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.evaluation.work import Work, Worker, add_up
@@ -57,9 +59,11 @@ def reference_statistics(
     told = progress or Progress()
     executor = LocalExecutor(workers)
     store = FolderStore(Path(cache)) if cache else MemoryStore()
-    work = Work.plan([entry], choose_device(device), (MemoryStore(), store), executor, told)
+    chosen = choose_device(device)
+    addressed = [Addressed.of(entry, fingerprint.device_name(chosen))]
+    work = Work.plan(addressed, chosen, (MemoryStore(), store), executor, told)
     done = Worker(work, executor, told).go([], [], lambda *_: None)
     with one_thread():
-        state = add_up(done, work).references[metric]
+        state = add_up(done, work, addressed).references[metric]
     steps = [step.model_dump(mode="json") for step in entry.steps]
     return fid.statistics_of(state, fid.settings(steps))

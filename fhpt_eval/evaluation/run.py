@@ -1,4 +1,4 @@
-"""One run: match, check, plan, execute, reduce.
+"""One run: match, check, plan, execute; then, for each of its protocols, reduce.
 
 May import: everything but cli, leaderboard and report.
 """
@@ -22,79 +22,100 @@ from fhpt_eval.errors import (
     UnavailableError,
     WeightsError,
 )
-from fhpt_eval.evaluation import fingerprint, scoring
+from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.executors import Executor
+from fhpt_eval.evaluation.job import ending
 from fhpt_eval.evaluation.plan import CheckedPair, survey
 from fhpt_eval.evaluation.problems import refuse
 from fhpt_eval.evaluation.progress import Progress
-from fhpt_eval.evaluation.reduce import Reduced, full_name
-from fhpt_eval.evaluation.store import FolderStore, MemoryStore, Store
+from fhpt_eval.evaluation.reduce import Addressed, Reduced, full_name
+from fhpt_eval.evaluation.scoring import scores, table, unavailable
+from fhpt_eval.evaluation.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.threads import one_thread
-from fhpt_eval.evaluation.work import Work, Worker, add_up
+from fhpt_eval.evaluation.work import Done, Work, Worker, add_up
 from fhpt_eval.matching import match_pairs
 from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
-from fhpt_eval.preparation import prepared_size
+from fhpt_eval.preparation import Step, prepared_size
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
 from fhpt_eval.storage import check_writable, remove_leftovers
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """One protocol of a run: which of its metrics are computed, and where the result goes.
+
+    ``asked`` are the names of metrics that the user named.
+    """
+
+    protocol: Protocol
+    entries: tuple[Entry, ...]
+    asked: frozenset[str]
+    out: Path | None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A scoring, with the metrics that can be computed and, with reasons, those that cannot."""
+
+    scoring: Scoring
+    available: list[Addressed]
+    unavailable: list[tuple[Entry, str]]
+
+    def wanted(self) -> frozenset[str]:
+        """Return the endings of the addresses of what its metrics take from chunks."""
+        return frozenset(ending(address) for one in self.available for address in one.yields())
+
+
+@dataclass(frozen=True)
 class Run:
-    """One evaluation, from folders to a result; see :func:`fhpt_eval.evaluate`."""
+    """One evaluation, from folders to a result for each protocol; see :func:`evaluate_many`."""
 
     folders: Folders
     match: str
     pairs_csv: Path | None
-    protocol: Protocol
-    entries: tuple[Entry, ...]
-    asked: frozenset[str]
+    scorings: tuple[Scoring, ...]
     method: str
-    out: Path | None
     cache: Path | None
     device: str
     executor: Executor
     allow_missing: bool
     progress: Progress
 
-    def go(self) -> Result:
-        """Run, and write the result where ``out`` says so."""
+    def go(self) -> list[Result]:
+        """Run, and write each result where its scoring says so."""
         start = time.monotonic()
         matching = self._match()
-        if self.out is not None:
-            claim(self.out, self.method)
-        compared = tuple(dict.fromkeys(e.steps for e in self.entries if e.compares_pixels))
-        alone = tuple(dict.fromkeys(e.steps for e in self.entries if not e.compares_pixels))
-        pairs, found = survey(matching, compared, self.executor.workers, self.progress, alone)
+        for scoring in self.scorings:
+            if scoring.out is not None:
+                claim(scoring.out, self.method)
+        workers, progress = self.executor.workers, self.progress
+        preparations = self._preparations()
+        entries = [entry for scoring in self.scorings for entry in scoring.entries]
+        alone = set(preparations) - {entry.steps for entry in entries if entry.compares_pixels}
+        pairs, found = survey(matching, preparations, workers, progress, alone)
         problems = [*matching.problems, *found]
         self._check(pairs, problems)
-        available, unavailable = self._availability(pairs)
-        store: Store = FolderStore(self.out / "partials") if self.out else MemoryStore()
-        stores = (store, self._feature_cache())
-        work = Work.plan(available, self.device, stores, self.executor, self.progress)
-        done = Worker(work, self.executor, self.progress).go(pairs, problems, self._check)
+        ready = [self._availability(scoring, pairs) for scoring in self.scorings]
+        available = [one for some in ready for one in some.available]
+        stores = (self._store(ready), self._feature_cache())
+        work = Work.plan(available, self.device, stores, self.executor, progress)
+        done = Worker(work, self.executor, progress).go(pairs, problems, self._check)
         chunks, reused = done.count(work)
-        self.progress.say(f"{chunks - reused} chunks computed, {reused} reused")
-        groups = groups_of([pair.pair for pair in done.pairs])
-        with one_thread():
-            reduced = add_up(done, work)
-            scores = scoring.scores(
-                reduced, available, groups, matching.expected, self.executor.workers
+        progress.say(f"{chunks - reused} chunks computed, {reused} reused")
+        results = []
+        for one in ready:
+            with one_thread():
+                reduced = add_up(done, work, one.available)
+            timing = Timing(
+                seconds=round(time.monotonic() - start, 3),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                workers=workers,
+                chunks=chunks,
+                chunks_reused=reused,
             )
-        for entry, reason in unavailable:
-            scores |= scoring.unavailable(entry, reason)
-        timing = Timing(
-            seconds=round(time.monotonic() - start, 3),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            workers=self.executor.workers,
-            chunks=chunks,
-            chunks_reused=reused,
-        )
-        provenance = self._provenance(reduced, available, matching, done.problems, len(set(groups)))
-        result = self._result(reduced, self._in_order(scores), provenance, timing)
-        if self.out is not None:
-            result.save(self.out)
-        return result
+            results.append(self._result(one, reduced, done, matching, timing))
+        return results
 
     def _match(self) -> Matching:
         """Match the pairs; source images are looked at only if a metric needs them."""
@@ -106,33 +127,52 @@ class Run:
                 "Note: --pred and --gt are one folder, so each image is compared with itself "
                 "(for strips that hold their ground truth give --panels)"
             )
-        if any("source" in entry.metric.uses() for entry in self.entries):
+        if any("source" in e.metric.uses() for scoring in self.scorings for e in scoring.entries):
             return matching
         return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 
     def _check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
         """Refuse the run if something is wrong that was not allowed, or nothing is left."""
+        out = self.scorings[0].out
         if problems and not self.allow_missing:
-            refuse(problems, self.out)
+            refuse(problems, out)
         if not pairs:
-            refuse(problems, self.out, "No pair is left to score.")
+            refuse(problems, out, "No pair is left to score.")
 
-    def _availability(
-        self, pairs: Sequence[CheckedPair]
-    ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    def _preparations(self) -> dict[tuple[Step, ...], str]:
+        """Return the different preparations, with the protocols' names where there are several."""
+        whose: dict[tuple[Step, ...], list[str]] = {}
+        for scoring in self.scorings:
+            for steps in dict.fromkeys(entry.steps for entry in scoring.entries):
+                whose.setdefault(steps, []).append(scoring.protocol.id)
+        if len(self.scorings) == 1:
+            return dict.fromkeys(whose, "")
+        return {steps: f" (protocol {', '.join(names)})" for steps, names in whose.items()}
+
+    def _availability(self, scoring: Scoring, pairs: Sequence[CheckedPair]) -> _Ready:
         """Part the metrics into those whose needs are met, and those that lack something."""
-        device = torch.device(self.device)
-        lacks = {entry.name: _lack(entry, pairs, device) for entry in self.entries}
-        available = [entry for entry in self.entries if not lacks[entry.name]]
-        unavailable = [(entry, lacks[entry.name]) for entry in self.entries if lacks[entry.name]]
-        asked = [pair for pair in unavailable if pair[0].name in self.asked]
+        device, name = torch.device(self.device), fingerprint.device_name(self.device)
+        lacks = {entry.name: _lack(entry, pairs, device) for entry in scoring.entries}
+        available = [Addressed.of(one, name) for one in scoring.entries if not lacks[one.name]]
+        unavailable = [(one, lacks[one.name]) for one in scoring.entries if lacks[one.name]]
+        asked = [pair for pair in unavailable if pair[0].name in scoring.asked]
+        under = f" under protocol {scoring.protocol.id}" if len(self.scorings) > 1 else ""
         if asked or not available:
             reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in asked or unavailable)
-            raise UnavailableError(f"Cannot be computed: {reasons}. Nothing was scored.")
+            raise UnavailableError(f"Cannot be computed{under}: {reasons}. Nothing was scored.")
         for reason in dict.fromkeys(reason for _, reason in unavailable):
             names = ", ".join(entry.name for entry, other in unavailable if other == reason)
-            self.progress.say(f"Unavailable: {names}: {reason}")
-        return available, unavailable
+            self.progress.say(f"Unavailable{under}: {names}: {reason}")
+        return _Ready(scoring, available, unavailable)
+
+    def _store(self, ready: Sequence[_Ready]) -> Store:
+        """Return where partials go: to the folder of each protocol that they serve."""
+        stores: list[tuple[Store, frozenset[str]]] = []
+        for one in ready:
+            out = one.scoring.out
+            own = FolderStore(out / "partials") if out is not None else MemoryStore()
+            stores.append((own, one.wanted()))
+        return stores[0][0] if len(stores) == 1 else SharedStore(stores)
 
     def _feature_cache(self) -> Store:
         """Return where features of ground truth are kept; a cache is never worth a failure."""
@@ -145,35 +185,50 @@ class Run:
             return MemoryStore()
         return FolderStore(self.cache)
 
-    def _device_name(self) -> str:
-        return fingerprint.device_name(self.device)
-
-    def _in_order(self, scores: dict[str, Score]) -> dict[str, Score]:
-        """Order scores as the protocol has its metrics."""
-        order = [full_name(entry, part) for entry in self.entries for part in entry.metric.parts()]
-        return {name: scores[name] for name in order if name in scores}
+    def _result(
+        self, ready: _Ready, reduced: Reduced, done: Done, matching: Matching, timing: Timing
+    ) -> Result:
+        """Compute the scores under one protocol, and write its result where it goes."""
+        scoring = ready.scoring
+        groups = groups_of([pair.pair for pair in done.pairs])
+        entries = [one.entry for one in ready.available]
+        workers = self.executor.workers
+        with one_thread():
+            found = scores(reduced, entries, groups, matching.expected, workers)
+        for entry, reason in ready.unavailable:
+            found |= unavailable(entry, reason)
+        protocol = scoring.protocol
+        result = Result(
+            method=self.method,
+            protocol=ProtocolRecord(
+                id=protocol.id, digest=protocol.digest, settings=protocol.canonical()
+            ),
+            test_set=TestSet(digest=reduced.test_set_digest, pairs=len(reduced.keys)),
+            scores=_in_order(found, scoring.entries),
+            provenance=self._provenance(ready, reduced, done, matching, len(set(groups))),
+            timing=timing,
+        ).with_pairs(table(reduced))
+        if scoring.out is not None:
+            result.save(scoring.out)
+        return result
 
     def _provenance(
-        self,
-        reduced: Reduced,
-        available: Sequence[Entry],
-        matching: Matching,
-        problems: Sequence[Problem],
-        groups: int,
+        self, ready: _Ready, reduced: Reduced, done: Done, matching: Matching, groups: int
     ) -> Provenance:
-        weights = {k: v for entry in available for k, v in entry.metric.weights().items()}
+        weights = {k: v for one in ready.available for k, v in one.entry.metric.weights().items()}
         excluded = [
-            Excluded(kind=p.kind, name=self._relative(p.name), reason=p.reason) for p in problems
+            Excluded(kind=p.kind, name=self._relative(p.name), reason=p.reason)
+            for p in done.problems
         ]
         return Provenance(
             generated_digest=reduced.generated_digest,
             matching=matching.rule,
             groups=groups,
             excluded=tuple(sorted(excluded, key=lambda one: (one.kind, one.name))),
-            software=fingerprint.software(tuple(available)),
+            software=fingerprint.software(tuple(one.entry for one in ready.available)),
             code=fingerprint.code_digest(),
             weights=weights,
-            device=self._device_name(),
+            device=fingerprint.device_name(self.device),
             precision=fingerprint.PRECISION,
         )
 
@@ -190,25 +245,11 @@ class Run:
                 return f"{side}/{Path(name).relative_to(root).as_posix()}"
         return name
 
-    def _result(
-        self,
-        reduced: Reduced,
-        scores: dict[str, Score],
-        provenance: Provenance,
-        timing: Timing,
-    ) -> Result:
-        return Result(
-            method=self.method,
-            protocol=ProtocolRecord(
-                id=self.protocol.id,
-                digest=self.protocol.digest,
-                settings=self.protocol.canonical(),
-            ),
-            test_set=TestSet(digest=reduced.test_set_digest, pairs=len(reduced.keys)),
-            scores=scores,
-            provenance=provenance,
-            timing=timing,
-        ).with_pairs(scoring.table(reduced))
+
+def _in_order(found: dict[str, Score], entries: Sequence[Entry]) -> dict[str, Score]:
+    """Order scores as the protocol has its metrics."""
+    order = [full_name(entry, part) for entry in entries for part in entry.metric.parts()]
+    return {name: found[name] for name in order if name in found}
 
 
 def claim(out: Path, method: str) -> None:

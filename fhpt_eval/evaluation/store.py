@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -63,3 +64,26 @@ class FolderStore:
 
     def _path(self, address: str) -> Path:
         return self.root / address[:2] / f"{address}.partial"
+
+
+class SharedStore:
+    """Keeps what several protocols yield: each partial with all that want it, so that what is
+    common to two of them is computed once, and either may go on alone.
+
+    Each store comes with the endings of the addresses that it wants; what none of them wants goes
+    to the first one.
+    """
+
+    def __init__(self, stores: Sequence[tuple[Store, frozenset[str]]]) -> None:
+        self._stores = stores
+
+    def load(self, address: str) -> Partial | None:
+        """See :meth:`Store.load`: whoever has it."""
+        found = (store.load(address) for store, _ in self._stores)
+        return next((partial for partial in found if partial is not None), None)
+
+    def save(self, address: str, partial: Partial) -> None:
+        """See :meth:`Store.save`."""
+        wanting = [s for s, endings in self._stores if address.rpartition("-")[2] in endings]
+        for store in wanting or [self._stores[0][0]]:
+            store.save(address, partial)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from fhpt_eval.errors import InputError
@@ -31,22 +32,21 @@ Job = TypeVar("Job", Chunk, ImageChunk)
 class Work:
     """What is done to pairs and to further images, and where it is kept.
 
-    What two metrics share is one task. ``references`` has the reference folder of each metric that
-    wants one. ``rows`` keeps features of further images: they serve all methods, so they lie in the
-    cache where there is one on disk.
+    What two metrics share is one task, be they of one protocol or of two. ``references`` has the
+    reference folders that metrics want. ``rows`` keeps features of further images: they serve all
+    methods, so they lie in the cache where there is one on disk.
     """
 
-    addressed: tuple[Addressed, ...]
     recipe: Recipe
     sources: tuple[FeatureTask, ...]
-    references: dict[str, ImageSet]
+    references: dict[Path, ImageSet]
     store: Store
     cache: Store
 
     @classmethod
     def plan(
         cls,
-        entries: Sequence[Entry],
+        addressed: Sequence[Addressed],
         device: str,
         stores: tuple[Store, Store],
         executor: Executor,
@@ -59,8 +59,6 @@ class Work:
         Raises:
             InputError: a reference folder, or an image in it, cannot be used.
         """
-        name = fingerprint.device_name(device)
-        addressed = tuple(Addressed.of(entry, name) for entry in entries)
         tasks = {
             one.address: Task(one.address, one.entry.name, one.entry.metric, one.entry.steps)
             for one in addressed
@@ -68,18 +66,18 @@ class Work:
         }
         features = {task.address: task for one in addressed for task in one.features.values()}
         of_pairs = tuple(task for task in features.values() if task.side != "source")
-        references = {}
+        wanted: dict[Path, list[FeatureTask]] = {}
         for one in addressed:
-            metric = one.entry.metric
-            root = metric.reference_folder() if isinstance(metric, FeatureSetMetric) else None
-            if root is not None:
-                wanted = tuple(one.reference(name).values())
-                images = image_set.images_below(root, wanted, executor.workers, progress)
-                title = f"Reference images of {one.entry.name}"
-                references[one.entry.name] = ImageSet.of(title, images, wanted)
+            for root in _folder(one.entry):
+                of_folder = one.reference(fingerprint.device_name(device)).values()
+                wanted.setdefault(root, []).extend(of_folder)
+        references = {}
+        for root, some in wanted.items():
+            images = image_set.images_below(root, some, executor.workers, progress)
+            references[root] = ImageSet.of(f"Reference images in {root}", images, some)
         sources = tuple(task for task in features.values() if task.side == "source")
         recipe = Recipe(tuple(tasks.values()), device, of_pairs)
-        return cls(addressed, recipe, sources, references, *stores)
+        return cls(recipe, sources, references, *stores)
 
     @property
     def rows(self) -> Store:
@@ -169,25 +167,34 @@ class Worker:
         return sorted(unreadable, key=lambda problem: problem.name)
 
 
-def add_up(done: Done, work: Work) -> Reduced:
-    """Add up all that was executed, in the order of chunks."""
+def _folder(entry: Entry) -> list[Path]:
+    """Return the reference folder that a metric wants, if it does."""
+    metric = entry.metric
+    root = metric.reference_folder() if isinstance(metric, FeatureSetMetric) else None
+    return [] if root is None else [root]
+
+
+def add_up(done: Done, work: Work, addressed: Sequence[Addressed]) -> Reduced:
+    """Add up what was executed for some metrics, in the order of chunks."""
     sources: dict[str, Rows] = {}
-    for task in work.sources:
+    own = {task.content for one in addressed for task in one.features.values()}
+    for task in (one for one in work.sources if one.content in own):
         kept = [image_set.rows_of(work.rows, chunk, task) for chunk in done.sources.chunks]
         sources[task.content] = {one: row for some in kept for one, row in some.items()}
-    reducer = Reducer(work.addressed, sources)
+    reducer = Reducer(addressed, sources)
+    yields = list(dict.fromkeys(address for one in addressed for address in one.yields()))
     for chunk in done.chunks:
-        reducer.add(stored(work.store, chunk, work.recipe.addresses()), chunk.pairs)
-    for one in work.addressed:
-        if one.entry.name in work.references:
-            reducer.refer(one.entry, _referred(one, work))
+        reducer.add(stored(work.store, chunk, yields), chunk.pairs)
+    for one in addressed:
+        for root in _folder(one.entry):
+            reducer.refer(one.entry, _referred(one, root, work))
     return reducer.result()
 
 
-def _referred(one: Addressed, work: Work) -> Iterator[ReferenceRows]:
+def _referred(one: Addressed, root: Path, work: Work) -> Iterator[ReferenceRows]:
     """Yield the features of a metric's reference images, chunk by chunk."""
     tasks = one.reference(fingerprint.device_name(work.recipe.device))
-    for chunk in work.references[one.entry.name].chunks:
+    for chunk in work.references[root].chunks:
         rows = {name: image_set.rows_of(work.rows, chunk, task) for name, task in tasks.items()}
         names = tuple(image.name for image in chunk.images)
         yield names, [image.image.identity for image in chunk.images], rows

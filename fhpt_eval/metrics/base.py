@@ -1,7 +1,7 @@
 """What a metric is: the base classes that built-in and third-party metrics share.
 
-May import: errors, validation, numpy, pydantic, torch. Knows nothing of protocols, chunks or files;
-metrics on features are in on_features.
+May import: errors, validation, words, numpy, pydantic, torch. Knows nothing of protocols, chunks or
+files; metrics on features are in on_features.
 
 A metric is a small immutable object. Its fields are its parameters (validated, and part of a
 protocol's digest); its class attributes declare what it is. The simplest one is a function on
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.validation import explain_validation
+from fhpt_eval.words import Known, Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +95,9 @@ class Metric(BaseModel):
             counts in their place.
         younger: parameters that the metric has got since results were made with it. At their
             defaults they stay out of the digest, which changes only when a number does.
+        words: what the parameters, as :meth:`canonical` gives them, are called in a sentence after
+            "has"; see :mod:`fhpt_eval.words`. A parameter that is missing there is spelt out.
+        known: how far differences of parameters are known to move it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -107,6 +111,8 @@ class Metric(BaseModel):
     version: ClassVar[int] = 1
     by_content: ClassVar[frozenset[str]] = frozenset()
     younger: ClassVar[frozenset[str]] = frozenset()
+    words: ClassVar[Words] = {}
+    known: ClassVar[tuple[Known, ...]] = ()
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 

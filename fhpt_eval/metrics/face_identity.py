@@ -1,6 +1,6 @@
 """Face identity: does the generated image still show the same person?
 
-May import: errors, features, metrics.base, metrics.on_features, numpy, pydantic.
+May import: errors, features, words, metrics.base, metrics.on_features, numpy, pydantic.
 
 King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10, 2009, for the detector and the network; the
 comparison is that of the package ``face_recognition`` 1.3.0 (Geitgey): Euclidean distance of two
@@ -23,6 +23,7 @@ from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import Faces
 from fhpt_eval.metrics.base import Direction, Need, Part
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
+from fhpt_eval.words import Words
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,15 @@ class FaceIdentity(FeaturePairMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_TARGET
+
+    words: ClassVar[Words] = {
+        "against": {
+            "ground_truth": "the ground truth's face to compare with",
+            "source": "the source's face to compare with",
+        },
+        "threshold": "faces of one person up to {threshold} apart",
+        "upsample": "images doubled up to {upsample} times to find a face",
+    }
 
     against: Literal["ground_truth", "source"] = "ground_truth"
     threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.6

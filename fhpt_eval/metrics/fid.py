@@ -1,7 +1,7 @@
 """Fréchet distance of Inception features.
 
-May import: errors, features, metrics.base, metrics.frechet, metrics.moments, metrics.on_features,
-metrics.reference_set, numpy, torch.
+May import: errors, features, words, metrics.base, metrics.frechet, metrics.moments,
+metrics.on_features, metrics.reference_set.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
@@ -22,6 +22,25 @@ from fhpt_eval.metrics import moments, reference_set
 from fhpt_eval.metrics.base import Direction, Need, State
 from fhpt_eval.metrics.frechet import Gaussian, frechet
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
+from fhpt_eval.words import Words
+
+#: What the parameters of the Inception network are called.
+INCEPTION_WORDS: Words = {
+    "network": {
+        "inception-2015": "the Inception network of 2015 (TensorFlow's)",
+        "inception_v3-imagenet": "torchvision's Inception network",
+    },
+    "resize": {
+        "pytorch-fid": "input as pytorch-fid has it (bilinear without antialiasing, [-1, 1])",
+        "tensorflow": "input as TensorFlow's graph of 2015 has it (shifted bilinear, [-1, 1])",
+        "clean": "input as clean-fid has it (antialiased bicubic, [-1, 1])",
+        "none": "input at the size of the image ([-1, 1])",
+        "torchvision": "input as torchvision's scripts have it ([-1, 1], then bilinear)",
+        "imagenet-mapped": (
+            "input mapped as if it were normalised to ImageNet (bilinear, then dim: -0.19 to 0.43)"
+        ),
+    },
+}
 
 
 class InceptionSetMetric(FeatureSetMetric):
@@ -38,6 +57,13 @@ class InceptionSetMetric(FeatureSetMetric):
     takes_floats: ClassVar[bool] = True
     #: Of the pool features.
     dimensions: ClassVar[int] = 2048
+    words: ClassVar[Words] = {
+        **INCEPTION_WORDS,
+        "reference": {
+            "null": "the pairs' own ground truth as the real images",
+            "": "a reference set as the real images (SHA-256 {reference})",
+        },
+    }
 
     network: NetworkName = "inception-2015"
     resize: ResizeName = "pytorch-fid"
@@ -95,6 +121,13 @@ class FID(InceptionSetMetric):
     title: ClassVar[str] = "FID"
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    words: ClassVar[Words] = {
+        **InceptionSetMetric.words,
+        "ground_truth": {
+            "images": "every distinct ground-truth image once",
+            "pairs": "the ground-truth image of every pair, however often",
+        },
+    }
 
     ground_truth: Literal["images", "pairs"] = "images"
 

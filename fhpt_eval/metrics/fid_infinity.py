@@ -1,6 +1,7 @@
 """FID of infinitely many generated images, extrapolated.
 
-May import: errors, metrics.base, metrics.fid, metrics.frechet, metrics.kid, metrics.on_features.
+May import: errors, words, metrics.base, metrics.fid, metrics.frechet, metrics.kid,
+metrics.on_features.
 
 Chong and Forsyth, "Effectively Unbiased FID and Inception Score and Where to Find Them", CVPR 2020:
 the bias of FID is linear in one over the number of generated images, so that a line through FIDs of
@@ -23,6 +24,7 @@ from fhpt_eval.metrics.fid import InceptionSetMetric, few_images, gaussian, real
 from fhpt_eval.metrics.frechet import Gaussian, frechet
 from fhpt_eval.metrics.kid import in_order
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.words import Words
 
 
 class FIDInfinity(InceptionSetMetric):
@@ -42,6 +44,12 @@ class FIDInfinity(InceptionSetMetric):
     title: ClassVar[str] = "FID, infinitely many images"
     direction: ClassVar[Direction] = "lower"
     no_interval: ClassVar[str] = "no interval: it is an extrapolation already"
+    words: ClassVar[Words] = {
+        **InceptionSetMetric.words,
+        "points": "a line through {points} sizes from {smallest} images on",
+        "smallest": "a line through {points} sizes from {smallest} images on",
+        "seed": "subsets drawn with seed {seed}",
+    }
 
     points: Annotated[int, Field(ge=2, le=100)] = 15
     smallest: Annotated[int, Field(ge=2)] = 5000

@@ -1,4 +1,4 @@
-"""Inception score. May import: metrics.base, metrics.fid, features.
+"""Inception score. May import: words, metrics.base, metrics.fid, features.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs",
 NeurIPS 2016, and the authors' script of that year.
@@ -25,8 +25,9 @@ from fhpt_eval.metrics.base import (
     State,
     merge_rows,
 )
-from fhpt_eval.metrics.fid import inception
+from fhpt_eval.metrics.fid import INCEPTION_WORDS, inception
 from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
+from fhpt_eval.words import Words
 
 
 class InceptionScore(FeatureSetMetric):
@@ -49,6 +50,14 @@ class InceptionScore(FeatureSetMetric):
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
     takes_floats: ClassVar[bool] = True
+    words: ClassVar[Words] = {
+        **INCEPTION_WORDS,
+        "logits": {
+            "unbiased": "logits without the classifier's bias",
+            "biased": "logits with the classifier's bias",
+        },
+        "splits": "{splits} splits",
+    }
 
     network: NetworkName = "inception-2015"
     resize: ResizeName = "pytorch-fid"

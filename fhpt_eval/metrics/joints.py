@@ -1,4 +1,6 @@
-"""Joints of the generated person against the target's. May import: keypoints, features, metrics.
+"""Joints of the generated person against the target's.
+
+May import: keypoints, features, words, metrics.
 
 The formulas are in pck; what annotated key points are, in place of estimated ones, in keypoints.
 """
@@ -21,6 +23,7 @@ from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypo
 from fhpt_eval.metrics import pck
 from fhpt_eval.metrics.base import Direction, Need, Part
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
+from fhpt_eval.words import Words
 
 Floats = NDArray[np.float64]
 Alpha = Annotated[float, Field(gt=0, le=10)]
@@ -70,6 +73,34 @@ class Joints(FeaturePairMetric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_JOINT
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
+
+    words: ClassVar[Words] = {
+        "network": {
+            "openpose-coco18": "OpenPose's network of 18 key points",
+            "openpose-body25": "OpenPose's network of 25 key points",
+        },
+        "estimation": {
+            "openpose": "estimates at one size of the image",
+            "pose-transfer": "estimates at four sizes, as Pose-Transfer's script has them",
+        },
+        "keypoints": {
+            "null": "the target's key points estimated as well",
+            "": "the target's key points from a file (SHA-256 {keypoints})",
+        },
+        "annotation_box": {
+            "null": "",
+            "": "annotations in a frame of which images show {annotation_box}",
+        },
+        "outside": {
+            "null": "",
+            "refuse": "annotated joints outside of their image refused",
+            "absent": "annotated joints outside of their image taken as absent",
+            "keep": "annotated joints outside of their image kept",
+        },
+        "head_alpha": "joints right within {head_alpha} of the head box",
+        "torso_alpha": "joints right within {torso_alpha} of the torso",
+        "image_alpha": "joints right within {image_alpha} of the image's longer side",
+    }
 
     network: Literal["openpose-coco18", "openpose-body25"] = "openpose-coco18"
     network_weights: Annotated[str, Field(min_length=1)] | None = None

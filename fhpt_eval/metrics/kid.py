@@ -1,6 +1,6 @@
 """Kernel distance of Inception features.
 
-May import: errors, metrics.base, metrics.fid, metrics.on_features.
+May import: errors, words, metrics.base, metrics.fid, metrics.on_features.
 
 Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
@@ -19,6 +19,7 @@ from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import InceptionSetMetric
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.words import Words
 
 # Rows of a kernel that are held at a time.
 _BLOCK = 2048
@@ -40,6 +41,12 @@ class KID(InceptionSetMetric):
     name: ClassVar[str] = "kid"
     title: ClassVar[str] = "KID"
     direction: ClassVar[Direction] = "lower"
+    words: ClassVar[Words] = {
+        **InceptionSetMetric.words,
+        "subsets": "{subsets} subsets of {subset_size} images",
+        "subset_size": "{subsets} subsets of {subset_size} images",
+        "seed": "subsets drawn with seed {seed}",
+    }
 
     subsets: Annotated[int, Field(ge=1, le=10_000)] = 100
     subset_size: Annotated[int, Field(ge=2, le=100_000)] = 1000

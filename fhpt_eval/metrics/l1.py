@@ -1,4 +1,7 @@
-"""Mean absolute difference. May import: metrics.base, metrics.tensors, pydantic, torch."""
+"""Mean absolute difference.
+
+May import: words, metrics.base, metrics.tensors, pydantic, torch.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
+from fhpt_eval.words import Words
 
 #: Length of the range that black and white are apart in.
 _SPAN = {"0..1": 1.0, "-1..1": 2.0, "0..255": 255.0}
@@ -36,6 +40,21 @@ class L1(PairMetric):
     undefined_when: ClassVar[str] = "both images are black, and per is 'sum'"
 
     younger: ClassVar[frozenset[str]] = frozenset({"scale", "per", "norm"})
+    words: ClassVar[Words] = {
+        "scale": {
+            "0..1": "images in [0, 1]",
+            "-1..1": "images in [-1, 1]",
+            "0..255": "images in [0, 255]",
+        },
+        "per": {
+            "value": "the sum divided by the number of values",
+            "sum": "the sum divided by the sum of both images",
+        },
+        "norm": {
+            "l1": "absolute differences",
+            "l2": "the Euclidean length of the differences",
+        },
+    }
 
     scale: Literal["0..1", "-1..1", "0..255"] = "0..1"
     per: Literal["value", "sum"] = "value"

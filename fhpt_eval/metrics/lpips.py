@@ -1,6 +1,6 @@
 """LPIPS: the distance of two images in the feature maps of a network that recognises objects.
 
-May import: errors, weights, features.trunks, metrics.base, pydantic, safetensors, torch, the
+May import: errors, weights, words, features.trunks, metrics.base, pydantic, safetensors, torch, the
 standard library.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a
@@ -31,6 +31,7 @@ from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.trunks import TRUNKS, Trunk, TrunkName, load_trunk
 from fhpt_eval.metrics.base import Direction, PairMetric
+from fhpt_eval.words import Words
 
 Net = Literal["alex", "vgg", "squeeze"]
 Release = Literal["0.1", "0.0"]
@@ -84,6 +85,14 @@ class LPIPS(PairMetric):
     )
 
     by_content: ClassVar[frozenset[str]] = frozenset({"trunk"})
+    words: ClassVar[Words] = {
+        "net": "the network {net}",
+        "release": "the linear layers of release {release}",
+        "scale": {
+            "-1..1": "the network fed black as -1 and white as 1",
+            "0..1": "the network fed black as 0 and white as 1",
+        },
+    }
 
     net: Net = "alex"
     release: Release = "0.1"

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio. May import: metrics.base, metrics.tensors, torch."""
+"""Peak signal-to-noise ratio. May import: words, metrics.base, metrics.tensors, torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
+from fhpt_eval.words import Known, Words
 
 
 class PSNR(PairMetric):
@@ -27,6 +28,18 @@ class PSNR(PairMetric):
     title: ClassVar[str] = "PSNR"
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    words: ClassVar[Words] = {
+        "overflow": {
+            "none": "exact differences",
+            "uint8": "differences and squares that wrap around at 256",
+        },
+    }
+    known: ClassVar[tuple[Known, ...]] = (
+        Known(
+            {"overflow": ("none", "uint8")},
+            "differences that wrap around moved PSNR from 16.9 to 31.1 dB on DeepFashion",
+        ),
+    )
 
     younger: ClassVar[frozenset[str]] = frozenset({"overflow"})
 

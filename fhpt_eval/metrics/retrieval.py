@@ -29,6 +29,7 @@ from fhpt_eval.metrics.gallery_items import digest_of_items, read_gallery_items
 from fhpt_eval.metrics.nearest import Distance, hit_ranks
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
 from fhpt_eval.naming import item_of
+from fhpt_eval.words import Words
 
 #: Of recall@k; one of them is in the tables on a terminal.
 KS = (1, 5, 10, 20)
@@ -70,6 +71,23 @@ class Retrieval(FeatureSetMetric):
     by_content: ClassVar[frozenset[str]] = frozenset(
         {"embedder", "embedder_weights", "gallery", "gallery_items"}
     )
+
+    words: ClassVar[Words] = {
+        "embedder": "embeddings by {embedder}",
+        "distance": "{distance} distances",
+        "gallery": {
+            "null": "the pairs' source images as the gallery",
+            "": "another gallery (SHA-256 {gallery})",
+        },
+        "gallery_items": {
+            "null": "",
+            "": "the gallery's items by a list (SHA-256 {gallery_items})",
+        },
+        "own_ground_truth": {
+            "true": "a query's own ground truth left in its gallery",
+            "false": "a query's own ground truth kept out of its gallery",
+        },
+    }
 
     embedder: Text = "classical"
     embedder_weights: Text | None = None

@@ -46,8 +46,10 @@ def test_help_is_fast_and_imports_neither_torch_nor_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["leaderboard"], ["metrics"], ["protocols"], ["doctor"], ["demo"]]
-)
+    "command",
+    [[], ["run"], ["leaderboard"], ["sensitivity"], ["metrics"], ["protocols"],
+     ["protocols", "diff"], ["doctor"], ["demo"]],
+)  # fmt: skip
 def test_every_command_has_help(command: list[str]) -> None:
     finished = fhpt_eval(*command, "--help")
     assert finished.status == 0

@@ -169,16 +169,16 @@ def test_sizes_may_differ_where_no_two_images_are_compared(make_pairs: Maker) ->
     folders = make_pairs(3)
     matching = match_pairs(Folders(folders.generated, folders.ground_truth, None, None, None))
     step = Resize(width=9, height=9, kernel="pil.box", of=("ground_truth",))
-    pairs, problems = survey(matching, [()], 1, Progress(), alone=[(step,)])
+    pairs, problems = survey(matching, {(): "", (step,): ""}, 1, Progress(), alone=[(step,)])
     assert (len(pairs), problems) == (3, [])
-    pairs, problems = survey(matching, [(step,)], 1, Progress())
+    pairs, problems = survey(matching, {(step,): ""}, 1, Progress())
     assert (pairs, len(problems)) == ([], 3)
 
 
 def test_sizes_that_differ_from_the_start_are_refused_all_the_same(make_pairs: Maker) -> None:
     one, other = make_pairs(3), make_pairs(3, width=40, root="other")
     matching = match_pairs(Folders(one.generated, other.ground_truth, None, None, None))
-    pairs, problems = survey(matching, [], 1, Progress(), alone=[()])
+    pairs, problems = survey(matching, {(): ""}, 1, Progress(), alone=[()])
     assert (pairs, len(problems)) == ([], 3)
 
 

@@ -1,0 +1,73 @@
+"""``fhpt-eval sensitivity``: the same images under several protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from fhpt_eval.leaderboard.sensitivity import Sensitivity
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--base", metavar="PROTOCOL", help="Whose values move by 0.  [default: the first]")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the table here, with all digits.",
+)
+@click.option(
+    "--markdown",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the table and its notes here.",
+)
+def sensitivity(
+    runs: tuple[Path, ...], base: str | None, csv_file: Path | None, markdown: Path | None
+) -> None:
+    """Show how far scores of the same images move with the protocol.
+
+    Each RUN is a folder that 'run' wrote, or a result.json: of one method, each under another
+    protocol. Results of other images are refused.
+
+    \b
+    fhpt-eval run --pred results/ --gt test/ --name ours --protocol fhpt,mine.toml
+    fhpt-eval sensitivity fhpt-eval-runs/*/ours --base fhpt --csv sensitivity.csv
+    """
+    from fhpt_eval.cli.show import load_results
+    from fhpt_eval.leaderboard.sensitivity import build
+    from fhpt_eval.storage import write_atomically
+
+    table = build(load_results(runs), base)
+    for file, text in ((csv_file, table.to_csv()), (markdown, table.to_markdown())):
+        if file is not None:
+            write_atomically(file, text.encode())
+    _show(table)
+    for file in filter(None, (csv_file, markdown)):
+        click.echo(f"Written to {file}")
+
+
+def _show(table: Sensitivity) -> None:
+    """Print the table, and below it what it leaves open."""
+    from rich.table import Table
+
+    from fhpt_eval.cli.show import arrow, console
+
+    first = table.results[0]
+    shown = Table()
+    shown.add_column("protocol")
+    columns = table.headlines()
+    for column in columns:
+        shown.add_column(f"{column} {arrow(table.direction(column))}", justify="right")
+    for line in table.lines:
+        shown.add_row(line.label, *(table.cell(line, column) for column in columns))
+    out = console()
+    out.print(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol")
+    out.print(shown)
+    for note in table.notes():
+        out.print(note)

@@ -1,0 +1,306 @@
+"""The same images under several protocols: how far each score moves with the protocol alone.
+
+May import: errors, result, storage.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.result import Result, Score
+from fhpt_eval.storage import Cell, csv_text
+
+#: Digits after the point, for people.
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number: a protocol's, by the name that its score has there."""
+
+    protocol: str
+    name: str
+    score: Score
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: a protocol, or a further variant of a metric that it has several of.
+
+    ``values`` are by column; ``variant`` is empty in a protocol's first line, and else the name of
+    the metric there.
+    """
+
+    protocol: str
+    variant: str
+    values: dict[str, Value]
+
+    @property
+    def label(self) -> str:
+        """What the row is called."""
+        return f"{self.protocol}: {self.variant}" if self.variant else self.protocol
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Results of one set of images under several protocols, and their scores by metric.
+
+    Columns are metrics (with the part of a value after a dot), whatever a protocol calls them:
+    ``ssim`` has every structural similarity. ``bases`` holds, for each column, the value from
+    which the others move.
+    """
+
+    results: tuple[Result, ...]
+    base: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    bases: dict[str, Value]
+
+    def moved(self, line: Line, column: str) -> float | None:
+        """Return how far a value lies above the base's; nothing where it is the base's own."""
+        value, base = line.values.get(column), self.bases.get(column)
+        if value is None or base is None or value == base or value.score.value is None:
+            return None
+        if base.score.value is None:
+            return None
+        return value.score.value - base.score.value
+
+    def headlines(self) -> tuple[str, ...]:
+        """Return the columns that have a place on a terminal: with a value, and no details."""
+        found = {
+            column
+            for line in self.lines
+            for column, value in line.values.items()
+            if value.score.value is not None and not value.score.detail
+        }
+        return tuple(column for column in self.columns if column in found)
+
+    def direction(self, column: str) -> str:
+        """Return which direction of a column is better."""
+        return next(
+            line.values[column] for line in self.lines if column in line.values
+        ).score.direction
+
+    def cell(self, line: Line, column: str) -> str:
+        """Return a value for people, and behind it how far it moved."""
+        value = line.values.get(column)
+        if value is None or value.score.value is None:
+            return "-"
+        text = f"{value.score.value:.{_DIGITS}f}"
+        moved = self.moved(line, column)
+        text += "" if moved is None else f" ({moved:+.{_DIGITS}f})"
+        return text + _over(value.score)
+
+    def notes(self) -> list[str]:
+        """Say what the table leaves open: the spans, what is missing where, and other bases."""
+        told = [*self._spans(), *self._lacking()]
+        others = {
+            base.protocol: [c for c in self.headlines() if self.bases[c].protocol == base.protocol]
+            for base in self.bases.values()
+            if base.protocol != self.base
+        }
+        for protocol, columns in others.items():
+            if columns:
+                told.append(
+                    f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none."
+                )
+        codes = {result.provenance.code for result in self.results}
+        if len(codes) > 1:
+            told.append(
+                "These results were computed by different versions of the code, which may move "
+                "numbers too."
+            )
+        return told
+
+    def _spans(self) -> list[str]:
+        """Say from where to where each metric runs."""
+        told = []
+        for column in self.headlines():
+            found = [
+                (score.value, line.label + _over(score))
+                for line in self.lines
+                for score in [line.values[column].score if column in line.values else None]
+                if score is not None and score.value is not None
+            ]
+            if len(found) < 2:
+                continue
+            (low, least), (high, most) = min(found), max(found)
+            if low == high:
+                told.append(f"{column} is the same wherever it is computed.")
+                continue
+            told.append(
+                f"{column} runs from {low:.{_DIGITS}f} ({least}) to {high:.{_DIGITS}f} ({most}) on "
+                f"the same images: a span of {high - low:.{_DIGITS}f}."
+            )
+        return told
+
+    def _lacking(self) -> list[str]:
+        """Say which protocols lack what others have, and why where that is known."""
+        absent: dict[str, list[str]] = {}
+        reasons: dict[str, list[str]] = {}
+        for line in self.lines:
+            without = [column for column in self.headlines() if column not in line.values]
+            if without and not line.variant:
+                absent.setdefault(", ".join(without), []).append(line.protocol)
+            undefined: dict[str, list[str]] = {}
+            for column, value in line.values.items():
+                if value.score.value is None and not value.score.detail:
+                    undefined.setdefault(value.score.reason or "", []).append(column)
+            for reason, columns in undefined.items():
+                told = f"{', '.join(columns)} could not be computed: {reason}"
+                reasons.setdefault(told, []).append(line.label)
+        missing = [f"{', '.join(some)}: without {columns}." for columns, some in absent.items()]
+        return [*missing, *(f"{', '.join(some)}: {told}" for told, some in reasons.items())]
+
+    def rows(self) -> list[list[Cell]]:
+        """Return the table: a header, then a row per line, with all digits."""
+        header: list[Cell] = ["protocol", "variant"]
+        for column in self.columns:
+            header += [column, f"{column}_moved"]
+        header += ["method", "pairs", "protocol_digest", "test_set_digest", "generated_digest"]
+        header += ["version"]
+        results = {result.protocol.id: result for result in self.results}
+        return [header, *(self._row(line, results[line.protocol]) for line in self.lines)]
+
+    def _row(self, line: Line, result: Result) -> list[Cell]:
+        row: list[Cell] = [line.protocol, line.variant]
+        for column in self.columns:
+            value = line.values.get(column)
+            row += [value.score.value if value else None, self.moved(line, column)]
+        return [*row, result.method, result.test_set.pairs, result.protocol.digest,
+                result.test_set.digest, result.provenance.generated_digest,
+                result.provenance.software.get("fhpt-eval")]  # fmt: skip
+
+    def to_csv(self) -> str:
+        """Return the table as CSV; cells without a value are empty."""
+        return csv_text(self.rows())
+
+    def to_markdown(self) -> str:
+        """Return the table and its notes as Markdown."""
+        columns = self.headlines()
+        arrows = {"higher": "↑", "lower": "↓"}
+        heads = [f"{column} {arrows[self.direction(column)]}" for column in columns]
+        rows = [["protocol", *heads], ["---", *("---:" for _ in columns)]]
+        rows += [[line.label, *(self.cell(line, c) for c in columns)] for line in self.lines]
+        table = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+        notes = [f"- {_escaped(note)}" for note in self.notes()]
+        return "\n".join([*table, "", *notes]).rstrip() + "\n"
+
+
+def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
+    """Put results of the same images under several protocols side by side.
+
+    Args:
+        results: of one method, in the order in which they shall stand.
+        base: the id of the protocol from which values move; the first one by default.
+
+    Raises:
+        ResultError: they are of other images, or two of them under one protocol.
+    """
+    if not results:
+        raise ResultError("A sensitivity table needs at least one result.")
+    _check_same_images(results)
+    ids = [result.protocol.id for result in results]
+    start = base if base is not None else ids[0]
+    if start not in ids:
+        raise ResultError(
+            f"There is no result under protocol '{start}'.{did_you_mean(start, ids)} "
+            f"Protocols: {', '.join(ids)}."
+        )
+    lines = tuple(line for result in results for line in _lines(result))
+    columns = tuple(dict.fromkeys(column for line in lines for column in line.values))
+    ordered = sorted(lines, key=lambda line: (line.protocol != start, bool(line.variant)))
+    bases: dict[str, Value] = {}
+    for line in ordered:
+        for column, value in line.values.items():
+            if value.score.value is not None:
+                bases.setdefault(column, value)
+    return Sensitivity(tuple(results), start, columns, lines, bases)
+
+
+def _lines(result: Result) -> list[Line]:
+    """Sort a result's scores by metric; of several of one metric each has a line."""
+    metrics: dict[str, list[str]] = {}
+    for name in dict.fromkeys(_entry(result, score) for score in result.scores):
+        metrics.setdefault(_metric(result, name), []).append(name)
+    first = Line(result.protocol.id, "", {})
+    lines = [first]
+    for metric, names in metrics.items():
+        # The one that is called after the metric stands for it, else the first.
+        ordered = sorted(names, key=lambda name: name != metric)
+        for name in ordered:
+            values = {
+                metric + score.removeprefix(name): Value(result.protocol.id, score, one)
+                for score, one in result.scores.items()
+                if _entry(result, score) == name
+            }
+            if name == ordered[0]:
+                first.values.update(values)
+            else:
+                lines.append(Line(result.protocol.id, name, values))
+    return lines
+
+
+def _entry(result: Result, score: str) -> str:
+    """Return the name that a score's metric has in the protocol: what stands before its part."""
+    fitting = [n for n in _settings(result) if score == n or score.startswith(f"{n}.")]
+    return max(fitting, key=len, default=score)
+
+
+def _metric(result: Result, entry: str) -> str:
+    """Return the name of the metric that a protocol has under some name."""
+    settings = _settings(result).get(entry)
+    metric = settings.get("metric") if isinstance(settings, dict) else None
+    return metric if isinstance(metric, str) else entry
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """Return what the protocol fixes of each metric; a file that was edited may have anything."""
+    found = result.protocol.settings.get("metrics")
+    return found if isinstance(found, dict) else {}
+
+
+def _check_same_images(results: Sequence[Result]) -> None:
+    """Refuse to put down to the protocol what other images do."""
+    first = results[0]
+    faults = []
+    for other in results[1:]:
+        names = f"{_named(first)} and {_named(other)}"
+        if other.provenance.generated_digest != first.provenance.generated_digest:
+            ours, theirs = (one.provenance.generated_digest[:12] for one in (first, other))
+            faults.append(f"{names} are of other generated images, or other pairs of them: "
+                          f"{first.test_set.pairs:,} pairs with digest {ours} and "
+                          f"{other.test_set.pairs:,} with digest {theirs}")  # fmt: skip
+        elif other.test_set.digest != first.test_set.digest:
+            faults.append(
+                f"{names} are against other ground truth: digest {first.test_set.digest[:12]} and "
+                f"{other.test_set.digest[:12]}"
+            )
+    twice = [id_ for id_, n in Counter(one.protocol.id for one in results).items() if n > 1]
+    if twice:
+        faults.append(f"Several results are under protocols named {', '.join(twice)}")
+    if faults:
+        raise ResultError(
+            "These results do not show what the protocol alone does.\n" + "\n".join(faults) + "\n"
+            "Give results of one method on one test set, each under another protocol, as 'run "
+            "--protocol A,B' writes them."
+        )
+
+
+def _named(result: Result) -> str:
+    return f"{result.method} under {result.protocol.id}"
+
+
+def _over(score: Score) -> str:
+    """Say on how many pairs a score rests, where it is not all: a protocol may leave some out."""
+    return "" if score.coverage == 1 else f", {score.n:,} pairs"
+
+
+def _escaped(text: str) -> str:
+    """Keep a name out of the structure of a table."""
+    plain = " ".join(text.split())
+    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
