@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: install demo test lint parity bench clean
+.PHONY: install demo test lint parity parity-page bench clean
 
 install: .venv/.installed
 
@@ -20,12 +20,17 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 parity: .venv/.dev
-	$(BIN)/python -m pytest tests/parity -q -s
+	$(BIN)/python -m pytest tests/parity -q -n 2 --dist worksteal
+
+parity-page: .venv/.dev
+	$(BIN)/python -m pytest tests/parity -q -n 2 --dist worksteal --write-parity
 
 bench: .venv/.bench
 	$(BIN)/python -m bench.ssim_against_skimage
 	$(BIN)/python -m bench.brisque_against_piq
 	$(BIN)/python -m bench.inception_against_pytorch_fid
+	$(BIN)/python -m bench.frechet_against_sqrtm
+	$(BIN)/python -m bench.run_against_peers
 	$(BIN)/python -m bench.openpose_decoder
 	$(BIN)/python -m bench.retrieval_memory
 	$(BIN)/python -m bench.run_scales

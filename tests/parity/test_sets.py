@@ -1,28 +1,31 @@
 """FID, KID and the Inception score against pytorch-fid, torch-fidelity and clean-fid.
 
-64 photographs of 256 x 176 and noisy copies, random weights shared by both sides. ``make parity``
-prints the table. FID of 64 images in 2,048 dimensions is no number to quote, but it is the same
-computation, and a harder one: both covariances are singular.
+64 photographs of 256 x 176 and noisy copies, random weights shared by both sides. FID of 64 images
+in 2,048 dimensions is no number to quote, but it is the same computation, and a harder one: both
+covariances are singular. What the peers' networks say of these images is compared as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from fhpt_eval.features.inception import Inception, ResizeName
 from fhpt_eval.metrics import FID, KID, FeatureRows, FeatureSetMetric, InceptionScore
+from fhpt_eval.metrics.frechet import frechet_distance
 from tests.conftest import Pixels, crops, spoilt, tensor
 from tests.features.random_weights import random_state, write_inception_2015
 from tests.metrics.rows import feature_rows
+from tests.parity.conftest import Agree
 
 pytestmark = [
     pytest.mark.parity,
@@ -32,9 +35,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 
+Pair = tuple[Tensor, Tensor]
 Rows = Callable[[ResizeName], FeatureRows]
 
-FID_TOLERANCE, KID_TOLERANCE, IS_TOLERANCE = 1e-4, 1e-6, 1e-5
+SUBSETS, SUBSET_SIZE = 20, 32
+KERNEL = "kernel_inception_distance"
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +48,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pairs(photographs: dict[str, Pixels]) -> tuple[Tensor, Tensor]:
+def pairs(photographs: dict[str, Pixels]) -> Pair:
     truth = crops(photographs, 64, 256, 176)
     generated = [spoilt(image, seed, 25) for seed, image in enumerate(truth)]
     return tensor(generated), tensor(truth)
 
 
 @pytest.fixture(scope="module")
-def rows(pairs: tuple[Tensor, Tensor], file: Path) -> Callable[[ResizeName], FeatureRows]:
+def rows(pairs: Pair, file: Path) -> Rows:
     """Our features of both sets, computed once for each resize."""
 
     @cache
@@ -70,86 +75,215 @@ def value_of(metric: FeatureSetMetric, rows: FeatureRows) -> Mapping[str, float]
     return metric.compute(metric.update(metric.empty(), rows))
 
 
+def pool_of(rows: FeatureRows) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return our pool features of the generated images and of the ground truth."""
+    return rows.generated["inception"]["pool"], rows.ground_truth["inception"]["pool"]
+
+
 @pytest.fixture(scope="module")
-def fidelity(
-    pairs: tuple[Tensor, Tensor], file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, float]:
-    """What torch-fidelity says of the two sets, as folders of PNG."""
-    module = pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
-    folders = []
-    for images in pairs:
-        folder = tmp_path_factory.mktemp("images")
-        for number, image in enumerate(images):
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:03d}.png")
-        folders.append(str(folder))
-    found: dict[str, float] = module.calculate_metrics(
-        input1=folders[0], input2=folders[1], cuda=False, verbose=False, cache=False,
-        fid=True, isc=True, kid=True, kid_subsets=20, kid_subset_size=32, samples_shuffle=False,
-        feature_extractor_weights_path=str(file), samples_resize_and_crop=0,
-    )  # fmt: skip
-    return found
-
-
-def same(what: str, value: float, expected: float, allowed: float) -> None:
-    print(f"\n{what:<46}{value:14.6f}  difference {abs(value - expected):.1e} ", end="")
-    assert abs(value - expected) <= allowed, (value, expected)
-
-
-def test_fid_of_pytorch_fid(pairs: tuple[Tensor, Tensor], rows: Rows) -> None:
-    inception = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
-    score = pytest.importorskip("pytorch_fid.fid_score", reason="pytorch-fid is not installed")
+def pytorch_fid() -> Iterator[Any]:
+    """pytorch-fid's network module, whose download gives our random weights."""
+    module = peer_module("pytorch_fid.inception")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: random_state())
-        network = inception.InceptionV3([3]).eval()
-    expected = score.calculate_frechet_distance(*_statistics(network, pairs, lambda x: x / 255))
-    value = value_of(FID(), rows("pytorch-fid"))[""]
-    same("fid, pytorch-fid 0.3.0", value, expected, FID_TOLERANCE * expected)
+        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: random_state())
+        yield module
 
 
-def test_fid_of_clean_fid(pairs: tuple[Tensor, Tensor], rows: Rows) -> None:
-    resizer = pytest.importorskip("cleanfid.resize", reason="clean-fid is not installed")
-    clean = pytest.importorskip("cleanfid.fid", reason="clean-fid is not installed")
-    inception = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: random_state())
-        network = inception.InceptionV3([3], resize_input=False, normalize_input=False).eval()
+@torch.no_grad()
+def passed(network: Any, sides: Pair, prepare: Callable[[Tensor], Tensor]) -> Pair:
+    """Return a peer's pool features of both sides."""
+    found = [
+        torch.cat([network(prepare(block))[0].flatten(1) for block in images.split(16)])
+        for images in sides
+    ]
+    return found[0], found[1]
+
+
+@pytest.fixture(scope="module")
+def pytorch_fid_pool(pytorch_fid: Any, pairs: Pair) -> Pair:
+    network = pytorch_fid.InceptionV3([3]).eval()
+    return passed(network, pairs, lambda images: images / 255)
+
+
+@pytest.fixture(scope="module")
+def clean_pool(pytorch_fid: Any, pairs: Pair) -> Pair:
+    """clean-fid's resize; its own network is a download in TorchScript."""
+    resizer = peer_module("cleanfid.resize")
+    network = pytorch_fid.InceptionV3([3], resize_input=False, normalize_input=False).eval()
     resize = resizer.build_resizer("clean")
 
     def prepare(images: Tensor) -> Tensor:
         resized = np.stack([resize(image.permute(1, 2, 0).numpy()) for image in images])
         return (torch.from_numpy(resized).permute(0, 3, 1, 2) - 128) / 128
 
-    expected = clean.frechet_distance(*_statistics(network, pairs, prepare))
-    value = value_of(FID(resize="clean"), rows("clean"))[""]
-    same("fid[clean], clean-fid 0.1.35", value, expected, FID_TOLERANCE * expected)
+    return passed(network, pairs, prepare)
 
 
-def test_fid_of_torch_fidelity(rows: Rows, fidelity: dict[str, float]) -> None:
-    expected = fidelity["frechet_inception_distance"]
+class Fidelity(NamedTuple):
+    """What torch-fidelity says of the two sets, and what its network gave for each."""
+
+    values: dict[str, float]
+    pool: Pair
+    logits: Pair
+
+
+@pytest.fixture(scope="module")
+def fidelity(pairs: Pair, file: Path, tmp_path_factory: pytest.TempPathFactory) -> Fidelity:
+    """Its answer on two folders of PNG."""
+    module = peer_module("torch_fidelity")
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
+
+    folders = []
+    for images in pairs:
+        folder = tmp_path_factory.mktemp("images")
+        for number, image in enumerate(images):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:03d}.png")
+        folders.append(str(folder))
+    seen: dict[str, list[Tensor]] = {"2048": [], "logits_unbiased": []}
+    forward = Network.forward
+
+    def watched(network: Any, x: Tensor) -> Any:
+        outputs = forward(network, x)
+        for name, output in zip(network.features_list, outputs, strict=True):
+            seen[name].append(output)
+        return outputs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Network, "forward", watched)
+        values = module.calculate_metrics(
+            input1=folders[0], input2=folders[1], cuda=False, verbose=False, cache=False,
+            fid=True, isc=True, kid=True, kid_subsets=SUBSETS, kid_subset_size=SUBSET_SIZE,
+            samples_shuffle=False, save_cpu_ram=True,  # which means: no processes to load images
+            feature_extractor_weights_path=str(file), samples_resize_and_crop=0,
+        )  # fmt: skip
+    pool, logits = (torch.cat(seen[name]).split(len(pairs[0])) for name in seen)
+    return Fidelity(values, (pool[0], pool[1]), (logits[0], logits[1]))
+
+
+def moments(pool: Pair | tuple[NDArray[Any], NDArray[Any]]) -> list[Any]:
+    """Return mean and covariance of both sides, as the peers take them."""
+    found = []
+    for rows in pool:
+        values = np.asarray(rows, dtype=np.float64)
+        found += [values.mean(axis=0), np.cov(values, rowvar=False)]
+    return found
+
+
+def in_their_span(pool: Pair) -> Pair:
+    """Return both sides in coordinates of the space that they span, where distances are the same.
+
+    A square root in 128 dimensions takes no time, where that in 2,048 takes 12 seconds.
+    """
+    basis = torch.linalg.qr(torch.cat(pool).double().T).Q
+    return pool[0].double() @ basis, pool[1].double() @ basis
+
+
+def peer_module(name: str) -> Any:
+    return pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not installed")
+
+
+def agree_twice(
+    agree: Agree, row: str, values: Mapping[str, float], found: Mapping[str, float], images: Tensor
+) -> None:
+    """Compare mean and deviation with torch-fidelity's; values near naught would prove nothing."""
+    name, least = ("inception_score", 1.05) if row[:2] == "is" else (KERNEL, 0.05)
+    mean, deviation = (found[f"{name}_{part}"] for part in ("mean", "std"))
+    assert mean > least
+    assert deviation > 0.01
+    agree(row, [values["mean"], values["std"]], [mean, deviation], images)
+
+
+def test_features_of_pytorch_fid(
+    agree: Agree, pairs: Pair, rows: Rows, pytorch_fid_pool: Pair
+) -> None:
+    for ours, theirs in zip(pool_of(rows("pytorch-fid")), pytorch_fid_pool, strict=True):
+        agree('inception, `resize = "pytorch-fid"`', ours, theirs, pairs[0])
+
+
+def test_fid_of_pytorch_fid(agree: Agree, pairs: Pair, rows: Rows, pytorch_fid_pool: Pair) -> None:
+    peer = peer_module("pytorch_fid.fid_score")
+    expected = peer.calculate_frechet_distance(*moments(pytorch_fid_pool))
+    value = value_of(FID(resize="pytorch-fid"), rows("pytorch-fid"))[""]
+    agree("fid", value, expected, pairs[0])
+
+
+def test_the_distance_of_covariances_of_full_rank(
+    agree: Agree, pairs: Pair, rows: Rows, pytorch_fid_pool: Pair
+) -> None:
+    """With more images than features another route is taken than with fewer."""
+    peer = peer_module("pytorch_fid.fid_score")
+    theirs = (pytorch_fid_pool[0][:, ::64], pytorch_fid_pool[1][:, ::64])
+    generated, truth = pool_of(rows("pytorch-fid"))
+    value = frechet_distance(*moments((generated[:, ::64], truth[:, ::64])))
+    expected = peer.calculate_frechet_distance(*moments(theirs))
+    agree("fid, more images than features", value, expected, pairs[0])
+
+
+def test_kid_and_is_of_pytorch_fids_features(
+    agree: Agree, pairs: Pair, rows: Rows, pytorch_fid_pool: Pair
+) -> None:
+    """As torch-fidelity computes them; it has no such resize itself."""
+    kid = peer_module("torch_fidelity.metric_kid")
+    isc = peer_module("torch_fidelity.metric_isc")
+    found = kid.kid_features_to_metric(
+        *pytorch_fid_pool, kid_subsets=SUBSETS, kid_subset_size=SUBSET_SIZE, verbose=False
+    )
+    metric = KID(resize="pytorch-fid", subsets=SUBSETS, subset_size=SUBSET_SIZE)
+    agree_twice(agree, "kid", value_of(metric, rows("pytorch-fid")), found, pairs[0])
+    logits = pytorch_fid_pool[0] @ random_state()["fc.weight"].T
+    found = isc.isc_features_to_metric(logits, shuffle=False)
+    values = value_of(InceptionScore(resize="pytorch-fid"), rows("pytorch-fid"))
+    agree_twice(agree, "is", values, found, pairs[0])
+
+
+def test_features_of_torch_fidelity(
+    agree: Agree, pairs: Pair, rows: Rows, fidelity: Fidelity
+) -> None:
+    row = 'inception, `resize = "tensorflow"`'
+    ours = rows("tensorflow")
+    for values, theirs in zip(pool_of(ours), fidelity.pool, strict=True):
+        agree(row, values, theirs, pairs[0])
+    for side, theirs in zip((ours.generated, ours.ground_truth), fidelity.logits, strict=True):
+        agree(row, side["inception"]["logits_unbiased"], theirs, pairs[0])
+
+
+def test_fid_of_torch_fidelity(agree: Agree, pairs: Pair, rows: Rows, fidelity: Fidelity) -> None:
+    expected = fidelity.values["frechet_inception_distance"]
     value = value_of(FID(resize="tensorflow"), rows("tensorflow"))[""]
-    same("fid[tensorflow], torch-fidelity", value, expected, FID_TOLERANCE * expected)
+    agree('fid, `resize = "tensorflow"`', value, expected, pairs[0])
 
 
-def test_kid_of_torch_fidelity(rows: Rows, fidelity: dict[str, float]) -> None:
-    metric = KID(resize="tensorflow", subsets=20, subset_size=32)
+def test_kid_of_torch_fidelity(agree: Agree, pairs: Pair, rows: Rows, fidelity: Fidelity) -> None:
+    metric = KID(resize="tensorflow", subsets=SUBSETS, subset_size=SUBSET_SIZE)
     values = value_of(metric, rows("tensorflow"))
-    expected = fidelity["kernel_inception_distance_mean"]
-    scale = max(1.0, abs(expected))
-    same("kid.mean, torch-fidelity", values["mean"], expected, KID_TOLERANCE * scale)
-    same("kid.std", values["std"], fidelity["kernel_inception_distance_std"], KID_TOLERANCE * scale)
+    agree_twice(agree, 'kid, `resize = "tensorflow"`', values, fidelity.values, pairs[0])
 
 
-def test_is_of_torch_fidelity(rows: Rows, fidelity: dict[str, float]) -> None:
-    values = value_of(InceptionScore(), rows("tensorflow"))
-    expected = fidelity["inception_score_mean"]
-    assert expected > 1.05, "a score of about 1 would prove nothing"
-    same("is.mean, torch-fidelity", values["mean"], expected, IS_TOLERANCE)
-    same("is.std", values["std"], fidelity["inception_score_std"], IS_TOLERANCE)
+def test_is_of_torch_fidelity(agree: Agree, pairs: Pair, rows: Rows, fidelity: Fidelity) -> None:
+    values = value_of(InceptionScore(resize="tensorflow"), rows("tensorflow"))
+    row = 'is, `resize = "tensorflow"` (as the original of 2016)'
+    agree_twice(agree, row, values, fidelity.values, pairs[0])
 
 
-def test_is_of_the_common_pytorch_script(pairs: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+def test_features_fid_and_kid_of_clean_fid(
+    agree: Agree, pairs: Pair, rows: Rows, clean_pool: Pair
+) -> None:
+    ours = rows("clean")
+    for values, theirs in zip(pool_of(ours), clean_pool, strict=True):
+        agree('inception, `resize = "clean"`', values, theirs, pairs[0])
+    peer = peer_module("cleanfid.fid")
+    expected = peer.frechet_distance(*moments(in_their_span(clean_pool)))
+    agree('fid, `resize = "clean"`', value_of(FID(resize="clean"), ours)[""], expected, pairs[0])
+    count = len(pairs[0])
+    generated, truth = (side.double().numpy() for side in clean_pool)
+    expected = peer.kernel_distance(generated, truth, num_subsets=1, max_subset_size=count)
+    value = value_of(KID(resize="clean", subsets=1, subset_size=count), ours)["mean"]
+    agree('kid, `resize = "clean"`', value, expected, pairs[0])
+
+
+def test_is_of_the_common_pytorch_script(agree: Agree, pairs: Pair, tmp_path: Path) -> None:
     """Softmax of torchvision's ImageNet network, bias included; one split of all images."""
-    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    models = peer_module("torchvision.models")
     state = random_state("inception_v3-imagenet", seed=1)
     torch.save(state, tmp_path / "imagenet.pth")
     network = models.inception_v3(
@@ -162,23 +296,20 @@ def test_is_of_the_common_pytorch_script(pairs: tuple[Tensor, Tensor], tmp_path:
         for images in pairs[0].split(16):
             x = images / 255 * 2 - 1
             x = torch.nn.functional.interpolate(x, (299, 299), mode="bilinear")
-            parts.append(network(x).double().softmax(dim=1))
-    p = torch.cat(parts)
+            parts.append(network(x).double())
+    logits = torch.cat(parts)
+    p = logits.softmax(dim=1)
     expected = (p * (p.log() - p.mean(0, keepdim=True).log())).sum(1).mean().exp().item()
-    metric = InceptionScore(
-        network="inception_v3-imagenet", resize="torchvision", logits="biased", splits=1,
-        network_weights=str(tmp_path / "imagenet.pth"),
-    )  # fmt: skip
     assert expected > 1.05, "a score of about 1 would prove nothing"
-    same("is.mean, the common PyTorch script", metric(pairs[0])["mean"], expected, IS_TOLERANCE)
-
-
-@torch.no_grad()
-def _statistics(network: Any, pairs: tuple[Tensor, Tensor], prepare: Any) -> list[Any]:
-    """Return mean and covariance of a peer's features on both sides."""
-    found = []
-    for images in pairs:
-        parts = [network(prepare(block))[0].flatten(1) for block in images.split(16)]
-        rows = torch.cat(parts).double().numpy()
-        found += [rows.mean(axis=0), np.cov(rows, rowvar=False)]
-    return found
+    feature = Inception(
+        network="inception_v3-imagenet", resize="torchvision",
+        weights=str(tmp_path / "imagenet.pth"),
+    )  # fmt: skip
+    outputs = {name: array.numpy() for name, array in feature.compute(pairs[0]).items()}
+    agree('inception, `resize = "torchvision"`', outputs["logits"], logits, pairs[0])
+    metric = InceptionScore(
+        network="inception_v3-imagenet", resize="torchvision", logits="biased", splits=1
+    )
+    keys = tuple(f"{number:03d}" for number in range(len(logits)))
+    value = value_of(metric, feature_rows(keys, {"inception": outputs}))["mean"]
+    agree("is, the common PyTorch script", value, expected, pairs[0])
