@@ -16,7 +16,7 @@ from pathlib import Path
 from fhpt_eval import evaluate, load_protocol
 from fhpt_eval.errors import InputError, UnavailableError
 from fhpt_eval.leaderboard.sensitivity import Sensitivity, build
-from fhpt_eval.protocol import Protocol, parse_protocol, preset_names
+from fhpt_eval.protocol import Entry, Protocol, parse_protocol, preset_names
 from fhpt_eval.protocol_words import compare
 from fhpt_eval.result import Result
 
@@ -48,12 +48,14 @@ def main() -> None:
     parser.add_argument("strips", type=Path, help="a folder of strips for each method")
     parser.add_argument("--protocols", default=",".join(preset_names()), help="names or files")
     parser.add_argument("--compare", default="", help="A:B,... pairs of protocols told in words")
+    parser.add_argument("--metrics", default="ssim,psnr,l1", help="kinds of metrics that count")
     chosen = parser.parse_args()
     crop = parse_protocol(CROP, "crop")
     protocols = [crop, *(load_protocol(name) for name in chosen.protocols.split(","))]
+    kinds = chosen.metrics.split(",")
     methods = sorted(folder for folder in chosen.strips.iterdir() if folder.is_dir())
     with tempfile.TemporaryDirectory() as cache:
-        scored = {one.name: score(one, protocols, Path(cache)) for one in methods}
+        scored = {one.name: score(one, protocols, kinds, Path(cache)) for one in methods}
     tables = {name: build(results, crop.id) for name, (results, _) in scored.items() if results}
     left_out = {reason for _, reasons in scored.values() for reason in reasons}
     pairs = [tuple(pair.split(":")) for pair in chosen.compare.split(",") if pair]
@@ -62,16 +64,24 @@ def main() -> None:
 
 
 def score(
-    folder: Path, protocols: Sequence[Protocol], cache: Path
+    folder: Path, protocols: Sequence[Protocol], kinds: Sequence[str], cache: Path
 ) -> tuple[list[Result], list[str]]:
     """Score a folder under each protocol: the results, and why some protocols have none."""
     results, reasons = [], []
     for one in protocols:
         try:
-            results.append(evaluate(folder, folder, protocol=one, panels=PANELS, cache=cache))
+            names = [e.name for e in one.entries if e.metric.name in kinds and not lacking(e)]
+            results.append(
+                evaluate(folder, folder, protocol=one, metrics=names, panels=PANELS, cache=cache)
+            )
         except (InputError, UnavailableError) as error:
             reasons.append(f"`{one.id}`: {' '.join(str(error).split())[:300]}")
     return results, reasons
+
+
+def lacking(entry: Entry) -> bool:
+    """Whether something is missing that images alone do not have, such as key points."""
+    return any(step.lacks() for step in entry.steps)
 
 
 def page(tables: Mapping[str, Sensitivity], left_out: Sequence[str], words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
@@ -62,6 +62,13 @@ _HALF = np.uint32(1 << 15)
 _CV2 = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3, "lanczos": 4}
 
 
+class Names(NamedTuple):
+    """Names of a pair's ground-truth and source image, without endings; "" where unknown."""
+
+    target: str = ""
+    source: str = ""
+
+
 class Step(BaseModel):
     """One step of the preparation; ``of`` limits it to some sides of a pair.
 
@@ -84,6 +91,8 @@ class Step(BaseModel):
     def _sorted(cls, sides: tuple[Side, ...]) -> tuple[Side, ...]:
         return tuple(sorted(set(sides)))  # one set of sides, one digest
 
+    #: Whether what it does depends on the pair's names, and not on pixels alone.
+    by_name: ClassVar[bool] = False
     #: Keys that the step has got since results were made with it; written only where they do
     #: something, so that digests change only when a number does.
     younger: ClassVar[frozenset[str]] = frozenset()
@@ -106,6 +115,29 @@ class Step(BaseModel):
     @abstractmethod
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Apply the step to ``(H, W, 3)`` levels, uint8 or float32."""
+
+    def apply_to(self, pixels: NDArray[Any], names: Names) -> NDArray[Any]:  # noqa: ARG002
+        """Apply the step to an image of a pair of these names, which most steps do not mind."""
+        return self.apply(pixels)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return all that fixes what the step does, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def lacks(self) -> str:
+        """Say what the run lacks for the step and what would cure it, or nothing."""
+        return ""
+
+    def check(self, names: Sequence[Names], sizes: NDArray[np.int64]) -> None:
+        """Refuse pairs that the step cannot be applied to; asked before any work.
+
+        Args:
+            names: of N pairs.
+            sizes: ``(N, 2)``, height and width of their images once prepared.
+
+        Raises:
+            InputError: says what does not go together.
+        """
 
     def software(self) -> dict[str, str]:
         """Return the versions of libraries that the step rests on and not every run does."""
@@ -297,7 +329,13 @@ class Color(Step):
         return np.repeat(luma[..., None], 3, axis=2)
 
 
-def prepare(pixels: NDArray[np.uint8], steps: Sequence[Step], side: Side) -> NDArray[Any]:
+#: Of an image that belongs to no pair.
+NAMELESS = Names()
+
+
+def prepare(
+    pixels: NDArray[np.uint8], steps: Sequence[Step], side: Side, names: Names = NAMELESS
+) -> NDArray[Any]:
     """Apply the steps that concern this side, in order, to ``(H, W, 3)`` uint8 pixels.
 
     Returns:
@@ -305,7 +343,7 @@ def prepare(pixels: NDArray[np.uint8], steps: Sequence[Step], side: Side) -> NDA
     """
     for step in steps:
         if side in step.of:
-            pixels = step.apply(pixels)
+            pixels = step.apply_to(pixels, names)
     return pixels
 
 

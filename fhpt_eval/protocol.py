@@ -1,7 +1,7 @@
 """Protocols: read and check the TOML file that fixes every number, and give it a digest.
 
-May import: errors, preparation, registry, validation, words, pydantic. The file format is described
-in docs/protocols.md.
+May import: errors, masking, preparation, registry, validation, words, pydantic. The file format is
+described in docs/protocols.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import ProtocolError, did_you_mean
+from fhpt_eval.masking import Mask
 from fhpt_eval.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.registry import load_metric, metric_names
 from fhpt_eval.validation import explain_validation
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 #: Largest protocol file that is read, in bytes.
 MAX_BYTES = 2**20
-_STEPS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resize, "color": Color}
+_STEPS: dict[str, type[Step]] = {
+    "crop": Crop,
+    "pad": Pad,
+    "resize": Resize,
+    "color": Color,
+    "mask": Mask,
+}
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
@@ -97,12 +104,21 @@ class Entry:
         return number - number % self.drop_incomplete
 
     def with_parameter(self, name: str, value: object) -> Entry:
-        """Set a parameter where the metric has it."""
+        """Set a parameter where the metric, or a step, has it."""
         fields = type(self.metric).model_fields
-        if name not in fields:
-            return self
-        parameters = {field: getattr(self.metric, field) for field in fields}
-        return replace(self, metric=type(self.metric)(**parameters | {name: value}))
+        metric = self.metric
+        if name in fields:
+            parameters = {field: getattr(metric, field) for field in fields}
+            metric = type(metric)(**parameters | {name: value})
+        steps = tuple(
+            step.model_copy(update={name: value}) if name in type(step).model_fields else step
+            for step in self.steps
+        )
+        return replace(self, metric=metric, steps=steps)
+
+    def takes(self, name: str) -> bool:
+        """Whether the metric, or a step of the preparation, has such a parameter."""
+        return any(name in type(one).model_fields for one in (self.metric, *self.steps))
 
     def canonical(self) -> dict[str, Any]:
         """Return everything that fixes this metric's numbers, defaults written out.
@@ -116,7 +132,7 @@ class Entry:
             "version": self.metric.version,
             "parameters": dict(self.metric.canonical()),
             "weights": dict(self.metric.weights()),
-            "prepare": [step.model_dump(mode="json") for step in self.steps],
+            "prepare": [step.canonical() for step in self.steps],
             **dropping,
         }
 
@@ -190,7 +206,7 @@ class Protocol:
 
     def takes(self, parameter: str) -> bool:
         """Whether any of the metrics has such a parameter."""
-        return any(parameter in type(entry.metric).model_fields for entry in self.entries)
+        return any(entry.takes(parameter) for entry in self.entries)
 
     def with_options(self, **paths: str | Path | None) -> Protocol:
         """Set what the user gave by option (see :data:`OPTIONS`), where it is not ``None``.

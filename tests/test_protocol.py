@@ -273,7 +273,7 @@ class TestFaults:
                         "[metrics.l1]")  # fmt: skip
         assert message == (
             "mine.toml: prepare[2]: step must be one of 'crop', 'pad', 'resize', 'color', "
-            "not 'rezise'. Did you mean 'resize'?"
+            "'mask', not 'rezise'. Did you mean 'resize'?"
         )
 
     def test_a_step_of_one_metric_is_named_with_the_metric(self) -> None:

@@ -64,7 +64,7 @@ def _show(table: Sensitivity) -> None:
     columns = table.headlines()
     for column in columns:
         shown.add_column(f"{column} {arrow(table.direction(column))}", justify="right")
-    for line in table.lines:
+    for line in table.told:
         shown.add_row(line.label, *(table.cell(line, column) for column in columns))
     out = console()
     out.print(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol")

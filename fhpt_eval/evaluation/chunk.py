@@ -21,11 +21,11 @@ from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk
-from fhpt_eval.evaluation.rows import FeatureTask, RowMaker, Rows
+from fhpt_eval.evaluation.rows import FeatureTask, RowMaker, Rows, row_identity
 from fhpt_eval.images import CheckedImage, decode
 from fhpt_eval.metrics.base import Batch, Metric, SetMetric, State
 from fhpt_eval.pairs import Problem
-from fhpt_eval.preparation import Side, Step, prepare, prepared_size
+from fhpt_eval.preparation import NAMELESS, Names, Side, Step, prepare, prepared_size
 
 #: A batch holds at most this many pairs, and fewer of large images: their pixels are bounded too.
 BATCH_PAIRS, BATCH_PIXELS = 16, 2**21
@@ -205,7 +205,7 @@ class _Rows:
         """Compute the feature where it is not known yet."""
         generated = self._task.side == "generated"
         images = batch.generated if generated else batch.ground_truth
-        identities = [(p.generated if generated else p.ground_truth).identity for p in pairs]
+        identities = [row_identity(pair, self._task) for pair in pairs]
         if images is not None:
             self._maker.add(images, identities, f"pair {batch.keys[0]}")
         self._identities += identities
@@ -330,8 +330,9 @@ def _pixel_digest(pixels: Pixels) -> str:
 
 def _batch(decoded: _Decoded, steps: tuple[Step, ...], device: str) -> Batch:
     """Prepare a batch's images and put them on the device."""
+    names = [names_of(pair) for pair in decoded.pairs]
     sides = {
-        side: prepared_tensor(images, steps, side)
+        side: prepared_tensor(images, steps, side, names)
         for side, images in decoded.images.items()
         if images
     }
@@ -340,12 +341,21 @@ def _batch(decoded: _Decoded, steps: tuple[Step, ...], device: str) -> Batch:
     return Batch(keys, there["generated"], there.get("ground_truth"), there.get("source"))
 
 
-def prepared_tensor(images: Sequence[Pixels], steps: Sequence[Step], side: Side) -> torch.Tensor:
+def names_of(pair: CheckedPair) -> Names:
+    """Return the names of a pair's images."""
+    return Names(pair.pair.target_name, pair.pair.source_name or "")
+
+
+def prepared_tensor(
+    images: Sequence[Pixels], steps: Sequence[Step], side: Side, names: Sequence[Names] = ()
+) -> torch.Tensor:
     """Prepare images of one size: ``(N, 3, H, W)``, uint8, or float64 where a resize says so.
 
     Floats are levels / 255, in [0, 1] but for what a kernel overshoots.
     """
-    stacked = np.stack([prepare(pixels, steps, side) for pixels in images])
+    whose = names or [NAMELESS] * len(images)
+    pairs = zip(images, whose, strict=True)
+    stacked = np.stack([prepare(pixels, steps, side, own) for pixels, own in pairs])
     tensor = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
     return tensor if tensor.dtype == torch.uint8 else as_floats(tensor)
 

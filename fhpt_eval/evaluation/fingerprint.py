@@ -105,7 +105,7 @@ def feature_address(feature: Feature, side: Side, steps: tuple[Step, ...], devic
     Of two sides that are prepared alike it is the same.
     """
     used = [step for step in steps if side in step.of]
-    own = [step.model_dump(mode="json") for step in used]
+    own = [step.canonical() for step in used]
     return digest_of(
         {
             "format": FORMAT,

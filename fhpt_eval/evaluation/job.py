@@ -17,7 +17,7 @@ from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.chunk import Recipe, compute
 from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.evaluation.plan import Chunk
-from fhpt_eval.evaluation.rows import FeatureTask, Rows, keep_rows, load_rows
+from fhpt_eval.evaluation.rows import FeatureTask, Rows, keep_rows, load_rows, row_identity
 from fhpt_eval.evaluation.store import Store
 
 
@@ -42,9 +42,13 @@ class ChunkJob:
         )
         if not lacking.tasks and not lacking.features:
             return True
-        identities = {pair.ground_truth.identity for pair in chunk.pairs}
         shared = [task for task in lacking.features if task.side == "ground_truth"]
-        known = {task.address: load_rows(self.cache, task, identities) for task in shared}
+        known = {
+            task.address: load_rows(
+                self.cache, task, {row_identity(pair, task) for pair in chunk.pairs}
+            )
+            for task in shared
+        }
         partial = compute(chunk, lacking, known)
         for task in shared:
             if not known[task.address]:
@@ -63,7 +67,7 @@ class ChunkJob:
 
 def truth_rows(chunk: Chunk, partial: Partial, task: FeatureTask) -> Rows:
     """Return a row for each ground-truth image of a chunk, out of what its task yielded."""
-    by_key = {pair.pair.key: pair.ground_truth.identity for pair in chunk.pairs}
+    by_key = {pair.pair.key: row_identity(pair, task) for pair in chunk.pairs}
     state = partial.yields[task.address].state or {}
     return {
         by_key[key]: {part: array[at] for part, array in state.items() if part != "distinct"}

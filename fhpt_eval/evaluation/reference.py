@@ -65,5 +65,5 @@ def reference_statistics(
     done = Worker(work, executor, told).go([], [], lambda *_: None)
     with one_thread():
         state = add_up(done, work, addressed).references[metric]
-    steps = [step.model_dump(mode="json") for step in entry.steps]
+    steps = [step.canonical() for step in entry.steps]
     return fid.statistics_of(state, fid.settings(steps))

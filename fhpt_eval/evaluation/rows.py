@@ -1,7 +1,7 @@
 """Rows of features: what computes them, once for each image, and where they are kept.
 
 May import: canonical, features.base, preparation, evaluation.blame, evaluation.fingerprint,
-evaluation.partial, evaluation.store, torch.
+evaluation.partial, evaluation.plan, evaluation.store, torch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fhpt_eval.canonical import digest_of
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
+from fhpt_eval.evaluation.plan import CheckedPair
 from fhpt_eval.evaluation.store import Store
 from fhpt_eval.features.base import Feature
 from fhpt_eval.preparation import Side, Step
@@ -50,6 +51,17 @@ class FeatureTask:
     def address(self) -> str:
         """The address of what the task yields for a chunk of pairs."""
         return digest_of({"feature": self.content, "side": self.side})
+
+
+def row_identity(pair: CheckedPair, task: FeatureTask) -> str:
+    """Return what a row of a pair's generated or ground-truth image rests on besides its task.
+
+    That is what makes the pixels and, where a step goes by names, whose image it is.
+    """
+    image = pair.generated if task.side == "generated" else pair.ground_truth
+    if not any(step.by_name for step in task.steps if task.side in step.of):
+        return image.identity
+    return f"{image.identity}@{pair.pair.target_name}@{pair.pair.source_name or ''}"
 
 
 class RowMaker:

@@ -23,6 +23,7 @@ from fhpt_eval.errors import (
     WeightsError,
 )
 from fhpt_eval.evaluation import fingerprint
+from fhpt_eval.evaluation.chunk import names_of
 from fhpt_eval.evaluation.executors import Executor
 from fhpt_eval.evaluation.job import ending
 from fhpt_eval.evaluation.plan import CheckedPair, survey
@@ -275,9 +276,13 @@ def claim(out: Path, method: str) -> None:
 
 def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text."""
-    entry.metric.check_preparation([step.model_dump(mode="json") for step in entry.steps])
-    entry.metric.check_targets(*_targets(entry, pairs))
-    lacking = entry.metric.lacks()
+    entry.metric.check_preparation([step.canonical() for step in entry.steps])
+    targets, sizes = _targets(entry, pairs)
+    entry.metric.check_targets(targets, sizes)
+    names = [names_of(pair) for pair in pairs]
+    for step in entry.steps:
+        step.check(names, sizes)
+    lacking = next(filter(None, (step.lacks() for step in entry.steps)), entry.metric.lacks())
     if lacking:
         return lacking
     without = sum(pair.source is None for pair in pairs)

@@ -79,6 +79,16 @@ class Sensitivity:
         }
         return tuple(column for column in self.columns if column in found)
 
+    @property
+    def told(self) -> list[Line]:
+        """The lines that have a value for a table that people read; notes name the others."""
+        columns = set(self.headlines())
+        return [
+            line
+            for line in self.lines
+            if any(c in columns and v.score.value is not None for c, v in line.values.items())
+        ]
+
     def direction(self, column: str) -> str:
         """Return which direction of a column is better."""
         return next(
@@ -185,7 +195,7 @@ class Sensitivity:
         arrows = {"higher": "↑", "lower": "↓"}
         heads = [f"{column} {arrows[self.direction(column)]}" for column in columns]
         rows = [["protocol", *heads], ["---", *("---:" for _ in columns)]]
-        rows += [[line.label, *(self.cell(line, c) for c in columns)] for line in self.lines]
+        rows += [[line.label, *(self.cell(line, c) for c in columns)] for line in self.told]
         table = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
         notes = [f"- {_escaped(note)}" for note in self.notes()]
         return "\n".join([*table, "", *notes]).rstrip() + "\n"
