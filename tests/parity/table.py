@@ -61,6 +61,11 @@ _SETS = (
         "`calculate_frechet_distance` on 32 of the features", 1e-4, "relative",
     ),
     Comparison(
+        "fid, torchmetrics", ("torchmetrics", "pytorch-fid"),
+        "`FrechetInceptionDistance` on 32 of the features of pytorch-fid's network", 1e-4,
+        "relative",
+    ),
+    Comparison(
         "kid", ("torch-fidelity", "pytorch-fid"),
         "`kid_features_to_metric` on pytorch-fid's features: mean and std of 20 subsets of 32",
         1e-6,

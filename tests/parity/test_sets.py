@@ -247,6 +247,26 @@ def test_features_of_torch_fidelity(
         agree(row, side["inception"]["logits_unbiased"], theirs, pairs[0])
 
 
+class Given(torch.nn.Module):
+    """In place of a network: what it is given are features."""
+
+    num_features = 32
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def test_fid_of_torchmetrics(agree: Agree, pairs: Pair, rows: Rows, pytorch_fid_pool: Pair) -> None:
+    """Its arithmetic alone: the network that it comes with is torch-fidelity's."""
+    module = peer_module("torchmetrics.image.fid")
+    metric = module.FrechetInceptionDistance(feature=Given()).set_dtype(torch.float64)
+    for features, real in zip(pytorch_fid_pool, (False, True), strict=True):
+        metric.update(features[:, ::64].double(), real=real)
+    generated, truth = pool_of(rows("pytorch-fid"))
+    value = frechet_distance(*moments((generated[:, ::64], truth[:, ::64])))
+    agree("fid, torchmetrics", value, metric.compute().item(), pairs[0])
+
+
 def test_fid_of_torch_fidelity(agree: Agree, pairs: Pair, rows: Rows, fidelity: Fidelity) -> None:
     expected = fidelity.values["frechet_inception_distance"]
     value = value_of(FID(resize="tensorflow"), rows("tensorflow"))[""]
