@@ -31,6 +31,11 @@ prepare = [{ step = "crop", left = 40, right = 216, bottom = 256 }]
 [metrics.l1]
 """
 
+#: The same with white on both sides, and nothing else: what padding alone does.
+PADDED = CROP.replace('"crop"\n', '"crop-padded"\n', 1).replace(
+    "}]\n", '}, { step = "pad", width = 256, height = 256 }]\n', 1
+)
+
 HEAD = """# What makes numbers incomparable
 
 The same images, scored as published scripts score them. Each table below holds one method's results
@@ -51,7 +56,11 @@ def main() -> None:
     parser.add_argument("--metrics", default="ssim,psnr,l1", help="kinds of metrics that count")
     chosen = parser.parse_args()
     crop = parse_protocol(CROP, "crop")
-    protocols = [crop, *(load_protocol(name) for name in chosen.protocols.split(","))]
+    protocols = [
+        crop,
+        parse_protocol(PADDED, "crop-padded"),
+        *(load_protocol(name) for name in chosen.protocols.split(",")),
+    ]
     kinds = chosen.metrics.split(",")
     methods = sorted(folder for folder in chosen.strips.iterdir() if folder.is_dir())
     with tempfile.TemporaryDirectory() as cache:

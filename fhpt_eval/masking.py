@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -84,6 +85,10 @@ class Mask(Step):
         digest = read_keypoints(self.keypoints).digest if self.keypoints else None
         return super().canonical() | {"keypoints": digest}
 
+    def software(self) -> dict[str, str]:
+        """See :meth:`Step.software`: what draws the shapes."""
+        return {"scikit-image": version("scikit-image")}
+
     def lacks(self) -> str:
         """See :meth:`Step.lacks`."""
         return "" if self.keypoints else f"needs the {self.pose}s' key points (--keypoints)"
@@ -105,11 +110,18 @@ class Mask(Step):
     def _mask(self, names: Names, height: int, width: int) -> NDArray[np.bool_]:
         if self.keypoints is None:
             raise ArgumentError(f"a mask {self.lacks()}")
-        return _drawn(self, self._name(names), height, width)
+        content = read_keypoints(self.keypoints).digest
+        return _drawn(self, content, self._name(names), height, width)
 
 
 @lru_cache(maxsize=64)
-def _drawn(step: Mask, name: str, height: int, width: int) -> NDArray[np.bool_]:
+def _drawn(
+    step: Mask,
+    content: str,  # noqa: ARG001 - a key of the cache: a file may change
+    name: str,
+    height: int,
+    width: int,
+) -> NDArray[np.bool_]:
     """Draw a mask; the two images of a pair share it, and so do several metrics."""
     frame = Frame(step.annotation_box, step.outside)
     size = np.array([[height, width]])

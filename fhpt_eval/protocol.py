@@ -61,6 +61,7 @@ class _File(BaseModel):
     source: Source | None = None
     quirks: list[str] = []
     comparable_with: str = ""
+    panels: Annotated[int, Field(ge=2, le=100)] | None = None
     prepare: list[dict[str, Any]] = []
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
@@ -143,7 +144,8 @@ class Protocol:
 
     ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
     after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
-    whenever the digest changes, ``quirks`` are sentences on what is unusual.
+    whenever the digest changes, ``quirks`` are sentences on what is unusual. ``panels`` says of how
+    many panels results are strips, as they lie on disk.
     """
 
     id: str
@@ -155,6 +157,7 @@ class Protocol:
     source: Source | None = None
     quirks: tuple[str, ...] = ()
     comparable_with: str = ""
+    panels: int | None = None
 
     def about(self) -> dict[str, Any]:
         """Return what people should know of it, as JSON values; nothing of it moves a number."""
@@ -167,6 +170,7 @@ class Protocol:
             "source": source,
             "quirks": list(self.quirks),
             "comparable_with": self.comparable_with,
+            "panels": self.panels,
         }
 
     def canonical(self) -> dict[str, Any]:
@@ -311,7 +315,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
     entries = tuple(_entry(name, table, common, f"{label}: metrics") for name, table in tables)
     return Protocol(
         file.id, file.title, file.description.strip(), common, entries,
-        file.version, file.source, tuple(file.quirks), file.comparable_with,
+        file.version, file.source, tuple(file.quirks), file.comparable_with, file.panels,
     )  # fmt: skip
 
 

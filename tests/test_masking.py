@@ -158,3 +158,37 @@ def test_features_of_equal_images_with_other_poses_are_not_mixed_up(
         protocol=Protocol("toy", "", "", (), (Entry("fid", PatchFID(), ()),)), name="ours",
     )  # fmt: skip
     assert table["scores"]["fid"]["value"] != unmasked.scores["fid"].value
+
+
+def test_key_points_that_change_give_other_masks_in_the_same_process(csv: str) -> None:
+    before = Mask(keypoints=csv).apply_to(WHITE, NAMES)
+    Path(csv).write_text(annotation_csv(Keypoints({"target": points(9)})))
+    after = Mask(keypoints=csv).apply_to(WHITE, NAMES)
+    assert ((after[..., 0] > 0) == pose_mask(points(9), 64, 44)).all()
+    assert (before != after).any()
+
+
+def test_poses_are_checked_in_the_images_as_they_are_at_the_step(
+    make_pairs: Maker, csv: str
+) -> None:
+    """A crop after the mask cuts joints off, which is no fault."""
+    text = TEXT.replace(
+        '{ step = "mask" }', '{ step = "mask" }, { step = "crop", right = 20, bottom = 20 }'
+    )
+    folders = make_pairs(3)
+    result = fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth, protocol=parse_protocol(text, "m.toml"),
+        keypoints=csv, name="ours",
+    )  # fmt: skip
+    assert result.scores["psnr_masked"].n == 3
+
+
+def test_images_that_belong_to_no_pair_cannot_be_masked(make_pairs: Maker, csv: str) -> None:
+    from fhpt_eval.protocol import Entry, Protocol
+    from tests.metrics.patches import PatchFID
+
+    folders = make_pairs(4)
+    metric = PatchFID(reference=str(folders.ground_truth))
+    protocol = Protocol("toy", "", "", (), (Entry("fid", metric, (Mask(keypoints=csv),)),))
+    with pytest.raises(InputError, match="'mask' needs the names of a pair"):
+        fhpt_eval.evaluate(folders.generated, folders.ground_truth, protocol=protocol)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,11 +172,13 @@ def run(
     loaded = with_options(
         _protocols(protocol, chosen), reference=fid_reference, keypoints=keypoints, gallery=gallery
     )
+    options = {"fid-reference": fid_reference, "keypoints": keypoints, "gallery": gallery}
     complete = True
     for pred, method, folders in _methods(preds, names, out, [one.id for one in loaded]):
+        origin = _origin({"pred": pred, "gt": gt, **options})
         if not names and out is None:
             for folder in folders:
-                _check_origin(folder, pred, gt)
+                _check_origin(folder, origin)
         progress = TerminalProgress()
         try:
             results = evaluate_many(
@@ -188,7 +191,7 @@ def run(
             progress.close()
         for folder, result in zip(folders, results, strict=True):
             complete = _show(result, folder, as_json) and complete
-            (folder / _ORIGIN).write_text(_origin(pred, gt), encoding="utf-8")
+            (folder / _ORIGIN).write_text(origin, encoding="utf-8")
         if len(results) > 1 and not as_json:
             click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
@@ -221,20 +224,22 @@ def _protocols(text: str, metrics: list[str] | None) -> list[Protocol]:
     return loaded
 
 
-def _check_origin(folder: Path, pred: Path, gt: Path) -> None:
+def _check_origin(folder: Path, origin: str) -> None:
     """Refuse to replace the result of other images that only happen to lie in an equal name."""
     from fhpt_eval.errors import InputError
 
     note = folder / _ORIGIN
-    if note.is_file() and note.read_text(encoding="utf-8") != _origin(pred, gt):
+    if note.is_file() and note.read_text(encoding="utf-8") != origin:
         raise InputError(
             f"{folder} holds the result of other folders:\n{note.read_text(encoding='utf-8')}"
             "Give this one a --name of its own, or say where it goes with --out."
         )
 
 
-def _origin(pred: Path, gt: Path) -> str:
-    return f"  --pred {pred.resolve()}\n  --gt {gt.resolve()}\n"
+def _origin(options: Mapping[str, Path | None]) -> str:
+    """Say which folders and files a result is of."""
+    given = {name: path for name, path in options.items() if path is not None}
+    return "".join(f"  --{name} {path.resolve()}\n" for name, path in given.items())
 
 
 def _methods(

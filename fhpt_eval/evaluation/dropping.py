@@ -72,14 +72,19 @@ def take(rows: FeatureRows, at: Sequence[int]) -> FeatureRows:
         generated=_taken(rows.generated, at),
         ground_truth=_taken(rows.ground_truth, at),
         source=_taken(rows.source, at),
+        target_images=tuple(rows.target_images[place] for place in at if rows.target_images),
+        source_images=tuple(rows.source_images[place] for place in at if rows.source_images),
     )
 
 
-def reference_rows(names: Sequence[str], features: Mapping[str, Arrays]) -> FeatureRows:
+def reference_rows(
+    names: Sequence[str], features: Mapping[str, Arrays], images: Sequence[str]
+) -> FeatureRows:
     """Return features of reference images as rows of ground truth."""
     blank = ("",) * len(names)
     every = np.ones(len(names), bool)
-    return FeatureRows(tuple(names), tuple(names), blank, blank, every, {}, dict(features), {})
+    own = tuple(names)
+    return FeatureRows(own, own, blank, blank, every, {}, dict(features), {}, tuple(images), blank)
 
 
 def _taken(side: Mapping[str, Arrays], at: Sequence[int]) -> dict[str, Arrays]:
@@ -128,4 +133,6 @@ def _concatenated(parts: Sequence[FeatureRows]) -> FeatureRows:
         sides("generated"),
         sides("ground_truth"),
         sides("source"),
+        tuple(image for one in parts for image in one.target_images),
+        tuple(image for one in parts for image in one.source_images),
     )

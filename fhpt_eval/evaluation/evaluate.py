@@ -52,7 +52,8 @@ def evaluate(
         source: the folder of source images, for metrics that need them.
         pairs: a CSV that says which pairs are expected.
         match: the rule by which file names are matched; ``"auto"`` takes the best one.
-        panels: number of panels, where generated images are horizontal strips.
+        panels: number of panels, where generated images are horizontal strips; the protocol's, if
+            it says so.
         panel: which panel is the generated image, counted from 1; the last by default.
         fid_reference: real images that Fréchet and kernel distances compare with in place of the
             ground truth: a folder, or a file of statistics (.npz).
@@ -161,8 +162,9 @@ def evaluate_many(
             f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and is "
             "not made of dots."
         )
-    folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     loaded = [p if isinstance(p, Protocol) else load_protocol(p) for p in protocols]
+    panels = panels or _panels(loaded)
+    folders = Folders(Path(pred), Path(gt), Path(source) if source else None, panels, panel)
     scorings = _scorings(
         loaded, metrics, outs, reference=fid_reference, keypoints=keypoints, gallery=gallery
     )
@@ -212,3 +214,16 @@ def _scorings(
         )
         for at, (protocol, (_, names)) in enumerate(zip(found, chosen, strict=True))
     )
+
+
+def _panels(protocols: Sequence[Protocol]) -> int | None:
+    """Return the number of panels that the protocols say results have.
+
+    Raises:
+        InputError: they do not agree.
+    """
+    said = {one.panels for one in protocols} or {None}
+    if len(said) > 1:
+        names = ", ".join(f"{one.id}: {one.panels or 'no strips'}" for one in protocols)
+        raise InputError(f"The protocols differ in the number of panels ({names}). Give --panels.")
+    return said.pop()

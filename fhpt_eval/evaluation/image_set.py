@@ -61,7 +61,20 @@ class ImageSet:
 
     @classmethod
     def of(cls, title: str, images: Iterable[NamedImage], tasks: Iterable[FeatureTask]) -> ImageSet:
-        """Split images, each name once, into chunks."""
+        """Split images, each name once, into chunks.
+
+        Raises:
+            InputError: a step of a task's preparation goes by the names of a pair.
+        """
+        tasks = tuple(tasks)
+        for task in tasks:
+            for step in task.steps:
+                if step.by_name and task.side in step.of:
+                    raise InputError(
+                        f"{title}: the protocol's step '{step.model_dump()['step']}' needs the "
+                        "names of a pair, which these images have not; limit it to the sides that "
+                        "it is meant for (of)."
+                    )
         named = ((one.name, one.name, one) for one in images)
         chunks = tuple(ImageChunk(some) for some in split_by_name(named))
         return cls(title, chunks, tuple({task.content: task for task in tasks}.values()))

@@ -191,6 +191,8 @@ class Reducer:
             sides["generated"],
             sides["ground_truth"],
             sides["source"],
+            tuple(pair.ground_truth.identity for pair in pairs),
+            tuple(pair.source.identity if pair.source else "" for pair in pairs),
         )
 
     def _of_sources(
@@ -217,7 +219,7 @@ class Reducer:
                 for name, rows in features.items()
             }
             count += len(names)
-            images = reference_rows(names, arrays)
+            images = reference_rows(names, arrays, identities)
             passed = tail.add(0, images) if entry.drop_incomplete else [(0, images)]
             state = _referred(entry, metric, state, passed)
         self._references[entry.name] = _referred(entry, metric, state, tail.finish())
@@ -255,7 +257,7 @@ def _referred(
 ) -> State:
     for _, images in passed:
         with blame(entry.name, "adding its reference images"):
-            state = metric.refer(state, images.keys, images.ground_truth)
+            state = metric.refer(state, images.keys, images.ground_truth, images.target_images)
     return state
 
 

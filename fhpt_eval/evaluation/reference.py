@@ -65,5 +65,8 @@ def reference_statistics(
     done = Worker(work, executor, told).go([], [], lambda *_: None)
     with one_thread():
         state = add_up(done, work, addressed).references[metric]
+    count = fid.statistics_of(state, {}).count or 0
+    if count < 2:
+        raise InputError(f"{folder} holds {count} images; a covariance needs at least 2.")
     steps = [step.canonical() for step in entry.steps]
     return fid.statistics_of(state, fid.settings(steps))

@@ -277,11 +277,11 @@ def claim(out: Path, method: str) -> None:
 def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text."""
     entry.metric.check_preparation([step.canonical() for step in entry.steps])
-    targets, sizes = _targets(entry, pairs)
-    entry.metric.check_targets(targets, sizes)
     names = [names_of(pair) for pair in pairs]
-    for step in entry.steps:
-        step.check(names, sizes)
+    for at, step in enumerate(entry.steps):
+        step.check(names, _sizes(entry.steps[:at], pairs))
+    targets = tuple(pair.pair.target_name for pair in pairs)
+    entry.metric.check_targets(targets, _sizes(entry.steps, pairs))
     lacking = next(filter(None, (step.lacks() for step in entry.steps)), entry.metric.lacks())
     if lacking:
         return lacking
@@ -301,14 +301,10 @@ def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> s
     return ""
 
 
-def _targets(
-    entry: Entry, pairs: Sequence[CheckedPair]
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the names of the ground-truth images and, once prepared, their heights and widths."""
+def _sizes(steps: tuple[Step, ...], pairs: Sequence[CheckedPair]) -> NDArray[np.int64]:
+    """Return height and width of each ground-truth image after some steps."""
     sizes = [
-        prepared_size((p.ground_truth.width, p.ground_truth.height), entry.steps, "ground_truth")
+        prepared_size((p.ground_truth.width, p.ground_truth.height), steps, "ground_truth")
         for p in pairs
     ]
-    return tuple(p.pair.target_name for p in pairs), np.array(sizes, np.int64).reshape(-1, 2)[
-        :, ::-1
-    ]
+    return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]

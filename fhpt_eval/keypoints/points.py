@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -71,7 +72,7 @@ class Keypoints(Mapping[str, Points]):
             return np.empty((0, len(JOINTS), 3))
         return np.stack([self._points[name] for name in names])
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of names, positions and confidences, whatever file held them."""
         digest = hashlib.sha256()

@@ -261,11 +261,25 @@ def _entry(result: Result, score: str) -> str:
     return max(fitting, key=len, default=score)
 
 
+#: Parameters that give a number another unit, so that differences mean nothing.
+_UNITS = frozenset({"per", "norm", "overflow"})
+
+
 def _metric(result: Result, entry: str) -> str:
-    """Return the name of the metric that a protocol has under some name."""
+    """Return the name of the metric that a protocol has under some name, and of its unit.
+
+    A metric that has nothing but a scale has another unit on another scale; where it has more, as a
+    network, the scale is of its input.
+    """
     settings = _settings(result).get(entry)
     metric = settings.get("metric") if isinstance(settings, dict) else None
-    return metric if isinstance(metric, str) else entry
+    if not isinstance(settings, dict) or not isinstance(metric, str):
+        return entry
+    parameters = settings.get("parameters")
+    given = parameters if isinstance(parameters, dict) else {}
+    names = _UNITS | ({"scale"} if given.keys() <= _UNITS | {"scale"} else set())
+    units = [f"{name} {given[name]}" for name in sorted(names & given.keys())]
+    return f"{metric} ({', '.join(units)})" if units else metric
 
 
 def _settings(result: Result) -> dict[str, Any]:

@@ -137,8 +137,7 @@ class FID(InceptionSetMetric):
         Raises:
             InputError: the file of statistics cannot be used.
         """
-        real_gaussian(self)
-        return super().lacks()
+        return lacks_moments(self) or super().lacks()
 
     def empty(self) -> State:
         """See :meth:`StateMetric.empty`."""
@@ -153,9 +152,15 @@ class FID(InceptionSetMetric):
         generated = moments.add(_part(state, "generated"), rows.generated["inception"]["pool"])
         return _join(generated, real)
 
-    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Arrays],
+        images: tuple[str, ...] = (),
+    ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
-        _ = names
+        _ = names, images
         real = moments.add(_part(state, "real"), features["inception"]["pool"])
         return _join(_part(state, "generated"), real)
 
@@ -212,41 +217,68 @@ def real_gaussian(metric: InceptionSetMetric) -> Gaussian | None:
         InputError: the file cannot be used.
     """
     statistics = metric.statistics()
+    return None if statistics is None else statistics.gaussian
+
+
+def lacks_moments(metric: InceptionSetMetric) -> str:
+    """Say what a file of statistics lacks for a Fréchet distance, or nothing.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    statistics = metric.statistics()
     if statistics is None:
-        return None
+        return ""
     if statistics.gaussian is None:
-        raise InputError(f"{metric.reference} holds features ('feats') but no 'mu' and 'sigma'.")
-    size = len(statistics.gaussian.mean)
+        return (
+            f"needs mean and covariance of the reference images, and {metric.reference} holds "
+            "features alone (fhpt-eval stats makes them)"
+        )
+    check_size(metric, len(statistics.gaussian.mean))
+    return ""
+
+
+def check_size(metric: InceptionSetMetric, size: int) -> None:
+    """Refuse statistics of another network's features.
+
+    Raises:
+        InputError: they have another number of dimensions.
+    """
     if size != metric.dimensions:
         raise InputError(
             f"{metric.reference} has {size:,} dimensions, and {metric.name} {metric.dimensions:,}."
         )
-    return statistics.gaussian
 
 
 def few_images(ours: int, theirs: int, metric: InceptionSetMetric) -> str:
-    """Say when there are fewer images than dimensions, or when statistics do not say their origin.
+    """Say when there are too few images for the dimensions, and :func:`origin`.
 
     ``ours`` and ``theirs`` are the numbers of generated and, unless they lie in a file of
     statistics, of real images.
     """
     statistics = metric.statistics()
-    notes = []
     real = f" and {theirs:,} real" if statistics is None else ""
     if statistics is not None:
         theirs = statistics.count or metric.dimensions + 1
         real = f" and {statistics.count:,} real" if statistics.count else ""
-        if statistics.settings is None:
-            notes.append(
-                "the reference statistics do not say how they were made: network, resizing and "
-                "preparation must have been this protocol's"
-            )
+    few = ""
     if min(ours, theirs) <= metric.dimensions:
-        notes.append(
-            f"rests on {ours:,} generated{real} images, fewer than its {metric.dimensions:,} "
+        few = (
+            f"rests on {ours:,} generated{real} images, too few for its {metric.dimensions:,} "
             "dimensions: strongly biased upwards, and comparable only at equal numbers"
         )
-    return "; ".join(notes)
+    return "; ".join(filter(None, (origin(metric), few)))
+
+
+def origin(metric: InceptionSetMetric) -> str:
+    """Say that a file of statistics does not say how it was made, or nothing."""
+    statistics = metric.statistics()
+    if statistics is None or statistics.settings is not None:
+        return ""
+    return (
+        "the reference statistics do not say how they were made: network, resizing and preparation "
+        "must have been this protocol's"
+    )
 
 
 def _join(generated: State, real: State) -> State:

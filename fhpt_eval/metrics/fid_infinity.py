@@ -20,7 +20,13 @@ from pydantic import Field
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import moments
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
-from fhpt_eval.metrics.fid import InceptionSetMetric, few_images, gaussian, real_gaussian
+from fhpt_eval.metrics.fid import (
+    InceptionSetMetric,
+    few_images,
+    gaussian,
+    lacks_moments,
+    real_gaussian,
+)
 from fhpt_eval.metrics.frechet import Gaussian, frechet
 from fhpt_eval.metrics.kid import in_order
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
@@ -66,8 +72,7 @@ class FIDInfinity(InceptionSetMetric):
         Raises:
             InputError: the file of statistics cannot be used.
         """
-        real_gaussian(self)
-        return super().lacks()
+        return lacks_moments(self) or super().lacks()
 
     def empty(self) -> State:
         """See :meth:`StateMetric.empty`."""
@@ -83,9 +88,15 @@ class FIDInfinity(InceptionSetMetric):
             new |= _real(moments.add(moments.empty(), _distinct(rows)))
         return self.merge(state, new)
 
-    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Arrays],
+        images: tuple[str, ...] = (),
+    ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
-        _ = names
+        _ = names, images
         return state | _real(moments.add(_moments(state), features["inception"]["pool"]))
 
     def merge(self, first: State, second: State) -> State:

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from fhpt_eval.errors import InputError
@@ -24,6 +25,11 @@ def read_gallery_items(path: str) -> Mapping[str, str]:
     Raises:
         InputError: it cannot be read, or a row is not what the header says; the line is named.
     """
+    return _read(path, digest_of_items(path))
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, digest: str) -> Mapping[str, str]:  # noqa: ARG001 - a key of the cache
     try:
         text = _bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

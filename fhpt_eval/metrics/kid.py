@@ -17,7 +17,7 @@ from pydantic import Field
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
-from fhpt_eval.metrics.fid import InceptionSetMetric
+from fhpt_eval.metrics.fid import InceptionSetMetric, check_size, origin
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.words import Words
 
@@ -66,7 +66,10 @@ class KID(InceptionSetMetric):
         Raises:
             InputError: the file of statistics cannot be used.
         """
-        if self.statistics() is not None and self._features_in_file() is None:
+        statistics = self.statistics()
+        if statistics is not None and statistics.features is not None:
+            check_size(self, statistics.features.shape[1])
+        elif statistics is not None:
             return (
                 f"needs the features of the reference images, and {self.reference} holds moments "
                 "alone (give the folder of images, or clean-fid's file for KID)"
@@ -88,8 +91,15 @@ class KID(InceptionSetMetric):
             new |= {"real": pool[rows.distinct], "real.keys": keys[rows.distinct]}
         return self.merge(state, new)
 
-    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Arrays],
+        images: tuple[str, ...] = (),
+    ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
+        _ = images
         keys = np.array(names, dtype=np.str_)
         new = {"real": features["inception"]["pool"], "real.keys": keys}
         return self.merge(state, self.empty() | new)
@@ -116,6 +126,11 @@ class KID(InceptionSetMetric):
             theirs = generator.choice(len(real), self.subset_size, replace=False)
             values.append(squared_mmd(generated[ours], real[theirs]))
         return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+    def note(self, state: State) -> str:
+        """See :meth:`StateMetric.note`."""
+        _ = state
+        return origin(self)
 
     def _features_in_file(self) -> NDArray[np.float64] | None:
         statistics = self.statistics()

@@ -119,7 +119,8 @@ def hit_ranks(
         gallery: ``(G, D)``.
         query_labels: ``(Q,)``; a negative label fits nothing.
         gallery_labels: ``(G,)``.
-        excluded: ``(Q,)`` a row of the gallery that is left out for that query; negative: none.
+        excluded: ``(Q,)`` or ``(Q, E)``: rows of the gallery that are left out for that query;
+            negative: none.
         distance: as for :func:`search`.
         block: as for :func:`search`.
 
@@ -128,17 +129,19 @@ def hit_ranks(
     """
     queries, gallery = _checked(queries, gallery, distance, block)
     excluded = np.full(len(queries), -1) if excluded is None else excluded
+    if excluded.ndim == 1:
+        excluded = excluded[:, None]
     for name, array, wanted in (
         ("query_labels", query_labels, len(queries)),
         ("gallery_labels", gallery_labels, len(gallery)),
-        ("excluded", excluded, len(queries)),
+        ("excluded", excluded[:, 0] if excluded.ndim == 2 else excluded, len(queries)),
     ):
         if array.shape != (wanted,) or array.dtype.kind not in "iu":
             raise ArgumentError(f"'{name}' must be {wanted} whole numbers, not {array.shape}")
     if (excluded >= len(gallery)).any():
         raise ArgumentError(f"'excluded' names a row that the gallery of {len(gallery)} lacks")
     relevant = [
-        rows[rows != left_out]
+        rows[~np.isin(rows, left_out)]
         for rows, left_out in zip(
             _rows_by_label(query_labels, gallery_labels), excluded, strict=True
         )
@@ -367,9 +370,9 @@ class _Group:
         size = len(columns.high)
         for at, rows in _blocks(self._queries, self._distance, _query_rows(self._queries)):
             distances = _distances(rows, columns, self._distance)
-            left_out = self._excluded[at : at + len(distances)] - start
-            inside = np.flatnonzero((left_out >= 0) & (left_out < size))
-            distances[inside, left_out[inside]] = np.inf
+            for left_out in self._excluded[at : at + len(distances)].T - start:
+                inside = np.flatnonzero((left_out >= 0) & (left_out < size))
+                distances[inside, left_out[inside]] = np.inf
             ordered = np.sort(distances, axis=1)
             for row, (unordered, ascending) in enumerate(zip(distances, ordered, strict=True)):
                 self._count_row(at + row, start, unordered, ascending)

@@ -32,7 +32,8 @@ class FeatureRows:
     A side that the metric does not use is empty. ``targets`` and ``sources`` are the names of the
     ground-truth and source images, ``items`` the ids of the garments; "" where unknown. Pairs that
     share a ground-truth image carry its rows each; ``distinct`` marks, ``(N,)`` bool, one pair for
-    every ground-truth image.
+    every ground-truth image. ``target_images`` and ``source_images`` say what an image is by its
+    content, whatever its name; empty where nothing is known of that.
     """
 
     keys: tuple[str, ...]
@@ -43,6 +44,8 @@ class FeatureRows:
     generated: Mapping[str, Arrays]
     ground_truth: Mapping[str, Arrays]
     source: Mapping[str, Arrays]
+    target_images: tuple[str, ...] = ()
+    source_images: tuple[str, ...] = ()
 
 
 class FeatureMetric(Metric):
@@ -149,13 +152,20 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
         """Return the folder of further images whose features it wants, or nothing."""
         return None
 
-    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Arrays],
+        images: tuple[str, ...] = (),
+    ) -> State:
         """Return the state with images of the :meth:`reference_folder` added.
 
         Args:
             state: is left alone.
             names: of N images, without endings.
             features: by the metric's own name for each feature, named arrays of N rows.
+            images: what each image is by its content, as ``FeatureRows.target_images``.
         """
         raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -126,11 +128,12 @@ def load_statistics(reference: str) -> Statistics:
 def _load(path: str, size: int, changed: int) -> Statistics:
     _ = size, changed
     try:
+        _check_members(path)
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("is a single array")
             arrays = {name: file[name] for name in file.files if name in _NAMES}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise InputError(
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
             "and 'sigma', as 'fhpt-eval stats', pytorch-fid and clean-fid write it."
@@ -146,6 +149,27 @@ def _load(path: str, size: int, changed: int) -> Statistics:
         json.loads(str(arrays["settings"])) if "settings" in arrays else None,
         arrays.get("feats"),
     )
+
+
+#: What reading a damaged or hostile archive may raise.
+_DAMAGED = (
+    ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
+    RuntimeError, struct.error, SyntaxError, OverflowError, MemoryError,
+)  # fmt: skip
+
+
+def _check_members(path: str) -> None:
+    """Refuse an archive that would unpack to more than it may.
+
+    Raises:
+        ValueError: it would; or it is no archive.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError("is no archive")
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_BYTES:
+        raise ValueError(f"would unpack to {size:,} bytes")
 
 
 _NAMES = ("mu", "sigma", "count", "settings", "feats")
@@ -172,12 +196,17 @@ def _fault(arrays: Mapping[str, NDArray[Any]]) -> str:
             )
         if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-12):
             return "'sigma' is not symmetric"
+        least = float(np.linalg.eigvalsh(covariance.astype(np.float64))[0])
+        if least < -1e-6 * max(float(np.trace(covariance)), 0.0) / size:
+            return f"'sigma' is no covariance: it has the eigenvalue {least:g}"
     return _fault_of_labels(arrays)
 
 
 def _fault_of_labels(arrays: Mapping[str, NDArray[Any]]) -> str:
     if "count" in arrays and (arrays["count"].shape != () or arrays["count"].dtype.kind != "i"):
         return "'count' is not a whole number"
+    if "count" in arrays and arrays["count"] < 2:
+        return f"'count' is {arrays['count']}: a covariance needs at least 2 images"
     try:
         settings = json.loads(str(arrays["settings"])) if "settings" in arrays else {}
     except (ValueError, RecursionError):

@@ -35,8 +35,8 @@ from fhpt_eval.words import Words
 KS = (1, 5, 10, 20)
 _SHOWN = 10
 
-_QUERIES = ("queries", "queries.keys", "queries.targets", "queries.items")
-_GALLERY = ("gallery", "gallery.names", "gallery.items", "gallery.keys")
+_QUERIES = ("queries", "queries.keys", "queries.targets", "queries.items", "queries.images")
+_GALLERY = ("gallery", "gallery.names", "gallery.items", "gallery.keys", "gallery.images")
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -144,6 +144,16 @@ class Retrieval(FeatureSetMetric):
         gallery = reference_set.digest(str(self._folder())) if self.gallery else None
         return settings | {"embedder": feature, "gallery": gallery, "gallery_items": items}
 
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`; the list of items is read.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        if self.gallery_items:
+            read_gallery_items(self.gallery_items)
+        return super().lacks()
+
     def reference_folder(self) -> Path | None:
         """See :meth:`FeatureSetMetric.reference_folder`: the gallery."""
         return self._folder()
@@ -159,6 +169,7 @@ class Retrieval(FeatureSetMetric):
             "queries.keys": _texts(rows.keys),
             "queries.targets": _texts(rows.targets),
             "queries.items": _texts(rows.items),
+            "queries.images": _texts(rows.target_images or [""] * len(rows.keys)),
         }
         if not self.gallery:
             sources = zip(rows.keys, rows.sources, rows.items, strict=True)
@@ -168,10 +179,17 @@ class Retrieval(FeatureSetMetric):
                 "gallery.names": _texts([name for name, _ in shown]),
                 "gallery.items": _texts([item or item_of(name) or "" for name, item in shown]),
                 "gallery.keys": _texts(rows.keys),
+                "gallery.images": _texts(rows.source_images or [""] * len(rows.keys)),
             }
         return self.merge(state, new)
 
-    def refer(self, state: State, names: tuple[str, ...], features: Mapping[str, Arrays]) -> State:
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Arrays],
+        images: tuple[str, ...] = (),
+    ) -> State:
         """See :meth:`FeatureSetMetric.refer`: adds images of the gallery.
 
         Raises:
@@ -187,6 +205,7 @@ class Retrieval(FeatureSetMetric):
             "gallery.names": _texts(names),
             "gallery.items": _texts(items),
             "gallery.keys": _texts([""] * len(names)),
+            "gallery.images": _texts(images or [""] * len(names)),
         }
         return self.merge(state, new)
 
@@ -218,13 +237,10 @@ class Retrieval(FeatureSetMetric):
 
     def _ranks(self, state: State) -> Sequence[NDArray[np.int64]]:
         """Return for each query the ranks of its item's images, ascending."""
-        names = state["gallery.names"]
         queried, shown = _labels(state["queries.items"], state["gallery.items"])
-        own = np.full(len(queried), -1)
+        own = np.full((len(queried), 1), -1)
         if not self.own_ground_truth:
-            targets = state["queries.targets"]
-            place = np.searchsorted(names, targets).clip(0, len(names) - 1)
-            own = np.where(names[place] == targets, place, -1)
+            own = _own_ground_truth(state)
         ranked = hit_ranks(state["queries"], state["gallery"], queried, shown, own, self.distance)
         return list(ranked)
 
@@ -316,6 +332,28 @@ def _labels(
         place = np.searchsorted(known, items).clip(0, len(known) - 1)
         found.append(np.where(known[place] == items, place, -1))
     return found[0], found[1]
+
+
+def _own_ground_truth(state: State) -> NDArray[np.int64]:
+    """Return, ``(Q, E)``, the rows of the gallery that are a query's own ground truth; -1: none.
+
+    By name, and by content: one image may lie in two folders, or have two names.
+    """
+    places: dict[str, list[int]] = {}
+    for prefix in ("names", "images"):
+        for row, label in enumerate(state[f"gallery.{prefix}"].tolist()):
+            if label:
+                places.setdefault(f"{prefix} {label}", []).append(row)
+    found = [
+        sorted({*places.get(f"names {target}", []), *places.get(f"images {image}", [])})
+        for target, image in zip(
+            state["queries.targets"].tolist(), state["queries.images"].tolist(), strict=True
+        )
+    ]
+    own = np.full((len(found), max(1, *map(len, found), 1)), -1)
+    for query, rows in enumerate(found):
+        own[query, : len(rows)] = rows
+    return own
 
 
 def _distinct(gallery: State) -> State:

@@ -335,3 +335,32 @@ def test_an_option_that_no_metric_takes_is_refused() -> None:
 def test_a_protocol_with_a_reference_set_says_so_in_its_id(tmp_path: Path) -> None:
     changed = protocol(PatchFID()).with_options(reference=tmp_path)
     assert changed.id == "toy+fid-reference"
+
+
+def test_statistics_of_one_image_are_refused(transfers: dict[str, Path]) -> None:
+    for file in list(transfers["test"].iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(InputError, match="holds 1 images; a covariance needs at least 2"):
+        reference_statistics(transfers["test"], protocol=protocol(PatchFID()))
+
+
+def test_features_of_another_size_are_refused_before_any_work(
+    transfers: dict[str, Path], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "kid.npz", feats=np.ones((30, 5)))
+    with pytest.raises(InputError, match="has 5 dimensions, and kid 12"):
+        run(transfers, PatchKID(reference=str(tmp_path / "kid.npz")))
+    assert Patches.seen == []
+
+
+def test_fid_without_moments_is_unavailable_and_kid_goes_on(
+    transfers: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = np.stack([patches(file) for file in sorted(transfers["sources"].glob("*.png"))])
+    np.savez(tmp_path / "kid.npz", feats=rows)
+    reference = str(tmp_path / "kid.npz")
+    metrics = PatchFID(reference=reference), PatchKID(subset_size=30, reference=reference)
+    result = run(transfers, *metrics)
+    assert "holds features alone" in (result.scores["fid"].reason or "")
+    assert result.scores["kid.mean"].value is not None
+    assert "do not say how they were made" in (result.scores["kid.mean"].note or "")

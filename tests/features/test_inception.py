@@ -97,7 +97,7 @@ def test_torchvisions_network_has_1000_classes(images: Tensor) -> None:
         torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
         torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
         torch.zeros(1, 3, 8, 8, dtype=torch.int64),
-        torch.full((1, 3, 8, 8), 1.5),
+        torch.full((1, 3, 8, 8), 1.6),
         torch.full((1, 3, 8, 8), torch.nan),
         np.zeros((1, 3, 8, 8), np.uint8),
     ],

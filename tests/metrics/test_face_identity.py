@@ -41,8 +41,12 @@ def side(places: Column) -> dict[str, dict[str, NDArray[Any]]]:
 
 def rows(generated: Column, truth: Column | None = None, source: Column | None = None) -> Any:
     names = tuple(f"pair{n}" for n in range(len(generated)))
-    sides = ({} if places is None else side(places) for places in (generated, truth, source))
-    return FeatureRows(names, names, names, ("",) * len(names), np.ones(len(names), bool), *sides)
+    ours, theirs, other = (
+        {} if places is None else side(places) for places in (generated, truth, source)
+    )
+    blank = ("",) * len(names)
+    every = np.ones(len(names), bool)
+    return FeatureRows(names, names, names, blank, every, ours, theirs, other)
 
 
 def test_a_pair_is_kept_up_to_the_threshold_and_not_beyond() -> None:

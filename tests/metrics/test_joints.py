@@ -478,3 +478,13 @@ def test_it_conforms() -> None:
     generator = np.random.default_rng(0)
     generated = [np.rint(one + generator.normal(0, 6, (18, 2))).clip(0, 175) for one in target]
     check_metric(Joints(), (painted(generated), painted(target)))
+
+
+def test_a_preparation_that_moves_one_side_alone_is_refused() -> None:
+    from fhpt_eval.preparation import Crop
+
+    one = Crop(right=9, bottom=9, of=("generated",))
+    both = Crop(right=9, bottom=9)
+    Joints().check_preparation([both.canonical()])
+    with pytest.raises(InputError, match="moves the pixels of one side alone"):
+        Joints().check_preparation([one.canonical()])

@@ -66,6 +66,8 @@ def test_ours_is_read_by_pytorch_fid(tmp_path: Path) -> None:
         ({"mu": np.arange(3), "sigma": np.eye(3)}, "'mu' holds int64"),
         ({"feats": np.ones(3)}, r"'feats' has shape \(3,\)"),
         ({"mu": MEAN, "sigma": COVARIANCE, "count": np.array([1, 2])}, "'count' is not a whole"),
+        ({"mu": MEAN, "sigma": COVARIANCE, "count": np.array(1)}, "needs at least 2 images"),
+        ({"mu": MEAN, "sigma": -COVARIANCE}, "'sigma' is no covariance"),
         ({"mu": MEAN, "sigma": COVARIANCE, "settings": np.array("[1]")}, "'settings' is not"),
         ({"mu": MEAN, "sigma": COVARIANCE, "settings": np.array("{")}, "'settings' is not"),
     ],
@@ -128,3 +130,26 @@ def test_a_folder_counts_by_its_names_and_images(tmp_path: Path) -> None:
 def test_a_reference_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere cannot be read"):
         digest(str(tmp_path / "nowhere"))
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+    file = tmp_path / "stats.npz"
+    np.savez_compressed(file, mu=MEAN, sigma=COVARIANCE)
+    data = file.read_bytes()
+    refused = 0
+    for at in range(0, len(data), 3):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            load_statistics(str(file))
+        except InputError:
+            refused += 1
+    assert refused > 50
+
+
+def test_an_archive_that_would_unpack_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "stats.npz", mu=np.zeros(4000), sigma=np.zeros((4000, 2)))
+    monkeypatch.setattr("fhpt_eval.metrics.reference_set.MAX_BYTES", 50_000)
+    with pytest.raises(InputError, match="would unpack to"):
+        load_statistics(str(tmp_path / "stats.npz"))

@@ -24,6 +24,7 @@ from fhpt_eval.metrics.base import State
 from fhpt_eval.metrics.nearest import search
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.retrieval import KS, Retrieval, average_precision, recall_at
+from fhpt_eval.naming import item_of
 from fhpt_eval.protocol import parse_protocol
 from fhpt_eval.testing import check_metric
 from tests.conftest import Pixels, crops, spoilt, tensor
@@ -532,3 +533,49 @@ def test_a_csv_of_items_that_is_not_there_is_named(tmp_path: Path) -> None:
     metric = Retrieval(gallery=str(tmp_path), gallery_items=str(tmp_path / "no.csv"))
     with pytest.raises(InputError, match="items of the gallery cannot be read"):
         metric.canonical()
+
+
+def test_a_querys_own_ground_truth_is_known_by_its_content_whatever_its_name() -> None:
+    """The gallery holds it under another name, as where --gt lies below --source."""
+    vectors = np.eye(3)
+    made = FeatureRows(
+        ("a", "b", "c"), ("t0", "t1", "t2"), ("all/t0", "all/t1", "s2"), ("x", "y", "y"),
+        np.ones(3, bool), {"embedding": {"embedding": vectors}}, {},
+        {"embedding": {"embedding": vectors}}, ("i0", "i1", "i2"), ("i0", "i1", "other"),
+    )  # fmt: skip
+    metric = Retrieval()
+    _, found = metric.pair_values(metric.update(metric.empty(), made))
+    # But for its own ground truth nothing shows a's item, and b's is at the distance of another.
+    assert found["recall@1"].tolist() == pytest.approx([np.nan, 0.0, 1.0], nan_ok=True)
+    asked = Retrieval(own_ground_truth=True)
+    _, found = asked.pair_values(asked.update(asked.empty(), made))
+    assert found["recall@1"].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(False, np.nan), (True, 1.0)])
+def test_a_gallerys_copy_of_a_ground_truth_counts_only_if_asked(
+    tmp_path: Path, asked: bool, expected: float
+) -> None:
+    """Besides the copy, which has another name, the gallery shows other items alone."""
+    (tmp_path / "gallery").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "gallery" / "x.png")
+    metric = Retrieval(gallery=str(tmp_path / "gallery"), own_ground_truth=asked)
+    names = ("fashionWOMENDressesid0000000101_1front", "fashionWOMENDressesid0000000201_1front")
+    vectors = np.eye(2)
+    features = {"embedding": {"embedding": vectors}}
+    state = metric.refer(metric.empty(), names, features, ("copy", "other"))
+    query = FeatureRows(
+        ("a",), ("t",), ("",), (item_of(names[0]) or "",), np.ones(1, bool),
+        {"embedding": {"embedding": vectors[:1]}}, {}, {}, ("copy",), ("",),
+    )  # fmt: skip
+    _, found = metric.pair_values(metric.update(state, query))
+    assert found["recall@1"].tolist() == pytest.approx([expected], nan_ok=True)
+
+
+def test_a_faulty_list_of_items_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "gallery").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "gallery" / "x.png")
+    (tmp_path / "items.csv").write_text("picture,thing\nx,1\n")
+    metric = Retrieval(gallery=str(tmp_path / "gallery"), gallery_items=str(tmp_path / "items.csv"))
+    with pytest.raises(InputError, match=r"items\.csv"):
+        metric.lacks()

@@ -73,6 +73,10 @@ def cubic(width: int, height: int) -> View:
     )
 
 
+def after_crop(view: View) -> View:
+    return lambda image: view(np.ascontiguousarray(crop(image)))
+
+
 def pillow(width: int, height: int) -> View:
     """What torchvision does to a Pillow image: Pillow's own."""
     return lambda image: np.asarray(
@@ -198,9 +202,13 @@ SCRIPTS = {
     "dptn": Script(GFLA, lambda x: pad(crop(x)), lambda y: pad(crop(y)), CROPS),
     "dior": Script({"ssim": gaussian_ssim(1.5)}, pad, pad, CROPS),
     "pidm-256": Script(GFLA | {"ssim_256": gaussian_ssim(1.2)}),
-    "cfld-256": Script(CFLD, truncated(176, 256), pillow(176, 256), (*LARGE, *CROPS)),
+    "cfld-256": Script(
+        CFLD, after_crop(truncated(176, 256)), after_crop(pillow(176, 256)), (*LARGE, *CROPS)
+    ),
     "cfld-512": Script(CFLD, truncated(352, 512), pillow(352, 512), (*LARGE, *CROPS)),
-    "pcdms-256": Script(PCDMS, cubic(176, 256), cubic(176, 256), (*LARGE, *CROPS)),
+    "pcdms-256": Script(
+        PCDMS, after_crop(cubic(176, 256)), after_crop(cubic(176, 256)), (*LARGE, *CROPS)
+    ),
     "pcdms-512": Script(PCDMS, cubic(352, 512), cubic(352, 512), (*LARGE, *CROPS)),
     "pg2": Script({"ssim": uniform_ssim(7), "psnr": psnr, "l1": mean_difference(255), "l2": l2}),
     "intrinsic-flow": Script({"ssim": uniform_ssim(7), "psnr": psnr}),
@@ -508,3 +516,22 @@ def tensorflow_bilinear(image: Levels) -> Levels:
         first, second = image.take(before, axis), image.take(after, axis)
         image = first + (second - first) * share
     return image.astype(np.float32)
+
+
+@pytest.mark.parametrize("method", ["deformable_gan", "vunet", "pg2"])
+def test_white_padding_alone_lifts_ssim_by_a_tenth_and_psnr_by_the_ratio_of_areas(
+    method: str, fixtures: Path
+) -> None:
+    """The traps' figures, on published results: +0.10 to +0.12, and 10 log10(256 / 176) dB."""
+    from bench.incomparable import CROP, PADDED
+    from fhpt_eval.protocol import parse_protocol
+
+    folder = fixtures / "result_strips" / method
+    crop, padded = fhpt_eval.evaluate_many(
+        folder, folder, panels=3, metrics="ssim,psnr",
+        protocols=[parse_protocol(CROP, "crop"), parse_protocol(PADDED, "padded")],
+    )  # fmt: skip
+    gain = {name: (padded.scores[name].value or 0) - (crop.scores[name].value or 0)
+            for name in ("ssim", "psnr")}  # fmt: skip
+    assert 0.10 <= gain["ssim"] <= 0.12
+    assert gain["psnr"] == pytest.approx(10 * np.log10(256 / 176), abs=1e-6)

@@ -32,6 +32,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
@@ -86,6 +87,10 @@ class Classical(Feature):
     """Colours and local texture of a figure; needs no weights, and no parameters."""
 
     name: ClassVar[str] = "embedding-classical"
+
+    def software(self) -> dict[str, str]:
+        """See :meth:`Feature.software`: what computes colours and textures."""
+        return {"scikit-image": version("scikit-image")}
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return ``embedding`` (N, 1572), float32 of length 1, of ``(N, 3, H, W)`` images.

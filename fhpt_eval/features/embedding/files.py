@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -98,6 +99,10 @@ class NetworkFile(Feature):
             "parameters": {"kind": kind, "input": self.input.model_dump(mode="json")},
             "weights": sorted(self.digests().values()),
         }
+
+    def software(self) -> dict[str, str]:
+        """See :meth:`Feature.software`: what runs an ONNX file."""
+        return {"onnxruntime": version("onnxruntime")} if self._is_onnx else {}
 
     def lacks(self) -> str:
         """Say what this machine lacks for it and what would cure it, or nothing."""
