@@ -96,7 +96,7 @@ class Entry:
         """Whether the two images of a pair must have one size after the preparation."""
         from fhpt_eval.metrics.on_features import FeatureMetric
 
-        return not isinstance(self.metric, FeatureMetric)
+        return not isinstance(self.metric, FeatureMetric) or self.metric.same_size
 
     def counted(self, number: int) -> int:
         """Return how many of so many pairs or reference images count."""

@@ -72,6 +72,7 @@ class Joints(FeaturePairMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_JOINT
+    same_size: ClassVar[bool] = True
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
 
     words: ClassVar[Words] = {
@@ -175,14 +176,6 @@ class Joints(FeaturePairMetric):
             InputError: the preparation moves the pixels of the ground truth, and ``annotation_box``
                 does not say where to.
         """
-        sides = {"generated", "ground_truth"}
-        for step in steps:
-            if step["step"] in _MOVING and len(sides.intersection(step["of"])) == 1:
-                raise InputError(
-                    f"joints: the protocol's step '{step['step']}' moves the pixels of one side "
-                    "alone, so that places of joints cannot be compared. Apply it to generated "
-                    "images and ground truth alike, or prepare nothing for this metric."
-                )
         if self.keypoints is None or self.annotation_box is not None:
             return
         moving = [s["step"] for s in steps if s["step"] in _MOVING and "ground_truth" in s["of"]]

@@ -53,6 +53,8 @@ class FeatureMetric(Metric):
 
     #: Whether its features take float images, rather than 8-bit ones alone.
     takes_floats: ClassVar[bool] = False
+    #: Whether the images of a pair must have one size, since places in them are compared.
+    same_size: ClassVar[bool] = False
 
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:

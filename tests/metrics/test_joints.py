@@ -480,11 +480,17 @@ def test_it_conforms() -> None:
     check_metric(Joints(), (painted(generated), painted(target)))
 
 
-def test_a_preparation_that_moves_one_side_alone_is_refused() -> None:
-    from fhpt_eval.preparation import Crop
+def test_images_that_a_preparation_makes_unequal_cannot_be_compared(
+    tmp_path: Path, make_pairs: Any
+) -> None:
+    from fhpt_eval.evaluation.evaluate import evaluate
+    from fhpt_eval.protocol import parse_protocol
 
-    one = Crop(right=9, bottom=9, of=("generated",))
-    both = Crop(right=9, bottom=9)
-    Joints().check_preparation([both.canonical()])
-    with pytest.raises(InputError, match="moves the pixels of one side alone"):
-        Joints().check_preparation([one.canonical()])
+    folders = make_pairs(2)
+    text = """
+    id = "one-side"
+    [metrics.joints]
+    prepare = [{ step = "crop", right = 20, bottom = 20, of = ["generated"] }]
+    """
+    with pytest.raises(InputError, match="is 20 x 20 and its ground truth"):
+        evaluate(folders.generated, folders.ground_truth, protocol=parse_protocol(text, "one.toml"))
