@@ -127,8 +127,9 @@ def show_scores(result: Result) -> None:
         )
     out = console()
     out.print(table)
-    if len(shown) < len(result.scores):
-        out.print(f"{len(result.scores) - len(shown)} details are in scores.csv")
+    details = sum(score.detail and score.n > 0 for score in result.scores.values())
+    if details:
+        out.print(f"{details} details are in scores.csv")
     for text, names in notes.items():
         out.print(f"{', '.join(dict.fromkeys(names))}: {text}")
 
