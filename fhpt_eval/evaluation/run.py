@@ -86,6 +86,8 @@ class Run:
     def go(self) -> list[Result]:
         """Run, and write each result where its scoring says so."""
         start = time.monotonic()
+        for scoring in self.scorings:
+            scoring.protocol.canonical()  # reads what it names: a wrong path shows before any work
         matching = self._match()
         for scoring in self.scorings:
             if scoring.out is not None:

@@ -364,3 +364,14 @@ def test_fid_without_moments_is_unavailable_and_kid_goes_on(
     assert "holds features alone" in (result.scores["fid"].reason or "")
     assert result.scores["kid.mean"].value is not None
     assert "do not say how they were made" in (result.scores["kid.mean"].note or "")
+
+
+def test_a_reference_that_is_not_there_is_told_before_any_work(
+    transfers: dict[str, Path], tmp_path: Path
+) -> None:
+    """Also where the metric that wants it is unavailable for another reason."""
+    metrics = SourceGap(), PatchFID(reference=str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="nowhere cannot be read"):
+        run(transfers, *metrics, out=tmp_path / "out")
+    assert Patches.seen == []
+    assert not (tmp_path / "out").exists()
