@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fhpt_eval.cli.weights import weights_dir
+from fhpt_eval.cli.options import weights_dir
 
 
 @click.command()

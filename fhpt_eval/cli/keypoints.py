@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fhpt_eval.cli.weights import weights_dir
+from fhpt_eval.cli import options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +56,8 @@ _LISTED = 20
     metavar="NAME|FILE",
     help="Weights of the network.  [default: the registered ones]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@weights_dir
+@options.device
+@options.weights_dir
 def keypoints(
     images: Path, out: Path, layout: str, network: str, network_weights: str | None, device: str
 ) -> None:

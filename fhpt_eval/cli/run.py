@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fhpt_eval.cli.weights import weights_dir
+from fhpt_eval.cli import options
 from fhpt_eval.naming import RULES
 
 if TYPE_CHECKING:
@@ -113,14 +113,8 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     help="Where results go; of several protocols or methods, each to a folder below.  "
     "[default: fhpt-eval-runs/PROTOCOL/METHOD]",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    envvar="FHPT_CACHE",
-    metavar="DIR",
-    help="Where features of ground truth are kept for other methods.  [default: the user's cache]",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@options.cache
+@options.device
 @click.option(
     "--executor",
     type=click.Choice(["local"]),
@@ -128,19 +122,14 @@ _RULES = ["auto", *(rule.name for rule in RULES)]
     show_default=True,
     help="Where chunks are computed.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Chunks computed at a time.  [default: the number of cores]",
-)
+@options.workers
 @click.option(
     "--allow-missing",
     is_flag=True,
     help="Leave out what is missing, unreadable or of unequal sizes, and record it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
-@weights_dir
+@options.weights_dir
 def run(
     preds: tuple[Path, ...], gt: Path, source: Path | None, pairs: Path | None, match: str,
     panels: int | None, panel: int | None, fid_reference: Path | None,
@@ -172,10 +161,10 @@ def run(
     loaded = with_options(
         _protocols(protocol, chosen), reference=fid_reference, keypoints=keypoints, gallery=gallery
     )
-    options = {"fid-reference": fid_reference, "keypoints": keypoints, "gallery": gallery}
+    given = {"fid-reference": fid_reference, "keypoints": keypoints, "gallery": gallery}
     complete = True
     for pred, method, folders in _methods(preds, names, out, [one.id for one in loaded]):
-        origin = _origin({"pred": pred, "gt": gt, **options})
+        origin = _origin({"pred": pred, "gt": gt, **given})
         if not names and out is None:
             for folder in folders:
                 _check_origin(folder, origin)
@@ -236,9 +225,9 @@ def _check_origin(folder: Path, origin: str) -> None:
         )
 
 
-def _origin(options: Mapping[str, Path | None]) -> str:
+def _origin(paths: Mapping[str, Path | None]) -> str:
     """Say which folders and files a result is of."""
-    given = {name: path for name, path in options.items() if path is not None}
+    given = {name: path for name, path in paths.items() if path is not None}
     return "".join(f"  --{name} {path.resolve()}\n" for name, path in given.items())
 
 

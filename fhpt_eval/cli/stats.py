@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fhpt_eval.cli.weights import weights_dir
+from fhpt_eval.cli import options
 
 
 @click.command()
@@ -32,21 +32,10 @@ from fhpt_eval.cli.weights import weights_dir
     show_default=True,
     help="Whose settings count, where a protocol has several Fréchet distances.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Chunks computed at a time.  [default: the number of cores]",
-)
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    envvar="FHPT_CACHE",
-    metavar="DIR",
-    help="Where features are kept, for an interrupted command.  [default: the user's cache]",
-)
-@weights_dir
+@options.device
+@options.workers
+@options.cache
+@options.weights_dir
 def stats(
     folder: Path, out: Path, protocol: str, metric: str, device: str, workers: int | None,
     cache: Path | None,

@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fhpt_eval.cli.options import weights_dir
+
 if TYPE_CHECKING:
     from fhpt_eval.weights import WeightsEntry
 
 
-def _configure(ctx: click.Context, _parameter: click.Parameter, folder: Path | None) -> None:
-    """Set the folder of weights for the time of the command."""
-    if folder is None:
-        return
-    from fhpt_eval.weights import configure
-
-    configure(folder)
-    ctx.call_on_close(lambda: configure(None))
-
-
-weights_dir = click.option(
-    "--weights-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    callback=_configure,
-    expose_value=False,
-    help="Folder of weights.  [default: FHPT_WEIGHTS, else a folder in your cache]",
-)
 _names = click.argument("names", nargs=-1, metavar="NAME...")
 _all = click.option("--all", "everything", is_flag=True, help="All weights of the registry.")
 

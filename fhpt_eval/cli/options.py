@@ -1,0 +1,44 @@
+"""Options that several commands share. May import: click, pathlib, weights inside functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _configure(ctx: click.Context, _parameter: click.Parameter, folder: Path | None) -> None:
+    """Set the folder of weights for the time of the command."""
+    if folder is None:
+        return
+    from fhpt_eval.weights import configure
+
+    configure(folder)
+    ctx.call_on_close(lambda: configure(None))
+
+
+weights_dir = click.option(
+    "--weights-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    callback=_configure,
+    expose_value=False,
+    help="Folder of weights.  [default: FHPT_WEIGHTS, else a folder in your cache]",
+)
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Chunks computed at a time.  [default: the number of cores]",
+)
+cache = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="FHPT_CACHE",
+    metavar="DIR",
+    help="Where features of real images are kept, for other methods and for an interrupted command."
+    "  [default: the user's cache]",
+)
