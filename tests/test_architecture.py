@@ -35,6 +35,7 @@ ROOMS = [
     {"protocol", "protocols"},
     {"protocol_words"},
     {"evaluation"},
+    {"benchmarks"},
     {"leaderboard"},
     {"cli"},
     {"__main__"},

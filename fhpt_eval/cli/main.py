@@ -14,6 +14,7 @@ import click
 
 from fhpt_eval._version import __version__
 from fhpt_eval.cli import (
+    benchmark,
     demo,
     doctor,
     keypoints,
@@ -65,6 +66,7 @@ for _command in (
     keypoints.keypoints,
     weights.weights,
     doctor.doctor,
+    benchmark.benchmark,
     demo.demo,
 ):
     cli.add_command(_command)

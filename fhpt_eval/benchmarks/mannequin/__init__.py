@@ -1,0 +1,31 @@
+"""Mannequin: a benchmark of drawn people, whose truth is exact because it is what was drawn.
+
+May import: errors, keypoints, naming, storage, numpy, Pillow. This is the front door.
+docs/mannequin.md describes the set.
+"""
+
+from fhpt_eval.benchmarks.mannequin.canvas import LABELS
+from fhpt_eval.benchmarks.mannequin.draw import HIDDEN, OUTSIDE, SEEN, Drawing, draw
+from fhpt_eval.benchmarks.mannequin.layout import (
+    VERSION,
+    Settings,
+    Written,
+    contact_sheet,
+    write_benchmark,
+)
+from fhpt_eval.benchmarks.mannequin.pose import VIEWS
+
+__all__ = [
+    "HIDDEN",
+    "LABELS",
+    "OUTSIDE",
+    "SEEN",
+    "VERSION",
+    "VIEWS",
+    "Drawing",
+    "Settings",
+    "Written",
+    "contact_sheet",
+    "draw",
+    "write_benchmark",
+]

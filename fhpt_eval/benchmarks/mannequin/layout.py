@@ -1,0 +1,236 @@
+"""Write the benchmark as DeepFashion's lists are, with what they lack beside them.
+
+May import: errors, keypoints, storage, benchmarks.mannequin, numpy, Pillow. docs/mannequin.md
+describes the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fhpt_eval.benchmarks.mannequin.canvas import LABELS
+from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
+from fhpt_eval.benchmarks.mannequin.pose import VIEWS
+from fhpt_eval.errors import ArgumentError, StorageError
+from fhpt_eval.keypoints import JOINTS, annotation_csv
+from fhpt_eval.storage import check_writable, csv_text, write_atomically
+
+#: Raised whenever the same seed gives other pixels or another truth.
+VERSION = 1
+#: Every fifth identity is in the test set, whatever their number, so that sets grow in place.
+TEST_EVERY = 5
+SPLITS = ("train", "test")
+#: Smallest and largest sides of an image.
+_SIDES = (32, 1024)
+MAX_IDENTITIES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a set depends on.
+
+    Raises:
+        ArgumentError: a number is out of bounds.
+    """
+
+    identities: int
+    seed: int
+    height: int = 256
+    width: int = 176
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.identities <= MAX_IDENTITIES:
+            raise ArgumentError(
+                f"'identities' must be 2 to {MAX_IDENTITIES:,}, one of them for the test set, not "
+                f"{self.identities}."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ArgumentError(f"'seed' must be 0 or more, and below 2**63, not {self.seed}.")
+        for name, side in (("height", self.height), ("width", self.width)):
+            if not _SIDES[0] <= side <= _SIDES[1]:
+                raise ArgumentError(f"'{name}' must be {_SIDES[0]} to {_SIDES[1]}, not {side}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: images and pairs by split, and the set's digest."""
+
+    images: dict[str, int]
+    pairs: dict[str, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    name: str
+    split: str
+    truth: dict[str, Any]
+    points: NDArray[np.float64]
+    digest: str
+
+
+def split_of(identity: int) -> str:
+    """Return the split that an identity belongs to."""
+    return "test" if identity % TEST_EVERY == 0 else "train"
+
+
+def image_name(item: str, view: int) -> str:
+    """Return an image's file name, as DeepFashion's flattened names are."""
+    return f"{item}_{VIEWS[view]}.jpg"
+
+
+def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
+    """Draw the set and write it below ``out``, which must be new or empty.
+
+    Raises:
+        ArgumentError: the folder holds something.
+        StorageError: it cannot be written.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise ArgumentError(f"{out} is not empty. Choose another folder, so that no set is mixed.")
+    check_writable(out)
+    folders = [out / split for split in SPLITS]
+    folders += [out / "mannequin" / f"parsing-{split}" for split in SPLITS]
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"{out} cannot be written ({error.strerror}).") from error
+    with _pool(workers) as mapped:
+        batches = mapped(partial(_write_identity, out, settings), range(settings.identities))
+        records = [record for batch in batches for record in batch]
+    return _write_lists(out, settings, records)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Any]:
+    """Yield a function like ``map`` that keeps the order, whoever does the work."""
+    if workers == 1:
+        yield map
+        return
+    # Not forked: the caller may have threads.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=8)
+
+
+def _write_identity(out: Path, settings: Settings, identity: int) -> list[_Record]:
+    records = []
+    for view in range(len(VIEWS)):
+        drawing = draw(settings.seed, identity, view, settings.height, settings.width)
+        name = image_name(drawing.person.item, view)
+        split = split_of(identity)
+        buffer = io.BytesIO()
+        Image.fromarray(drawing.image).save(buffer, "JPEG", quality=95, subsampling=0)
+        write_atomically(out / split / name, buffer.getvalue(), durable=False)
+        buffer = io.BytesIO()
+        Image.fromarray(drawing.parsing).save(buffer, "PNG")
+        parsing = out / "mannequin" / f"parsing-{split}" / name.replace(".jpg", ".png")
+        write_atomically(parsing, buffer.getvalue(), durable=False)
+        truth = _truth(name, drawing)
+        digest = hashlib.sha256(json.dumps(truth, sort_keys=True).encode())
+        digest.update(drawing.image.tobytes() + drawing.parsing.tobytes())
+        seen = np.where((drawing.visible == SEEN)[:, None], drawing.keypoints, np.nan)
+        records.append(_Record(name, split, truth, seen, digest.hexdigest()))
+    return records
+
+
+def _truth(name: str, drawing: Drawing) -> dict[str, Any]:
+    """Return what the sidecar says of an image."""
+    person, pose = drawing.person, drawing.pose
+    return {
+        "name": name,
+        "item": person.item,
+        "identity": person.identity,
+        "view": pose.view[1:],
+        "half_body": pose.half,
+        "pose": list(pose.names),
+        "keypoints": [
+            [x, y, int(seen)]
+            for (x, y), seen in zip(drawing.keypoints.tolist(), drawing.visible, strict=True)
+        ],
+        "face_box": drawing.face_box,
+        "face_landmarks": drawing.landmarks,
+        "attributes": {
+            "gender": "women" if person.woman else "men",
+            "top": person.top.kind,
+            "collar": person.top.collar,
+            "texture": person.top.texture.kind,
+            "decoration": person.top.decoration,
+            "bottom": person.bottom.kind,
+            "bottom_texture": person.bottom.texture.kind,
+            "hair": person.hair,
+            "beard": person.face.beard,
+            "glasses": person.face.glasses,
+        },
+    }
+
+
+def _write_lists(out: Path, settings: Settings, records: list[_Record]) -> Written:
+    digest = hashlib.sha256("".join(record.digest for record in records).encode()).hexdigest()
+    images, pairs = {}, {}
+    for split in SPLITS:
+        mine = [record for record in records if record.split == split]
+        rows = list(_pairs(mine))
+        lines = "".join(json.dumps(record.truth) + "\n" for record in mine)
+        annotations = annotation_csv({record.name: record.points for record in mine})
+        listed = csv_text([("from", "to"), *rows])
+        for name, text in (
+            (f"fasion-resize-pairs-{split}.csv", listed),
+            (f"fasion-resize-annotation-{split}.csv", annotations),
+            (f"{split}.lst", "".join(f"{record.name}\n" for record in mine)),
+            (f"mannequin/truth-{split}.jsonl", lines),
+        ):
+            write_atomically(out / name, text.encode())
+        images[split], pairs[split] = len(mine), len(rows)
+    about = {
+        "version": VERSION,
+        "seed": settings.seed,
+        "identities": settings.identities,
+        "size": [settings.height, settings.width],
+        "digest": digest,
+        "joints": JOINTS,
+        "visibility": ["outside of the image", "hidden by another part", "seen"],
+        "labels": LABELS,
+        "images": images,
+        "pairs": pairs,
+    }
+    write_atomically(
+        out / "mannequin" / "about.json", (json.dumps(about, indent=1) + "\n").encode()
+    )
+    return Written(images, pairs, digest)
+
+
+def _pairs(records: Iterable[_Record]) -> Iterator[tuple[str, str]]:
+    """Yield every ordered pair of two views of one item."""
+    items: dict[str, list[str]] = {}
+    for record in records:
+        items.setdefault(record.truth["item"], []).append(record.name)
+    for names in items.values():
+        yield from permutations(names, 2)
+
+
+def contact_sheet(
+    seed: int, identities: Iterable[int], height: int = 256, width: int = 176
+) -> NDArray[np.uint8]:
+    """Return a column per identity and a row per view, ``(H, W, 3)`` uint8."""
+    people = list(identities)
+    rows = [
+        np.concatenate([draw(seed, person, view, height, width).image for person in people], axis=1)
+        for view in range(len(VIEWS))
+    ]
+    return np.concatenate(rows, axis=0)
