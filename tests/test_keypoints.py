@@ -449,7 +449,9 @@ NUMBERS = numbers(some_points(missing=0))
     [
         ("", "line 1: is not valid JSON"),
         ('{"people":\n [}', "line 2: is not valid JSON"),
-        ("[" * 100_000, "is nested too deeply"),
+        ("[" * 100_000, "line 1: is nested too deeply"),
+        ("{\n" + '"people":\n' + "[\n" * 100_000, "line 52: is nested too deeply"),
+        ('{"people": [\n{"pose_keypoints_2d": [\nNaN]}]}', "line 3: NaN is no coordinate"),
         ('{"people": ' + "[" * 100_000 + "]" * 100_000 + "}", "is nested too deeply"),
         ("[" * 900 + "]" * 900, "has no list 'people'"),
         ("[]", "has no list 'people'"),

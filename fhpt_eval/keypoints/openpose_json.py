@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ _EMPTY = (
     "hand_left_keypoints_3d",
     "hand_right_keypoints_3d",
 )
+
+#: Brackets that are open at a time where a message says that there are too many; ten would do.
+_DEEPEST = 50
 
 People = NDArray[np.float64]
 
@@ -149,16 +153,25 @@ def _parsed(text: str) -> object:
     """Parse JSON of bounded length that somebody else wrote."""
 
     def refuse(constant: str) -> float:
-        raise InputError(f"{constant} is no coordinate; a missing joint is 0, 0, 0.")
+        line = _line(text, rf"(?<![\w\"]){re.escape(constant)}")
+        raise InputError(f"line {line}: {constant} is no coordinate; a missing joint is 0, 0, 0.")
 
     try:
         return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise InputError(f"line {error.lineno}: is not valid JSON ({error.msg}).") from error
     except RecursionError as error:
-        raise InputError("is nested too deeply to be key points.") from error
+        line = _line(text, rf"(?:[\[{{][^\[\]{{}}]*){{{_DEEPEST}}}")
+        raise InputError(f"line {line}: is nested too deeply to be key points.") from error
     except ValueError as error:  # an integer of thousands of digits
-        raise InputError("holds a number with too many digits to be a coordinate.") from error
+        line = _line(text, r"\d{400}")
+        raise InputError(f"line {line}: a number has too many digits for a coordinate.") from error
+
+
+def _line(text: str, pattern: str) -> int:
+    """Return the line in which the first match of a pattern ends; the last one without a match."""
+    found = re.search(pattern, text)
+    return text.count("\n", 0, found.end() if found else len(text)) + 1
 
 
 def _people(data: object) -> People:

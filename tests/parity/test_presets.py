@@ -473,6 +473,18 @@ def test_diors_fid_is_of_mixed_sizes(
     assert entry.metric.compute(state)[""] == pytest.approx(expected, rel=FID_TOLERANCE)
 
 
+def test_a_run_of_diors_protocol_has_that_fid_against_its_reference_folder(
+    photographs: dict[str, Pixels], weights: dict[str, str], tmp_path: Path,
+    torchvision_pool: Callable[[list[Levels]], Levels],
+) -> None:  # fmt: skip
+    """The two sides have other sizes after the preparation, which the engine must allow."""
+    folders = Folders.of(photographs, tmp_path, 256, 176)
+    result = folders.score(with_random_weights("dior", weights), ["fid"])
+    stretched = [cv2.resize(image.astype(np.float32), (256, 256)) for image in folders.real]
+    expected = frechet(torchvision_pool(folders.generated), torchvision_pool(stretched))
+    assert result.scores["fid"].value == pytest.approx(expected, rel=FID_TOLERANCE)
+
+
 @torch.no_grad()
 def test_patns_inception_score_has_no_bias_and_sees_white_padding(
     photographs: dict[str, Pixels], weights: dict[str, str], tmp_path: Path
