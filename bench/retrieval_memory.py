@@ -45,10 +45,12 @@ def measure(what: str, gallery: int) -> None:
         "queries.keys": np.array([f"{number:06d}" for number in range(QUERIES)]),
         "queries.targets": names[chosen],
         "queries.items": items[chosen],
+        "queries.images": names[chosen],
         "gallery": images,
         "gallery.names": names,
         "gallery.items": items,
         "gallery.keys": names,
+        "gallery.images": names,
     }
     before, start = peak(), time.perf_counter()
     with threadpool_limits(limits=1):
