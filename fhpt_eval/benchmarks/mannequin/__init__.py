@@ -5,7 +5,7 @@ docs/mannequin.md describes the set.
 """
 
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
-from fhpt_eval.benchmarks.mannequin.draw import HIDDEN, OUTSIDE, SEEN, Drawing, draw
+from fhpt_eval.benchmarks.mannequin.draw import HIDDEN, OUTSIDE, SEEN, Drawing, draw, render
 from fhpt_eval.benchmarks.mannequin.layout import (
     VERSION,
     Settings,
@@ -27,5 +27,6 @@ __all__ = [
     "Written",
     "contact_sheet",
     "draw",
+    "render",
     "write_benchmark",
 ]

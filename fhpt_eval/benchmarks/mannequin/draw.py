@@ -68,7 +68,11 @@ class Drawing:
 def draw(seed: int, identity: int, view: int, height: int = 256, width: int = 176) -> Drawing:
     """Draw a view of an identity; depends on the arguments alone."""
     person = make_person(seed, identity)
-    pose = make_pose(seed, person, view)
+    return render(person, make_pose(seed, person, view), height, width)
+
+
+def render(person: Person, pose: Pose, height: int = 256, width: int = 176) -> Drawing:
+    """Draw anybody in any pose; depends on the arguments alone."""
     canvas = Canvas(height, width)
     figure = _figure(canvas, person, pose)
     head = face.head_of(figure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhpt_eval.benchmarks.mannequin.exact import Dice
 
@@ -171,6 +171,14 @@ def make_person(seed: int, identity: int) -> Person:
         ),
         shoe_colour=clothes.pick(_SHOES),
     )
+
+
+def dressed(wearer: Person, owner: Person) -> Person:
+    """Return the wearer in the owner's clothes: who is seen is one, the item is the other's."""
+    return replace(
+        wearer, identity=owner.identity, woman=owner.woman, top=owner.top, bottom=owner.bottom,
+        shoes=owner.shoes, shoe_colour=owner.shoe_colour,
+    )  # fmt: skip
 
 
 def _face(dice: Dice, woman: bool) -> Face:

@@ -69,9 +69,12 @@ def turn(point: Point, yaw: float) -> Point:
     return x * c + z * s, y, z * c - x * s
 
 
-def make_pose(seed: int, person: Person, view: int) -> Pose:
-    """Draw the pose of a view; depends on the seed, the identity and the view alone."""
-    dice = Dice(seed, person.identity, 16 + view)
+def make_pose(seed: int, person: Person, view: int, take: int = 0) -> Pose:
+    """Draw the pose of a view; depends on the seed, the identity, the view and the take alone.
+
+    The benchmark has the first take, 0; others show the person again, as they might have stood.
+    """
+    dice = Dice(seed, person.identity, 16 + view + take * len(VIEWS))
     name = VIEWS[view]
     sign = 1.0 if dice.chance(0.5) else -1.0
     yaw = {

@@ -1,0 +1,180 @@
+"""What the networks learn from: pictures of people of the train split, drawn once and kept.
+
+May import: errors, storage, benchmarks.mannequin, numpy.
+
+Every item is worn by two people of one gender, its owner as in the benchmark and another one, so
+that a network can tell what belongs to the garment from what belongs to the person.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
+from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
+from fhpt_eval.benchmarks.mannequin.layout import VERSION, split_of
+from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
+from fhpt_eval.errors import ArgumentError
+from fhpt_eval.storage import check_writable, write_atomically
+
+#: Kinds of the upper garment, as ``identity`` draws them.
+KINDS = ("tee", "tank", "shirt", "sweater", "jacket", "hoodie", "dress")
+#: Wearers of an item: its owner, and another.
+WEARERS = 2
+#: Pictures of an item.
+PER_ITEM = WEARERS * len(VIEWS)
+#: Another gender comes up with nearly half the chance, so that this many tries never fail.
+_TRIES = 200
+
+#: Type and shape of the arrays beside the images, for one picture. ``face_box`` and landmarks are
+#: NaN where no face is seen; landmarks are right eye, left eye, nose.
+_TRUTH: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "item": ("<i4", ()),
+    "wearer": ("<i4", ()),
+    "view": ("<i1", ()),
+    "kind": ("<i1", ()),
+    "texture": ("<i1", ()),
+    "keypoints": ("<f4", (18, 2)),
+    "visible": ("<u1", (18,)),
+    "face_box": ("<f4", (4,)),
+    "landmarks": ("<f4", (3, 2)),
+}
+_LANDMARKS = ("right_eye", "left_eye", "nose")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """What the pictures depend on: how many items, the seed, and the size of an image.
+
+    Raises:
+        ArgumentError: there are too few items to learn from, or too many.
+    """
+
+    items: int
+    seed: int
+    height: int = 256
+    width: int = 176
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.items <= 100_000:
+            raise ArgumentError(f"'items' must be 2 to 100,000, not {self.items}.")
+
+
+class Pictures:
+    """Drawn pictures with their truth: arrays with a row per picture, read as they are needed.
+
+    Attributes:
+        images: ``(N, H, W, 3)`` uint8. Pictures of an item lie side by side: the owner's four views,
+            then the other wearer's.
+        truth: by name, ``(N, ...)``: item, wearer, view, kind (of :data:`KINDS`), texture (of
+            ``TEXTURES``), keypoints (18, 2), visible (18,), face_box (4,), landmarks (3, 2).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r")
+        self.truth: dict[str, NDArray[Any]] = {
+            name: np.load(folder / f"{name}.npy") for name in _TRUTH
+        }
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.images)
+
+
+def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> Pictures:
+    """Return the pictures in a folder, drawing them first where they are not there.
+
+    Raises:
+        ArgumentError: the folder holds pictures of other settings.
+        StorageError: it cannot be written.
+    """
+    wanted = {"version": VERSION, **asdict(settings)}
+    about = folder / "about.json"
+    if about.is_file():
+        if json.loads(about.read_text()) != wanted:
+            raise ArgumentError(
+                f"{folder} holds pictures of other settings ({about.name}). Choose another folder."
+            )
+        return Pictures(folder)
+    check_writable(folder)
+    _draw_all(folder, settings, workers)
+    write_atomically(about, (json.dumps(wanted, indent=1) + "\n").encode())
+    return Pictures(folder)
+
+
+def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:
+    number = settings.items * PER_ITEM
+    shape = (number, settings.height, settings.width, 3)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    truth = {name: np.zeros((number, *tail), kind) for name, (kind, tail) in _TRUTH.items()}
+    owners = list(islice(_identities(settings.split), settings.items))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(partial(_draw_item, settings), owners, chunksize=4)
+        for at, (pixels, rows) in enumerate(made):
+            place = slice(at * PER_ITEM, (at + 1) * PER_ITEM)
+            images[place] = pixels
+            for name, values in rows.items():
+                truth[name][place] = values
+    images.flush()
+    for name, values in truth.items():
+        np.save(folder / f"{name}.npy", values)
+
+
+def _identities(split: str) -> Iterator[int]:
+    return (identity for identity in count() if split_of(identity) == split)
+
+
+def _draw_item(
+    settings: PictureSettings, owner: int
+) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
+    person = make_person(settings.seed, owner)
+    other = other_wearer(settings.seed, person, settings.split)
+    drawn, rows = [], []
+    for take, (number, worn) in enumerate(((owner, person), other)):
+        for view in range(len(VIEWS)):
+            pose = make_pose(settings.seed, worn, view, take)
+            drawing = render(worn, pose, settings.height, settings.width)
+            drawn.append(drawing.image)
+            rows.append(_row(drawing, owner, number, view))
+    truth = {
+        name: np.array([row[name] for row in rows], kind) for name, (kind, _) in _TRUTH.items()
+    }
+    return np.stack(drawn), truth
+
+
+def other_wearer(seed: int, owner: Person, split: str) -> tuple[int, Person]:
+    """Return the next identity of the split and the owner's gender, and them in these clothes."""
+    for step in range(1, _TRIES):
+        number = owner.identity + step
+        if split_of(number) == split:
+            person = make_person(seed, number)
+            if person.woman == owner.woman:
+                return number, dressed(person, owner)
+    raise AssertionError(f"no other wearer after {_TRIES} identities")
+
+
+def _row(drawing: Drawing, item: int, wearer: int, view: int) -> dict[str, Any]:
+    nothing = (np.nan, np.nan)
+    return {
+        "item": item,
+        "wearer": wearer,
+        "view": view,
+        "kind": KINDS.index(drawing.person.top.kind),
+        "texture": TEXTURES.index(drawing.person.top.texture.kind),
+        "keypoints": drawing.keypoints,
+        "visible": drawing.visible,
+        "face_box": drawing.face_box or (np.nan,) * 4,
+        "landmarks": [drawing.landmarks.get(name, nothing) for name in _LANDMARKS],
+    }
