@@ -76,8 +76,8 @@ class Pictures:
     """Drawn pictures with their truth: arrays with a row per picture, read as they are needed.
 
     Attributes:
-        images: ``(N, H, W, 3)`` uint8. Pictures of an item lie side by side: the owner's four views,
-            then the other wearer's.
+        images: ``(N, H, W, 3)`` uint8. Pictures of an item lie side by side: the owner's four
+            views, then the other wearer's.
         truth: by name, ``(N, ...)``: item, wearer, view, kind (of :data:`KINDS`), texture (of
             ``TEXTURES``), keypoints (18, 2), visible (18,), face_box (4,), landmarks (3, 2).
     """
