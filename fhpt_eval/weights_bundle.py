@@ -1,8 +1,9 @@
 """Bundles: registered weights and the registry's facts in one tar file, for other machines.
 
 May import: errors, validation, pydantic, weights_registry, weights_store. A bundle is uncompressed:
-``fhpt-weights.json`` first, then the files. Only weights of the registry are packed and unpacked;
-what a bundle says of itself is compared with the registry, never trusted.
+``fhpt-weights.json`` first, then the files. Only weights of the registry are packed and unpacked,
+and no shipped ones, which are wherever the package is; what a bundle says of itself is compared
+with the registry, never trusted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from fhpt_eval.weights_store import Weights, cannot_write, expected_digest, find
 
 #: The first member of a bundle.
 FACTS = "fhpt-weights.json"
+#: Keys of the registry that say nothing of a file in a bundle.
+_NO_FACTS = {"sha256_prefix", "shipped"}
 _MAX_FACTS = 2**20
 _MAX_FILES = 1000
 _PIECE = 2**20
@@ -53,8 +56,10 @@ class _Facts(BaseModel):
 def bundle(names: Iterable[str], target: Path) -> list[Weights]:
     """Pack registered weights of the folder into a tar file; equal content gives equal bytes.
 
+    Shipped ones are left out. Returns what was packed.
+
     Raises:
-        WeightsError: weights are missing or damaged, or named by a path.
+        WeightsError: weights are missing or damaged, or named by a path, or all are shipped.
         StorageError: the tar file cannot be written.
     """
     known = registry()
@@ -65,11 +70,16 @@ def bundle(names: Iterable[str], target: Path) -> list[Weights]:
             f"Only weights of the registry can be bundled, not {', '.join(own)}. A network of "
             f"your own is registered in {folder() / OWN_REGISTRY}; a file is simply copied."
         )
-    found = [find(name) for name in chosen]
-    facts = [
-        known[one.name].model_dump(mode="json", exclude={"sha256_prefix"}) | {"sha256": one.sha256}
-        for one in found
-    ]
+    found = [find(name) for name in chosen if not known[name].shipped]
+    if chosen and not found:
+        verb = "is" if len(chosen) == 1 else "are"
+        raise WeightsError(
+            f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
+            "wherever it is installed."
+        )
+    facts = [known[one.name].model_dump(mode="json", exclude=_NO_FACTS) for one in found]
+    for fact, one in zip(facts, found, strict=True):
+        fact["sha256"] = one.sha256
     text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
     temporary: Path | None = None
     try:
@@ -197,6 +207,11 @@ def _wanted(
                 f"{label}: {fact.name!r} with the file {fact.file!r} is not in the registry here, "
                 f"so its digest cannot be checked. Bring along the {OWN_REGISTRY} that lists it, "
                 f"into {folder()}. Nothing was imported."
+            )
+        if entry.shipped:
+            raise WeightsError(
+                f"{label}: {fact.name} is part of fhpt-eval here, and is not taken from a bundle. "
+                "Pack one without it. Nothing was imported."
             )
         wanted[entry.file] = (entry, fact.sha256)
     return wanted

@@ -70,6 +70,8 @@ def pull(
 ) -> list[Weights]:
     """Bring registered weights into the folder; those that are there and sound are left alone.
 
+    Shipped ones are only checked: they are part of the package.
+
     A download goes to ``FILE.part`` in the same folder; the next call goes on from there. One that
     fails does not keep the others from being tried.
 
@@ -89,35 +91,44 @@ def pull(
     failures: list[str] = []
     for entry in entries:
         try:
-            weights = find(entry.name)
-            tell.say(f"{entry.name}: is there already, {weights.path}")
+            found.append(_bring(entry, tell, offline))
         except WeightsError as error:
-            if offline or path_of(entry).is_dir():
-                failures.append(str(error))
-                continue
-            if path_of(entry).exists():
-                tell.say(f"{entry.name}: the file that is there is not right; fetching it anew")
-            try:
-                weights = _download(entry, tell)
-                tell.say(f"{entry.name}: {weights.path}")
-            except WeightsError as failure:
-                failures.append(str(failure))
-                continue
-        found.append(weights)
+            failures.append(str(error))
     if failures:
-        raise WeightsError("\n".join([*failures, _without_network(entries, found)]))
+        raise WeightsError("\n".join([*failures, *_without_network(entries, found)]))
     return found
 
 
-def _without_network(entries: list[WeightsEntry], found: list[Weights]) -> str:
+def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
+    """Find weights, or download them where they are not here, or not right, and can be had."""
+    try:
+        weights = find(entry.name)
+    except WeightsError:
+        if offline or entry.shipped or path_of(entry).is_dir():
+            raise
+        if path_of(entry).exists():
+            tell.say(f"{entry.name}: the file that is there is not right; fetching it anew")
+        weights = _download(entry, tell)
+        tell.say(f"{entry.name}: {weights.path}")
+        return weights
+    how = "is part of fhpt-eval" if entry.shipped else "is there already"
+    tell.say(f"{entry.name}: {how}, {weights.path}")
+    return weights
+
+
+def _without_network(entries: list[WeightsEntry], found: list[Weights]) -> list[str]:
+    """Say how what is missing comes to a machine without network; shipped files do not so."""
     have = {weights.name for weights in found}
-    missing = " ".join(entry.name for entry in entries if entry.name not in have)
-    bundle = "fhpt-eval weights bundle -o weights.tar " + missing
-    return (
-        "For a machine without network, on one that has it:\n"
-        f"  fhpt-eval weights pull {missing}\n  {bundle}\n"
-        "then here:\n  fhpt-eval weights import weights.tar"
-    )
+    missing = " ".join(e.name for e in entries if e.name not in have and not e.shipped)
+    if not missing:
+        return []
+    return [
+        "For a machine without network, on one that has it:",
+        f"  fhpt-eval weights pull {missing}",
+        f"  fhpt-eval weights bundle -o weights.tar {missing}",
+        "then here:",
+        "  fhpt-eval weights import weights.tar",
+    ]
 
 
 def _download(entry: WeightsEntry, progress: Progress) -> Weights:

@@ -1,7 +1,8 @@
 """The registry of pretrained networks, and the folder in which their files lie.
 
-May import: errors, validation, pydantic; platformdirs inside a function. The shipped networks are
-in weights.toml; a folder of weights may hold a registry.toml of the same form with a lab's own.
+May import: errors, validation, pydantic; platformdirs inside a function. The package's registry is
+weights.toml; a folder of weights may hold a registry.toml of the same form with a lab's own. Files
+lie in the folder of weights, or, where an entry is shipped, in the package.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ from fhpt_eval.validation import explain_validation
 OWN_REGISTRY = "registry.toml"
 #: The environment variable that names the folder of weights.
 VARIABLE = "FHPT_WEIGHTS"
+#: The folder of the package: weights.toml is in it, and networks/ with the shipped files.
+PACKAGE = Path(__file__).parent
 #: Largest file of weights that is downloaded, unpacked or read, in bytes.
 MAX_BYTES = 8 * 2**30
 _MAX_REGISTRY_BYTES = 2**20
@@ -45,7 +47,8 @@ class WeightsEntry(BaseModel):
     """What the registry says of one pretrained network.
 
     ``sha256`` is the digest of the file, or ``sha256_prefix`` its first digits where the publisher
-    states no more; one of the two. ``size`` is in bytes.
+    states no more; one of the two. ``size`` is in bytes. ``shipped``: the file is part of the
+    package, in ``fhpt_eval/networks/``; then there are ``sha256`` and ``size``, and no addresses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -57,6 +60,7 @@ class WeightsEntry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     sha256_prefix: Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")] | None = None
     size: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
+    shipped: bool = False
     licence: str = ""
     citation: str = ""
     source: str = ""
@@ -80,6 +84,14 @@ class WeightsEntry(BaseModel):
     def _one_digest(self) -> Self:
         if (self.sha256 is None) == (self.sha256_prefix is None):
             raise ValueError("give sha256, or sha256_prefix where no more digits are known")
+        return self
+
+    @model_validator(mode="after")
+    def _wholly_known_if_shipped(self) -> Self:
+        if self.shipped and (self.sha256 is None or self.size is None):
+            raise ValueError("a shipped file needs sha256 and size")
+        if self.shipped and self.addresses:
+            raise ValueError("a shipped file has no addresses: it is part of the package")
         return self
 
 
@@ -133,28 +145,34 @@ def folder() -> Path:
     return platformdirs.user_cache_path("fhpt-eval", appauthor=False) / "weights"
 
 
+def shipped_folder() -> Path:
+    """Return the package's folder of shipped files; it holds data alone."""
+    return PACKAGE / "networks"
+
+
 def registry() -> Mapping[str, WeightsEntry]:
-    """Return every known network by name: the shipped ones, then those of ``registry.toml``.
+    """Return every known network by name: the package's, then those of ``registry.toml``.
 
     Raises:
         WeightsError: the folder's ``registry.toml`` has a fault; the message names the key.
     """
-    shipped = _shipped()
+    ours = _of_package(PACKAGE / "weights.toml")
     path = folder() / OWN_REGISTRY
     try:
         if not path.is_file():
-            return dict(shipped)
+            return dict(ours)
         if path.stat().st_size > _MAX_REGISTRY_BYTES:
             raise WeightsError(f"{path}: is larger than {_MAX_REGISTRY_BYTES:,} bytes.")
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}).") from error
     own = parse_registry(text, str(path))
-    files = {entry.file: name for name, entry in shipped.items()}
+    files = {entry.file: name for name, entry in ours.items()}
     for name, entry in own.items():
-        if name in shipped:
+        if name in ours:
             raise WeightsError(
-                f"{path}: weights.{name}: is shipped with fhpt-eval. Give yours another name."
+                f"{path}: weights.{name}: is a name of fhpt-eval's own registry. "
+                "Give yours another name."
             )
         taken = files.setdefault(entry.file, name)
         if taken != name:
@@ -162,7 +180,7 @@ def registry() -> Mapping[str, WeightsEntry]:
                 f"{path}: weights.{name}.file: {entry.file} is the file of {taken}. "
                 "Give yours another name."
             )
-    return {**shipped, **own}
+    return {**ours, **own}
 
 
 def entry_of(name: str) -> WeightsEntry:
@@ -180,8 +198,10 @@ def entry_of(name: str) -> WeightsEntry:
     )
 
 
-def parse_registry(text: str, label: str) -> dict[str, WeightsEntry]:
+def parse_registry(text: str, label: str, *, of_package: bool = False) -> dict[str, WeightsEntry]:
     """Check the text of a registry file; ``label`` names it in messages.
+
+    Only the package's own (``of_package``) may call files shipped.
 
     Raises:
         WeightsError: names the key that is wrong and what is allowed.
@@ -194,15 +214,20 @@ def parse_registry(text: str, label: str) -> dict[str, WeightsEntry]:
         file = _File.model_validate(table)
     except ValidationError as error:
         raise WeightsError(explain_validation(error, _File, label)) from None
-    return {name: _entry(name, facts, label) for name, facts in file.weights.items()}
+    return {name: _entry(name, facts, label, of_package) for name, facts in file.weights.items()}
 
 
-def _entry(name: str, facts: Mapping[str, Any], label: str) -> WeightsEntry:
+def _entry(name: str, facts: Mapping[str, Any], label: str, of_package: bool) -> WeightsEntry:
     where = f"{label}: weights.{name}"
     if not re.fullmatch(_NAME, name):
         raise WeightsError(f"{where}: use lower-case letters, digits, '_' and '-' in a name.")
     if "name" in facts:
         raise WeightsError(f"{where}.name: there is no such key; the name is in the brackets.")
+    if "shipped" in facts and not of_package:
+        raise WeightsError(
+            f"{where}.shipped: only files of the package are shipped. Leave this key out, and put "
+            "the file into the folder of weights."
+        )
     try:
         return WeightsEntry.model_validate({"name": name, **facts})
     except ValidationError as error:
@@ -210,6 +235,5 @@ def _entry(name: str, facts: Mapping[str, Any], label: str) -> WeightsEntry:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, WeightsEntry]:
-    text = resources.files("fhpt_eval").joinpath("weights.toml").read_text("utf-8")
-    return parse_registry(text, "weights.toml")
+def _of_package(path: Path) -> dict[str, WeightsEntry]:
+    return parse_registry(path.read_text("utf-8"), path.name, of_package=True)

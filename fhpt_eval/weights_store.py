@@ -1,7 +1,7 @@
 """Files of weights on this machine: find them, check them, put a checked one in its place.
 
-May import: errors, storage, weights_registry. A file is used only with the digest that the
-registry states for it; a file that the user names by its path is used with the digest it has.
+May import: errors, storage, weights_registry. A file, shipped or not, is used only with the digest
+that the registry states for it; one that the user names by its path, with the digest it has.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fhpt_eval.weights_registry import (
     entry_of,
     folder,
     registry,
+    shipped_folder,
 )
 
 #: Digests taken in this process, by path, file, size and time of the last change.
@@ -63,7 +64,7 @@ def find(name_or_path: str | Path) -> Weights:
     if not digest.startswith(wanted):
         raise WeightsError(
             f"{path} is not what the registry calls {entry.name}: its SHA-256 is {digest} and "
-            f"should {_be(wanted)}. It is not used. Get the right one: {cure(entry.name)}"
+            f"should {_be(wanted)}. It is not used. Get the right one: {cure(entry)}"
             + ("" if entry.sha256 else f" (or delete {path.name}.sha256 if the old one was wrong)")
         )
     return Weights(entry.name, path, digest)
@@ -80,7 +81,7 @@ def available(name_or_path: str | Path) -> str:
             return _fault_of_file(Path(name_or_path), str(name_or_path))
         if path_of(entry).exists():
             return fault_of(entry)
-        return f"needs the weights {entry.name} ({cure(entry.name)})"
+        return f"needs the weights {entry.name} ({cure(entry)})"
     except (WeightsError, OSError) as error:
         return str(error)
 
@@ -98,7 +99,7 @@ def digest_of(name_or_path: str | Path) -> str:
 
 def path_of(entry: WeightsEntry) -> Path:
     """Return where the file of a registered network lies, or would lie."""
-    return folder() / entry.file
+    return (shipped_folder() if entry.shipped else folder()) / entry.file
 
 
 def expected_digest(entry: WeightsEntry) -> str:
@@ -125,7 +126,7 @@ def expected_digest(entry: WeightsEntry) -> str:
     if not digest.startswith(prefix) or not digest:
         raise WeightsError(
             f"{path} should hold a SHA-256 that begins with {prefix}. Delete it, then: "
-            f"{cure(entry.name)}"
+            f"{cure(entry)}"
         )
     return digest
 
@@ -133,7 +134,7 @@ def expected_digest(entry: WeightsEntry) -> str:
 def fault_of(entry: WeightsEntry) -> str:
     """Say what is wrong with the file of a registered network by its size, or nothing."""
     path = path_of(entry)
-    get = f"Get it: {cure(entry.name)}"
+    get = f"Get it: {cure(entry)}"
     try:
         if not path.exists():
             return f"The weights {entry.name} are not here: there is no {path}. {get}"
@@ -198,11 +199,13 @@ def cannot_write(path: Path, error: OSError) -> StorageError:
     )
 
 
-def cure(name: str) -> str:
-    """Return the command that brings weights into the folder in use."""
+def cure(entry: WeightsEntry) -> str:
+    """Return the command that brings weights into the folder in use, or what mends shipped ones."""
+    if entry.shipped:
+        return "reinstall fhpt-eval, which brings this file"
     given = configured()
     where = f" --weights-dir {shlex.quote(str(given))}" if given is not None else ""
-    return f"fhpt-eval weights pull {name}{where}"
+    return f"fhpt-eval weights pull {entry.name}{where}"
 
 
 def _be(wanted: str) -> str:

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +26,8 @@ import torch
 from fhpt_eval import weights
 from fhpt_eval.errors import InputError, StorageError, WeightsError
 from fhpt_eval.weights_bundle import FACTS
-from fhpt_eval.weights_registry import is_permitted, parse_registry
+from fhpt_eval.weights_registry import is_permitted, parse_registry, shipped_folder
+from tests.shipped import ship
 
 STATE = {"layer.weight": torch.arange(60_000.0).reshape(200, 300), "layer.bias": torch.ones(200)}
 
@@ -37,6 +39,7 @@ def saved(state: object = STATE) -> bytes:
 
 
 DATA = saved()
+SAFE = safetensors.torch.save(STATE)
 
 
 def sha256(data: bytes) -> str:
@@ -145,16 +148,16 @@ def server() -> Iterator[Server]:
 
 
 class TestTheRegistry:
-    def test_every_shipped_network_states_all_that_a_user_needs_to_know(self) -> None:
+    def test_every_network_of_the_package_states_all_that_a_user_needs_to_know(self) -> None:
         entries = weights.registry()
         assert {"inception-2015", "alexnet-imagenet", "vgg16-imagenet"} <= set(entries)
         for name, entry in entries.items():
             assert entry.name == name
             assert entry.title
-            assert entry.addresses
             assert entry.licence
-            assert entry.citation
-            assert entry.source.startswith("https://")
+            assert entry.source
+            assert bool(entry.addresses) != entry.shipped
+            assert entry.shipped or (entry.citation and entry.source.startswith("https://"))
             assert all(address.startswith("https://") for address in entry.addresses)
 
     def test_digests_agree_with_the_digits_that_publishers_put_into_file_names(self) -> None:
@@ -186,9 +189,14 @@ class TestTheRegistry:
             ("schema_version = 1\n[weights.a]\nfile = 'a.pth'\nsha257 = ''", "Did you mean 'sha2"),
             ("schema_version = 1\n[weights.a]\nfile = 'a'\nsha256 = '{d}'\nsize = -1", "size"),
             ("schema_version = 1\n[weights.a]\nname = 'b'", r"a\.name: there is no such key"),
-            ("schema_version = 1\n[weights.vgg16-imagenet]\nfile = 'a'\nsha256 = '{d}'", "shipped"),
+            ("schema_version = 1\n[weights.vgg16-imagenet]\nfile = 'a'\nsha256 = '{d}'",
+             "is a name of fhpt-eval's own registry"),
             ("schema_version = 1\n[weights.a]\nfile = 'vgg16-397923af.pth'\nsha256 = '{d}'",
              "is the file of vgg16-imagenet"),
+            ("schema_version = 1\n[weights.a]\nfile = 'a'\nsha256 = '{d}'\nshipped = true",
+             r"weights\.a\.shipped: only files of the package are shipped\. Leave this key out"),
+            ("schema_version = 1\n[weights.a]\nfile = 'a'\nsha256 = '{d}'\nshipped = false",
+             r"weights\.a\.shipped: only files of the package"),
             ("[", "is not valid TOML"),
         ],
     )  # fmt: skip
@@ -342,6 +350,135 @@ class TestFinding:
         (tmp_path / "mine.pth").touch()
         with pytest.raises(WeightsError, match=r"mine\.pth has 0 bytes"):
             weights.find(tmp_path / "mine.pth")
+
+
+class TestShippedFiles:
+    @pytest.fixture
+    def ours(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The file of "ours", in a package that ships it."""
+        return ship(monkeypatch, tmp_path / "package", SAFE)
+
+    def test_the_package_has_the_files_that_it_lists_and_no_others(self) -> None:
+        listed = {entry.file: name for name, entry in weights.registry().items() if entry.shipped}
+        assert {path.name for path in shipped_folder().glob("*")} == set(listed)
+        for name in listed.values():
+            assert weights.find(name).path.parent == shipped_folder()
+
+    def test_a_build_of_the_package_has_what_lies_in_networks(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        setuptools = pytest.importorskip("setuptools")
+        shutil.copy(Path(__file__).parents[1] / "setup.cfg", tmp_path)
+        (tmp_path / "README.md").touch()
+        (tmp_path / "fhpt_eval" / "networks").mkdir(parents=True)
+        (tmp_path / "fhpt_eval" / "__init__.py").touch()
+        for name in ("weights.toml", "networks/ours.safetensors", "unlisted.txt"):
+            (tmp_path / "fhpt_eval" / name).touch()
+        (tmp_path / "fhpt_eval" / "_version.py").write_text('__version__ = "0"\n')
+        monkeypatch.chdir(tmp_path)
+        package = setuptools.Distribution({"script_name": "setup.py"})
+        package.parse_config_files(["setup.cfg"])
+        build = package.get_command_obj("build_py")
+        build.build_lib = str(tmp_path / "built")
+        package.run_command("build_py")
+        built = {path.name for path in (tmp_path / "built" / "fhpt_eval").rglob("*.*")}
+        assert built == {"__init__.py", "_version.py", "weights.toml", "ours.safetensors"}
+
+    def test_one_is_found_in_the_package_whatever_the_folder_of_weights(
+        self, ours: Path, folder: Path
+    ) -> None:
+        folder.mkdir()
+        (folder / ours.name).write_bytes(b"another file")
+        assert weights.find("ours") == weights.Weights("ours", ours, sha256(SAFE))
+        assert weights.available("ours") == ""
+        assert weights.digest_of("ours") == sha256(SAFE)
+        assert torch.equal(weights.load_state("ours")["layer.bias"], STATE["layer.bias"])
+
+    def test_one_that_is_missing_asks_for_the_package_to_be_installed_again(
+        self, ours: Path, tmp_path: Path
+    ) -> None:
+        ours.unlink()
+        weights.configure(tmp_path / "chosen")
+        assert weights.available("ours") == (
+            "needs the weights ours (reinstall fhpt-eval, which brings this file)"
+        )
+        with pytest.raises(WeightsError, match="reinstall fhpt-eval") as error:
+            weights.find("ours")
+        assert str(ours) in str(error.value)
+        assert "pull" not in str(error.value)
+        assert weights.digest_of("ours") == sha256(SAFE)
+
+    @pytest.mark.parametrize("data", [b"", SAFE[:-1], SAFE[:-1] + b"x", SAFE + b"x"])
+    def test_one_that_is_damaged_is_not_used(self, ours: Path, data: bytes) -> None:
+        ours.write_bytes(data)
+        with pytest.raises(WeightsError, match=r"not used.*reinstall fhpt-eval") as error:
+            weights.load_state("ours")
+        assert "pull" not in str(error.value)
+
+    def test_a_name_or_file_name_of_one_cannot_be_taken(self, ours: Path, folder: Path) -> None:
+        listed(folder, name="ours")
+        with pytest.raises(WeightsError, match=r"weights\.ours: is a name of fhpt-eval's own"):
+            weights.registry()
+        facts = f'file = "{ours.name}"\nsha256 = "{"0" * 64}"'
+        (folder / "registry.toml").write_text(f"schema_version = 1\n[weights.mine]\n{facts}")
+        with pytest.raises(WeightsError, match=r"ours\.safetensors is the file of ours"):
+            weights.registry()
+
+    @pytest.mark.parametrize(
+        ("facts", "told"),
+        [
+            ('sha256_prefix = "01234567"\nsize = 1', "needs sha256 and size"),
+            (f'sha256 = "{"0" * 64}"', "needs sha256 and size"),
+            (f'sha256 = "{"0" * 64}"\nsize = 1\naddresses = ["https://a/b"]', "has no addresses"),
+        ],
+    )
+    def test_an_entry_of_the_package_must_say_exactly_what_is_shipped(
+        self, facts: str, told: str
+    ) -> None:
+        text = f'schema_version = 1\n[weights.a]\nfile = "a"\nshipped = true\n{facts}'
+        with pytest.raises(WeightsError, match=told):
+            parse_registry(text, "weights.toml", of_package=True)
+
+    def test_pull_leaves_one_alone_and_makes_no_folder(self, ours: Path, folder: Path) -> None:
+        assert weights.pull(["ours"], offline=True) == weights.pull(["ours"])
+        assert weights.pull(["ours"]) == [weights.Weights("ours", ours, sha256(SAFE))]
+        assert not folder.exists()
+        assert [path.name for path in ours.parent.glob("ours*")] == [ours.name]
+
+    @pytest.mark.parametrize("offline", [False, True])
+    def test_pull_does_not_mend_one(self, ours: Path, folder: Path, offline: bool) -> None:
+        ours.write_bytes(b"wrong")
+        with pytest.raises(WeightsError, match="reinstall fhpt-eval") as error:
+            weights.pull(["ours"], offline=offline)
+        assert "weights pull" not in str(error.value)
+        listed(folder)
+        with pytest.raises(WeightsError, match=r"reinstall fhpt-eval") as error:
+            weights.pull(["ours", "toy"], offline=offline)
+        assert "  fhpt-eval weights pull toy\n" in str(error.value)
+        assert ours.read_bytes() == b"wrong"
+
+    def test_a_bundle_leaves_it_out(self, ours: Path, folder: Path, tmp_path: Path) -> None:
+        listed(folder)
+        (folder / "toy.pth").write_bytes(DATA)
+        (packed,) = weights.bundle(["ours", "toy"], tmp_path / "weights.tar")
+        assert packed.name == "toy"
+        with tarfile.open(tmp_path / "weights.tar") as tar:
+            assert tar.getnames() == [FACTS, "toy.pth"]
+        assert ours.exists()
+
+    def test_a_bundle_of_nothing_else_is_not_written(self, ours: Path, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match="nothing to bundle: ours is part of fhpt-eval"):
+            weights.bundle(["ours"], tmp_path / "weights.tar")
+        assert not (tmp_path / "weights.tar").exists()
+        assert ours.exists()
+
+    def test_none_is_taken_from_a_bundle(self, ours: Path, tmp_path: Path) -> None:
+        said = facts(name="ours", file=ours.name, sha256=sha256(SAFE))
+        path = packed(tmp_path / "b.tar", (FACTS, said, REG), (ours.name, SAFE, REG))
+        ours.unlink()
+        with pytest.raises(WeightsError, match="ours is part of fhpt-eval here, and is not taken"):
+            weights.import_bundle(path)
+        assert not ours.exists()
 
 
 class Executed:

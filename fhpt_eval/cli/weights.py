@@ -35,7 +35,7 @@ def weights() -> None:
 def list_(as_json: bool) -> None:
     """List the registry: what there is, what is here, under which licence.
 
-    Looks at existence and size; 'verify' reads the files.
+    Looks at existence and size; 'verify' reads the files. What is shipped is part of the package.
 
     \b
     fhpt-eval weights list
@@ -81,10 +81,22 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for header in ("name", "here", "MB", "SHA-256", "licence", "title"):
         table.add_column(header, justify="right" if header == "MB" else "left", no_wrap=False)
     for row in rows:
-        here = "yes" if row["here"] else ("damaged" if Path(row["path"]).exists() else "no")
-        size = f"{row['size'] / 1e6:,.0f}" if row["size"] else "?"
-        table.add_row(row["name"], here, size, _digest(row), row["licence"], row["title"])
+        cells = (_here(row), _megabytes(row["size"]), _digest(row), row["licence"], row["title"])
+        table.add_row(row["name"], *cells)
     console().print(table)
+
+
+def _here(row: dict[str, Any]) -> str:
+    """Say in a word whether a file is here, or part of the package."""
+    if row["here"]:
+        return "shipped" if row["shipped"] else "yes"
+    return "damaged" if Path(row["path"]).exists() else "no"
+
+
+def _megabytes(size: int | None) -> str:
+    if size is None:
+        return "?"
+    return f"{size / 1e6:,.0f}" if size >= 10**6 else f"{size / 1e6:.1g}"
 
 
 def _digest(row: dict[str, Any]) -> str:
@@ -105,7 +117,7 @@ def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
     """Download weights; a broken-off download goes on where it stopped.
 
     Every file is checked against the registry's SHA-256 before it is put in place. What is there
-    and sound is left alone.
+    and sound is left alone, and what is shipped is part of the package.
 
     \b
     fhpt-eval weights pull inception-2015 alexnet-imagenet
@@ -128,7 +140,8 @@ def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
 def verify(names: tuple[str, ...]) -> int:
     """Read the files that are here and compare their SHA-256 with the registry's.
 
-    Exit status 2 if a file is not what it should be, or one that was named is missing.
+    Exit status 2 if a file is not what it should be, or if one that was named, or is shipped with
+    the package, is missing.
 
     \b
     fhpt-eval weights verify
@@ -141,7 +154,7 @@ def verify(names: tuple[str, ...]) -> int:
 
     status = 0
     for entry in [entry_of(name) for name in names] or registry().values():
-        if not names and not path_of(entry).exists():
+        if not (names or entry.shipped or path_of(entry).exists()):
             click.echo(f"{entry.name}: not here")
             continue
         try:
@@ -167,15 +180,17 @@ def verify(names: tuple[str, ...]) -> int:
 def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
     """Pack weights into one file, for machines without network.
 
-    Mind the licences: some forbid passing weights on.
+    Mind the licences: some forbid passing weights on. What is shipped with the package is left out.
 
     \b
     fhpt-eval weights bundle -o weights.tar inception-2015 alexnet-imagenet
     """
     from fhpt_eval.weights import bundle as pack
 
-    for one in pack(_chosen(names, everything), out):
-        click.echo(f"{one.name}: {one.path.name}")
+    chosen = _chosen(names, everything)
+    packed = {one.name: one.path.name for one in pack(chosen, out)}
+    for name in dict.fromkeys(chosen):
+        click.echo(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
     click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
 
 

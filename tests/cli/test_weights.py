@@ -11,6 +11,7 @@ import pytest
 
 from fhpt_eval import weights
 from tests.conftest import fhpt_eval
+from tests.shipped import ship
 
 DATA = b"weights of a toy network" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -34,6 +35,12 @@ def registered(folder: Path, tmp_path: Path, digest: str = f'sha256 = "{DIGEST}"
         f'addresses = ["{(tmp_path / "mirror.pth").as_uri()}"]\n{digest}\nsize = {len(DATA)}\n'
     )
     return folder
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the network "ours", in a package that ships it."""
+    return ship(monkeypatch, tmp_path / "package", b"weights that are shipped")
 
 
 @pytest.mark.parametrize("command", ["", "list", "pull", "verify", "bundle", "import"])
@@ -74,6 +81,40 @@ def test_the_list_says_where_only_the_start_of_a_digest_is_published(
     rows = {row["name"]: row for row in json.loads(fhpt_eval("weights", "list", "--json").out)}
     assert rows["toy"]["sha256"] == DIGEST
     assert f"recorded {DIGEST[:12]}"[:8] in fhpt_eval("weights", "list").out
+
+
+def test_the_list_says_what_is_shipped(ours: Path) -> None:
+    def line() -> str:
+        text = fhpt_eval("weights", "list").out
+        return next(line for line in text.splitlines() if line.split()[1:2] == ["ours"])
+
+    def row() -> dict[str, object]:
+        rows = json.loads(fhpt_eval("weights", "list", "--json").out)
+        return next(row for row in rows if row["name"] == "ours")
+
+    assert "shipped" in line()
+    assert row()["here"] is row()["shipped"] is True
+    assert row()["path"] == str(ours)
+    assert row()["addresses"] == []
+    ours.write_bytes(b"cut off")
+    assert "damaged" in line()
+    assert row()["here"] is False
+    assert "reinstall fhpt-eval" in str(row()["fault"])
+
+
+def test_pull_of_what_is_shipped_says_so(ours: Path) -> None:
+    for more in ([], ["--offline"], ["toy"]):
+        finished = fhpt_eval("weights", "pull", "ours", *more)
+        assert finished.status == 0, finished.err
+        assert f"ours: is part of fhpt-eval, {ours}" in finished.err
+
+
+def test_pull_of_all_fetches_the_others(ours: Path) -> None:
+    finished = fhpt_eval("weights", "pull", "--all", "--offline")
+    assert finished.status == 2
+    assert f"ours: is part of fhpt-eval, {ours}" in finished.err
+    told = next(line for line in finished.err.splitlines() if "weights.tar inception-2015" in line)
+    assert "ours" not in told
 
 
 def test_pull_brings_a_file_and_says_where_it_is(folder: Path) -> None:
@@ -143,6 +184,30 @@ def test_verify_reads_what_is_here(folder: Path) -> None:
     assert finished.status == 2
     assert hashlib.sha256(wrong).hexdigest() in finished.out
     assert DIGEST in finished.out
+
+
+def test_verify_reads_what_is_shipped_and_misses_it(ours: Path) -> None:
+    for names in ([], ["ours"]):
+        finished = fhpt_eval("weights", "verify", *names)
+        assert finished.status == 0
+        assert "ours: sound, SHA-256 " in finished.out
+    ours.unlink()
+    for names in ([], ["ours"]):
+        finished = fhpt_eval("weights", "verify", *names)
+        assert finished.status == 2
+        assert "reinstall fhpt-eval" in finished.out
+
+
+def test_a_bundle_says_what_it_leaves_out(ours: Path, tmp_path: Path) -> None:
+    fhpt_eval("weights", "pull", "toy")
+    finished = fhpt_eval("weights", "bundle", "-o", tmp_path / "weights.tar", "ours", "toy")
+    assert finished.status == 0, finished.err
+    assert "ours: left out, it is part of fhpt-eval" in finished.out
+    assert "toy: toy.pth" in finished.out
+    finished = fhpt_eval("weights", "bundle", "-o", tmp_path / "none.tar", "ours")
+    assert finished.status == 2
+    assert "nothing to bundle" in finished.err
+    assert ours.exists()
 
 
 def test_a_bundle_goes_from_one_machine_to_another(folder: Path, tmp_path: Path) -> None:
