@@ -370,7 +370,10 @@ class TestShippedFiles:
         setuptools = pytest.importorskip("setuptools")
         shutil.copy(Path(__file__).parents[1] / "setup.cfg", tmp_path)
         (tmp_path / "README.md").touch()
+        (tmp_path / "LICENSE").touch()
         (tmp_path / "fhpt_eval" / "networks").mkdir(parents=True)
+        (tmp_path / "fhpt_eval" / "metrics" / "data").mkdir(parents=True)
+        (tmp_path / "fhpt_eval" / "metrics" / "data" / "ours.LICENSE.txt").touch()
         (tmp_path / "fhpt_eval" / "__init__.py").touch()
         for name in ("weights.toml", "networks/ours.safetensors", "unlisted.txt"):
             (tmp_path / "fhpt_eval" / name).touch()

@@ -2,24 +2,26 @@
 
 May import: errors, torch. Needs no torchvision, but reads its state dicts: layers bear the names
 that they have in ``torchvision.models`` (``features.0.weight``, ``features.3.squeeze.bias``, ...),
-and the classifier's entries, which no trunk has a use for, are passed over.
+and entries that no trunk has a use for, as the classifier's, are passed over.
 
 Architectures, each without its classifier and without the layers behind the last tap:
 
 - ``alexnet``: Krizhevsky, "One weird trick for parallelizing convolutional neural networks",
   arXiv 1404.5997, 2014, with the numbers of channels of torchvision's ``alexnet``.
-- ``vgg16``: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
-  Recognition", ICLR 2015, configuration D.
+- ``vgg16``, ``vgg19``: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale
+  Image Recognition", ICLR 2015, configurations D and E.
 - ``squeezenet1_1``: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters
   and <0.5MB model size", arXiv 1602.07360, 2016, in its authors' release 1.1.
 
 The taps are those of Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
-Metric", CVPR 2018: after certain ReLUs, before the pooling that follows.
+Metric", CVPR 2018: after certain ReLUs, before the pooling that follows. ``vgg19``, which no metric
+uses, has those of Gatys et al., "Image Style Transfer Using Convolutional Neural Networks",
+CVPR 2016: after the first ReLU of each stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +30,7 @@ from torch import Tensor, nn
 
 from fhpt_eval.errors import WeightsError
 
-TrunkName = Literal["alexnet", "vgg16", "squeezenet1_1"]
+TrunkName = Literal["alexnet", "vgg16", "vgg19", "squeezenet1_1"]
 
 #: Wrong entries of a state dict that a message lists; the rest are counted.
 _LISTED = 6
@@ -43,12 +45,14 @@ class Architecture:
         taps: numbers of the layers whose outputs are returned, ascending.
         channels: how many channels each tap has.
         smallest: the least height and width, in pixels, for which no map is empty.
+        behind: how the names of torchvision's entries begin that lie behind the last tap.
     """
 
     layers: Callable[[], Iterator[nn.Module]]
     taps: tuple[int, ...]
     channels: tuple[int, ...]
     smallest: int
+    behind: tuple[str, ...] = ()
 
 
 class Trunk(nn.Module):
@@ -95,8 +99,9 @@ def load_trunk(
 
     Args:
         name: which architecture.
-        state: tensors by torchvision's names, of any floating type. Entries that begin with
-            ``classifier.`` are passed over; there must be no others than those of :func:`layout`.
+        state: tensors by torchvision's names, of any floating type. Those of the classifier and
+            behind the last tap are passed over; there must be no others than those of
+            :func:`layout`.
         device: where the trunk shall compute.
         label: where the state dict is from, for messages.
 
@@ -104,7 +109,7 @@ def load_trunk(
         WeightsError: lists what is missing, unknown, of another shape, or no finite number.
     """
     expected = layout(name)
-    faults = [*_faults(expected, state)]
+    faults = [*_faults(expected, state, ("classifier.", *TRUNKS[name].behind))]
     if faults:
         more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
         raise WeightsError(
@@ -118,7 +123,9 @@ def load_trunk(
     return trunk.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def _faults(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> Iterator[str]:
+def _faults(
+    expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], unused: tuple[str, ...]
+) -> Iterator[str]:
     for key, shape in expected.items():
         if key not in state:
             yield f"{key} is missing"
@@ -131,7 +138,7 @@ def _faults(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]
         elif not value.isfinite().all():
             yield f"{key} holds values that are no finite numbers"
     for key in state:
-        if key not in expected and not key.startswith("classifier."):
+        if key not in expected and not key.startswith(unused):
             yield f"{key} is unknown"
 
 
@@ -162,7 +169,15 @@ def _alexnet() -> Iterator[nn.Module]:
 
 
 def _vgg16() -> Iterator[nn.Module]:
-    stages = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
+    yield from _vgg(((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3))
+
+
+def _vgg19() -> Iterator[nn.Module]:
+    # Of the last stage only what the last tap looks at.
+    yield from _vgg(((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,)))
+
+
+def _vgg(stages: Iterable[tuple[int, ...]]) -> Iterator[nn.Module]:
     inputs = 3
     for number, stage in enumerate(stages):
         if number:
@@ -191,6 +206,13 @@ TRUNKS: Mapping[TrunkName, Architecture] = {
     ),
     "vgg16": Architecture(
         _vgg16, taps=(3, 8, 15, 22, 29), channels=(64, 128, 256, 512, 512), smallest=16
+    ),
+    "vgg19": Architecture(
+        _vgg19,
+        taps=(1, 6, 11, 20, 29),
+        channels=(64, 128, 256, 512, 512),
+        smallest=16,
+        behind=("features.30.", "features.32.", "features.34."),
     ),
     "squeezenet1_1": Architecture(
         _squeezenet1_1,

@@ -138,6 +138,48 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
         write_benchmark(tmp_path, Settings(2, 0))
 
 
+def test_a_set_that_is_there_is_not_drawn_again(made: Set) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made[0].rglob("*")}
+    assert write_benchmark(made[0], Settings(6, 1, 128, 64)) == made[1]
+    assert {path: path.stat().st_mtime_ns for path in made[0].rglob("*")} == before
+
+
+def test_an_interrupted_set_is_completed_to_the_same_bytes(made: Set, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    write_benchmark(out, Settings(6, 1, 128, 64))
+    about = out / "mannequin" / "about.json"
+    facts = json.loads(about.read_text())
+    for unfinished in ("digest", "joints", "visibility", "labels", "images", "pairs"):
+        del facts[unfinished]
+    about.write_text(json.dumps(facts))
+    next((out / "train").iterdir()).unlink()
+    assert write_benchmark(out, Settings(6, 1, 128, 64)) == made[1]
+    assert contents(out) == contents(made[0])
+
+
+def test_a_set_that_lacks_a_file_is_completed(made: Set, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    write_benchmark(out, Settings(6, 1, 128, 64))
+    for lost in ("test.lst", "mannequin/truth-train.jsonl"):
+        (out / lost).unlink()
+    next((out / "mannequin" / "parsing-test").iterdir()).unlink()
+    assert write_benchmark(out, Settings(6, 1, 128, 64)) == made[1]
+    assert contents(out) == contents(made[0])
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[]", '{"digest": 3}'])
+def test_a_file_that_says_nothing_of_the_set_is_somebody_elses(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mannequin").mkdir()
+    (tmp_path / "mannequin" / "about.json").write_text(text)
+    with pytest.raises(ArgumentError, match="does not hold this set"):
+        write_benchmark(tmp_path, Settings(2, 0))
+
+
+def test_another_set_is_not_mixed_into_a_folder(made: Set) -> None:
+    with pytest.raises(ArgumentError, match="does not hold this set"):
+        write_benchmark(made[0], Settings(7, 1, 128, 64))
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -1,9 +1,9 @@
-"""Random weights of OpenPose's networks, which stand in for files that are not downloaded.
+"""Random weights of the pose networks, which stand in for files that are not downloaded.
 
 Names and shapes are written down here from the public descriptions, on their own: Caffe's layers
 in ``models/pose``, ``coco/pose_deploy_linevec.prototxt`` and ``body_25/pose_deploy.prototxt``, of
 CMU-Perceptual-Computing-Lab/openpose, with ``.weight`` and ``.bias`` as caffemodel2pytorch names
-them.
+them; those of ``mannequin`` from the table in docs/openpose.md.
 
 Filters are windows of a few long random sequences, one per number of inputs, so that 209 MB of
 weights take a second to draw and 30 MB on disk. Deterministic: the same seed, the same numbers.
@@ -29,6 +29,14 @@ _TRUNK = {
 }  # fmt: skip
 
 
+#: Layers of the small network's trunk, and of a branch by its stage (the last makes the maps).
+_SMALL_TRUNK = {
+    "conv1_1": (32, 3, 3, 3), "conv2_1": (48, 32, 3, 3), "conv2_2": (48, 48, 3, 3),
+    "conv3_1": (96, 48, 3, 3), "conv3_2": (96, 96, 3, 3), "conv3_3": (96, 96, 3, 3),
+    "conv3_4": (96, 96, 3, 3),
+}  # fmt: skip
+_SMALL_BRANCHES = (("L1", 38), ("L2", 19))
+
 #: Stages of BODY_25: channels that the first convolution sees, channels that the last one makes.
 _BODY_25 = (
     ("stage0_L2", 128, 52), ("stage1_L2", 180, 52), ("stage2_L2", 180, 52), ("stage3_L2", 180, 52),
@@ -43,7 +51,11 @@ def checkpoint_shapes(network: NetworkName) -> dict[str, Shape]:
     """Return name and shape of every tensor of the public file."""
     filters: dict[str, Shape] = {name: (*shape, 3, 3) for name, shape in _TRUNK.items()}
     slopes: dict[str, Shape] = {}
-    if network == "openpose-coco18":
+    if network == "mannequin":
+        filters = dict(_SMALL_TRUNK)
+        for branch, outputs in _SMALL_BRANCHES:
+            filters |= _small_filters(branch, outputs)
+    elif network == "openpose-coco18":
         filters |= _coco_filters("L1", 38) | _coco_filters("L2", 19)
     else:
         for name in ("4_2", "4_3_CPM", "4_4_CPM"):
@@ -74,6 +86,20 @@ def _coco_filters(branch: str, outputs: int) -> dict[str, Shape]:
         filters[f"Mconv6_stage{stage}_{branch}"] = (128, 128, 1, 1)
         filters[f"Mconv7_stage{stage}_{branch}"] = (outputs, 128, 1, 1)
     return filters
+
+
+def _small_filters(branch: str, outputs: int) -> dict[str, Shape]:
+    return {
+        f"conv4_1_{branch}": (64, 96, 3, 3),
+        f"conv4_2_{branch}": (64, 64, 3, 3),
+        f"conv4_3_{branch}": (outputs, 64, 1, 1),
+        f"Mconv1_stage2_{branch}": (64, 153, 3, 3),
+        f"Mconv2_stage2_{branch}": (64, 64, 5, 5),
+        f"Mconv3_stage2_{branch}": (64, 64, 5, 5),
+        f"Mconv4_stage2_{branch}": (64, 64, 5, 5),
+        f"Mconv5_stage2_{branch}": (64, 64, 1, 1),
+        f"Mconv6_stage2_{branch}": (outputs, 64, 1, 1),
+    }
 
 
 def _body25_filters(stage: str, inputs: int, outputs: int) -> dict[str, Shape]:

@@ -262,6 +262,7 @@ def test_digests_and_lacks_ask_for_the_networks_own_weights(
     monkeypatch.setattr(weights, "available", lambda source: f"needs {source}")
     assert OpenPose().lacks() == "needs openpose-coco18"
     assert OpenPose(network="openpose-body25").lacks() == "needs openpose-body25"
+    assert OpenPose(network="mannequin").lacks() == "needs mannequin-pose"
     assert OpenPose(weights=str(file)).lacks() == f"needs {file}"
     (digest,) = OpenPose().digests().values()
     assert digest.startswith("25a948c1")
@@ -279,6 +280,29 @@ def test_an_address_has_the_digest_of_weights_and_not_their_place(
     assert moved["weights"] == list(pose.digests().values())
     assert str(tmp_path) not in str(moved)
     assert moved["parameters"]["decoding"]["limb_share"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("network", "height"),
+    [("openpose-coco18", 368), ("openpose-body25", 368), ("mannequin", 256)],
+)
+def test_the_height_is_that_of_the_network_s_training_unless_given(
+    network: NetworkName, height: int
+) -> None:
+    own = OpenPose(network=network)
+    assert own.height == own.model_dump()["height"] == height
+    assert own == OpenPose(network=network, height=height)
+    assert OpenPose(network=network, height=100).height == 100
+    assert OpenPose.model_validate({"network": network, "weights": None}) == own
+
+
+def test_the_standard_network_s_address_says_what_it_always_said() -> None:
+    """Else cached features and results of earlier versions would be of another feature."""
+    parameters = OpenPose().canonical()["parameters"]
+    assert {k: v for k, v in parameters.items() if k != "decoding"} == {
+        "network": "openpose-coco18", "height": 368, "scales": [1.0], "paf_fusion": "mean",
+        "divisor": 256,
+    }  # fmt: skip
 
 
 def test_equal_settings_are_one_feature() -> None:

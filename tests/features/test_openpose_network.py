@@ -90,9 +90,12 @@ def trunk(state: dict[str, Tensor], x: Tensor) -> Tensor:
     return x
 
 
-def convolve(state: dict[str, Tensor], layer: str, x: Tensor) -> Tensor:
-    weight = state[f"{layer}.weight"]
-    return conv2d(x, weight, state[f"{layer}.bias"], padding=weight.shape[2] // 2)
+def convolve(
+    state: dict[str, Tensor], layer: str, x: Tensor, stride: int = 1, apart: int = 1
+) -> Tensor:
+    weight, bias = state[f"{layer}.weight"], state[f"{layer}.bias"]
+    padding = weight.shape[2] // 2 * apart
+    return conv2d(x, weight, bias, padding=padding, stride=stride, dilation=apart)
 
 
 def coco(state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,13 +138,37 @@ def body25(state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     return heatmaps, fields
 
 
+def small(state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Heatmaps and fields by the table in docs/openpose.md, layer by layer."""
+    for layer, stride, apart in (
+        ("conv1_1", 2, 1), ("conv2_1", 2, 1), ("conv2_2", 1, 1), ("conv3_1", 2, 1),
+        ("conv3_2", 1, 1), ("conv3_3", 1, 2), ("conv3_4", 1, 4),
+    ):  # fmt: skip
+        x = convolve(state, layer, x, stride, apart).relu()
+    first = []
+    for branch in ("L1", "L2"):
+        y = convolve(state, f"conv4_1_{branch}", x).relu()
+        y = convolve(state, f"conv4_2_{branch}", y).relu()
+        first.append(convolve(state, f"conv4_3_{branch}", y))
+    seen = torch.cat([*first, x], 1)
+    second = []
+    for branch in ("L1", "L2"):
+        y = convolve(state, f"Mconv1_stage2_{branch}", seen).relu()
+        for number, apart in ((2, 1), (3, 2), (4, 1), (5, 1)):
+            y = convolve(state, f"Mconv{number}_stage2_{branch}", y, 1, apart).relu()
+        second.append(convolve(state, f"Mconv6_stage2_{branch}", y))
+    return second[1], second[0]
+
+
+ORACLES = {"openpose-coco18": coco, "openpose-body25": body25, "mannequin": small}
+
+
 def test_layers_are_connected_as_in_the_public_description(
     name: NetworkName, state: dict[str, Tensor], image: Tensor
 ) -> None:
     wide = {entry: value.double() for entry, value in state.items()}
-    oracle = coco if name == "openpose-coco18" else body25
     found = build(state, name)(image)
-    for values, expected in zip(found, oracle(wide, image.double()), strict=True):
+    for values, expected in zip(found, ORACLES[name](wide, image.double()), strict=True):
         scale = expected.abs().max().item()
         # float32 against float64, some 50 layers deep.
         torch.testing.assert_close(values.double(), expected, atol=1e-5 * scale, rtol=0)
@@ -159,6 +186,8 @@ def prefixed(name: NetworkName, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names that the layers have in the modules of the PyTorch ports."""
 
     def module(entry: str) -> str:
+        if name == "mannequin":  # no port has it
+            return "pose"
         if name == "openpose-coco18":
             stage = entry.partition("stage")[2][:1] or ("1" if "conv5" in entry else "0")
             branch = entry.partition("_L")[2][:1]
@@ -187,6 +216,7 @@ def test_a_state_dict_saved_by_a_port_is_read_too(
             "models.Mconv5_stage1_L1.2.Mprelu5_stage1_L1_2.weight",
             "models.Mconv6_7_stage3_L2.1.Mconv7_stage3_L2.bias",
         },
+        "mannequin": {"pose.conv1_1.weight", "pose.Mconv6_stage2_L2.bias"},
     }  # fmt: skip
     assert examples[name] <= ported.keys()
     expected = build(state, name)(image)

@@ -95,20 +95,32 @@ def image_name(item: str, view: int) -> str:
 
 
 def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
-    """Draw the set and write it below ``out``, which must be new or empty.
+    """Draw the set and write it below ``out``, which must be new, empty, or hold this very set.
+
+    A set that is there already is not drawn again; one that was interrupted, or that lacks a file,
+    is written anew.
 
     Raises:
-        ArgumentError: the folder holds something.
+        ArgumentError: the folder holds something else.
         StorageError: it cannot be written.
     """
+    about = out / "mannequin" / "about.json"
     if out.is_dir() and any(out.iterdir()):
-        raise ArgumentError(f"{out} is not empty. Choose another folder, so that no set is mixed.")
+        found = _about(about)
+        if {name: found.get(name) for name in _facts(settings)} != _facts(settings):
+            raise ArgumentError(
+                f"{out} is not empty and does not hold this set. Choose another folder, so that "
+                "none is mixed."
+            )
+        if (written := _finished(out, found)) is not None:
+            return written
     check_writable(out)
+    write_atomically(about, _json(_facts(settings)))
     folders = [out / split for split in SPLITS]
     folders += [out / "mannequin" / f"parsing-{split}" for split in SPLITS]
     try:
         for folder in folders:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{out} cannot be written ({error.strerror}).") from error
     with _pool(workers) as mapped:
@@ -189,19 +201,13 @@ def _write_lists(out: Path, settings: Settings, records: list[_Record]) -> Writt
         lines = "".join(json.dumps(record.truth) + "\n" for record in mine)
         annotations = annotation_csv({record.name: record.points for record in mine})
         listed = csv_text([("from", "to"), *rows])
-        for name, text in (
-            (f"fasion-resize-pairs-{split}.csv", listed),
-            (f"fasion-resize-annotation-{split}.csv", annotations),
-            (f"{split}.lst", "".join(f"{record.name}\n" for record in mine)),
-            (f"mannequin/truth-{split}.jsonl", lines),
-        ):
-            write_atomically(out / name, text.encode())
+        names = "".join(f"{record.name}\n" for record in mine)
+        texts = (listed, annotations, names, lines)
+        for path, text in zip(_lists(out, split), texts, strict=True):
+            write_atomically(path, text.encode())
         images[split], pairs[split] = len(mine), len(rows)
     about = {
-        "version": VERSION,
-        "seed": settings.seed,
-        "identities": settings.identities,
-        "size": [settings.height, settings.width],
+        **_facts(settings),
         "digest": digest,
         "joints": JOINTS,
         "visibility": ["outside of the image", "hidden by another part", "seen"],
@@ -209,10 +215,57 @@ def _write_lists(out: Path, settings: Settings, records: list[_Record]) -> Writt
         "images": images,
         "pairs": pairs,
     }
-    write_atomically(
-        out / "mannequin" / "about.json", (json.dumps(about, indent=1) + "\n").encode()
-    )
+    write_atomically(out / "mannequin" / "about.json", _json(about))
     return Written(images, pairs, digest)
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """Return what tells sets apart."""
+    return {
+        "version": VERSION,
+        "seed": settings.seed,
+        "identities": settings.identities,
+        "size": [settings.height, settings.width],
+    }
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """Return what a folder says of its set; nothing where it is none of ours."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _finished(out: Path, about: dict[str, Any]) -> Written | None:
+    """Return what was written where every file is there; their contents are not looked at."""
+    images, pairs, digest = (about.get(name) for name in ("images", "pairs", "digest"))
+    if not (isinstance(images, dict) and isinstance(pairs, dict) and isinstance(digest, str)):
+        return None
+    for split in SPLITS:
+        counts = (
+            len(list((out / split).glob("*.jpg"))),
+            len(list((out / "mannequin" / f"parsing-{split}").glob("*.png"))),
+        )
+        lists = (path.is_file() for path in _lists(out, split))
+        if counts != (images.get(split),) * 2 or split not in pairs or not all(lists):
+            return None
+    return Written(images, pairs, digest)
+
+
+def _lists(out: Path, split: str) -> tuple[Path, ...]:
+    """Return the files of a split beside its images: pairs, annotation, names, truth."""
+    return (
+        out / f"fasion-resize-pairs-{split}.csv",
+        out / f"fasion-resize-annotation-{split}.csv",
+        out / f"{split}.lst",
+        out / "mannequin" / f"truth-{split}.jsonl",
+    )
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def _pairs(records: Iterable[_Record]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Key points of persons, by OpenPose's networks and a fast decoder.
+"""Key points of persons, by OpenPose's networks or a small one, and a fast decoder.
 
 May import: errors, weights, numpy, pydantic, torch. :class:`OpenPose` is the feature,
 :func:`estimate` gives all persons of an image, :func:`decode` those in a network's maps.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 from torch import Tensor
 
 from fhpt_eval import weights
@@ -21,7 +21,14 @@ from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
 from fhpt_eval.features.openpose.layout import COCO_18, COCO_18_OF_BODY_25
 from fhpt_eval.features.openpose.load import load_network
-from fhpt_eval.features.openpose.network import LAYOUTS, STRIDE, Network, NetworkName
+from fhpt_eval.features.openpose.network import (
+    HEIGHTS,
+    LAYOUTS,
+    STRIDE,
+    WEIGHTS,
+    Network,
+    NetworkName,
+)
 from fhpt_eval.features.openpose.persons import choose_person, rank
 from fhpt_eval.features.openpose.prepare import levels, network_input, scaled_size
 from fhpt_eval.features.openpose.settings import STANDARD, Decoding
@@ -34,13 +41,14 @@ _MOST_SCALES, _LARGEST_SCALE = 16, 4.0
 
 
 class OpenPose(Feature):
-    """Key points of the person in an image, by an OpenPose network and the decoder of this room.
+    """Key points of the person in an image, by a network of this room and its decoder.
 
     Fields:
         network: which one; see ``network.py``.
         weights: a registered name or a file, where they are not the network's registered ones.
         height: pixels of height that an image is scaled to before the network sees it, times each
-            of ``scales``; in [8, 2048]. 368 is the height that the networks were trained on.
+            of ``scales``; in [8, 2048]. By default that on which the network was trained: 368 for
+            OpenPose's networks, 256 for ``mannequin``.
         scales: the network sees the image in each of these sizes; one to 16 numbers in (0, 4].
             Heatmaps are averaged over them.
         paf_fusion: whether part affinity fields are averaged over the scales, or summed.
@@ -53,11 +61,20 @@ class OpenPose(Feature):
 
     network: NetworkName = "openpose-coco18"
     weights: str | None = None
-    height: int = 368
+    height: int = HEIGHTS["openpose-coco18"]
     scales: tuple[float, ...] = (1.0,)
     paf_fusion: Literal["mean", "sum"] = "mean"
     divisor: Literal[255, 256] = 256
     decoding: Decoding = STANDARD
+
+    @model_validator(mode="before")
+    @classmethod
+    def _height_of_network(cls, fields: Any) -> Any:
+        """Fill in the network's own height; it is a value like any other in addresses."""
+        if isinstance(fields, dict) and "height" not in fields:
+            own = [height for name, height in HEIGHTS.items() if name == fields.get("network")]
+            return {**fields, "height": own[0]} if own else fields
+        return fields
 
     @field_validator("height")
     @classmethod
@@ -105,7 +122,7 @@ class OpenPose(Feature):
         Raises:
             WeightsError: an explicit file is not there.
         """
-        return {self.network: weights.digest_of(self._source)}
+        return {WEIGHTS[self.network]: weights.digest_of(self._source)}
 
     def canonical(self) -> dict[str, Any]:
         """See :meth:`Feature.canonical`: of weights the digest counts, not where they lie."""
@@ -124,7 +141,7 @@ class OpenPose(Feature):
 
     @property
     def _source(self) -> str:
-        return self.weights or self.network
+        return self.weights or WEIGHTS[self.network]
 
     def _persons(self, images: Tensor) -> list[Floats]:
         """Return (P, 18, 3) of each image, ordered by the rule of :func:`choose_person`."""
@@ -149,8 +166,9 @@ class OpenPose(Feature):
             heatmaps.append(Plane(heat / count, rows, columns))
             shared = count if self.paf_fusion == "mean" else 1
             pafs.append(Plane(field / shared, rows, columns))
-        persons = decode_surfaces(heatmaps, pafs, LAYOUTS[self.network], self.decoding)
-        return persons if self.network == "openpose-coco18" else _as_coco_18(persons)
+        layout = LAYOUTS[self.network]
+        persons = decode_surfaces(heatmaps, pafs, layout, self.decoding)
+        return persons if layout is COCO_18 else _as_coco_18(persons)
 
     def _finite(self, maps: Tensor) -> Floats:
         values: Floats = np.ascontiguousarray(maps.cpu().double().numpy())

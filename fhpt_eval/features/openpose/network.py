@@ -1,7 +1,10 @@
-"""OpenPose's two body networks: what is connected to what, and running them. May import: torch.
+"""OpenPose's two body networks and a small one: what is connected to what, and running them.
 
-Both begin with the first ten convolutions of VGG-19 and two more, which give 128 maps on a grid of
-8 x 8 pixels, and refine guesses stage by stage, each stage seeing these maps and earlier guesses.
+May import: torch.
+
+OpenPose's begin with the first ten convolutions of VGG-19 and two more, which give 128 maps on a
+grid of 8 x 8 pixels, and refine guesses stage by stage, each stage seeing these maps and earlier
+guesses.
 
 - ``openpose-coco18`` (Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity
   Fields", CVPR 2017): six stages, each with a branch for 38 part affinity channels (L1) and one for
@@ -14,11 +17,17 @@ Layers bear the names that they have in ``models/pose/coco/pose_deploy_linevec.p
 ``models/pose/body_25/pose_deploy.prototxt`` of CMU-Perceptual-Computing-Lab/openpose, which is also
 where every number here is from. As there, no activation follows a stage's last convolution.
 (Hzzone/pytorch-openpose puts a ReLU behind the last heatmaps, by a slip in its list of exceptions.)
+
+``mannequin`` is made for drawn people of 256 x 176 pixels (benchmarks/mannequin) and trained on
+them: the layout, the two branches and the stages of ``openpose-coco18``, two of them, with 1.3
+million weights instead of 52. Strides take the place of pooling; dilated convolutions (Yu and
+Koltun, "Multi-Scale Context Aggregation by Dilated Convolutions", ICLR 2016) let a cell see most of
+the person, without which left and right cannot be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -28,24 +37,47 @@ from torch.nn.functional import conv2d, max_pool2d, prelu
 
 from fhpt_eval.features.openpose.layout import BODY_25, COCO_18, Layout
 
-NetworkName = Literal["openpose-coco18", "openpose-body25"]
+NetworkName = Literal["openpose-coco18", "openpose-body25", "mannequin"]
 Shape = tuple[int, ...]
 
 #: Pixels of the input per cell of the output.
 STRIDE = 8
 
-LAYOUTS: Mapping[NetworkName, Layout] = {"openpose-coco18": COCO_18, "openpose-body25": BODY_25}
+LAYOUTS: Mapping[NetworkName, Layout] = {
+    "openpose-coco18": COCO_18,
+    "openpose-body25": BODY_25,
+    "mannequin": COCO_18,
+}
+
+#: Pixels of height of the images that a network was trained on.
+HEIGHTS: Mapping[NetworkName, int] = {
+    "openpose-coco18": 368,
+    "openpose-body25": 368,
+    "mannequin": 256,
+}
+
+#: Name of a network's weights in the registry.
+WEIGHTS: Mapping[NetworkName, str] = {
+    "openpose-coco18": "openpose-coco18",
+    "openpose-body25": "openpose-body25",
+    "mannequin": "mannequin-pose",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution that keeps the size, and what follows it: nothing, or a (P)ReLU."""
+    """A convolution, and what follows it: nothing, or a (P)ReLU.
+
+    It divides height and width by ``stride``; its taps lie ``dilation`` cells apart.
+    """
 
     name: str
     inputs: int
     outputs: int
     kernel: int
     then: Literal["", "relu", "prelu"]
+    stride: int = 1
+    dilation: int = 1
 
     @property
     def slopes(self) -> str:
@@ -102,6 +134,11 @@ class Network:
             images: ``(N, 3, H, W)`` float32 on the weights' device: blue, green, red, each level
                 divided by 256 less 0.5. H and W are multiples of 8.
         """
+        made = self.stages(images)
+        return Maps(*(made[name] for name in self._outputs))
+
+    def stages(self, images: Tensor) -> dict[str, Tensor]:
+        """Run it, and return what every stage says, by its name; arguments as above."""
         made: dict[str, Tensor] = {}
         for stage in self._stages:
             seen = [made[name] for name in stage.sees]
@@ -109,7 +146,7 @@ class Network:
             for step in stage.chain:
                 x = self._run(step, x)
             made[stage.name] = x
-        return Maps(*(made[name] for name in self._outputs))
+        return made
 
     def _run(self, step: Step, x: Tensor) -> Tensor:
         if isinstance(step, Pool):
@@ -121,7 +158,8 @@ class Network:
                 outputs.append(x)
             return torch.cat(outputs, 1)
         weight, bias = self._weights[f"{step.name}.weight"], self._weights[f"{step.name}.bias"]
-        x = conv2d(x, weight, bias, padding=step.kernel // 2)
+        padding = step.kernel // 2 * step.dilation
+        x = conv2d(x, weight, bias, step.stride, padding, step.dilation)
         if step.then == "prelu":
             return prelu(x, self._weights[f"{step.slopes}.weight"])
         return x.relu_() if step.then == "relu" else x
@@ -143,22 +181,35 @@ def shapes(name: NetworkName) -> dict[str, Shape]:
 OUTPUTS: Mapping[NetworkName, tuple[str, str]] = {
     "openpose-coco18": ("stage6_L2", "stage6_L1"),
     "openpose-body25": ("stage1_L1", "stage3_L2"),
+    "mannequin": ("stage2_L2", "stage2_L1"),
 }
 
 
 def stages(name: NetworkName) -> Iterator[Stage]:
     """Return the chains of a network in the order in which they run."""
-    layout = LAYOUTS[name]
+    if name == "openpose-body25":
+        return _stages_of_body25(LAYOUTS[name])
     if name == "openpose-coco18":
-        yield Stage("trunk", (), _trunk("relu"))
-        sees: tuple[str, ...] = ("trunk",)
-        for number in range(1, 7):
-            for branch, outputs in (("L1", layout.pafs), ("L2", layout.heatmaps)):
-                yield Stage(f"stage{number}_{branch}", sees, tuple(_coco(number, branch, outputs)))
-            sees = (f"stage{number}_L1", f"stage{number}_L2", "trunk")
-        return
+        return _stages_of_branches(_trunk("relu"), _coco, 6)
+    return _stages_of_branches(_small_trunk(), _small, 2)
+
+
+def _stages_of_branches(
+    trunk: Chain, branch: Callable[[int, str, int], Iterator[Conv]], count: int
+) -> Iterator[Stage]:
+    """Return a trunk and stages of two branches, each of which sees both of the stage before."""
+    yield Stage("trunk", (), trunk)
+    sees: tuple[str, ...] = ("trunk",)
+    for number in range(1, count + 1):
+        for name, outputs in (("L1", COCO_18.pafs), ("L2", COCO_18.heatmaps)):
+            yield Stage(f"stage{number}_{name}", sees, tuple(branch(number, name, outputs)))
+        sees = (f"stage{number}_L1", f"stage{number}_L2", "trunk")
+
+
+def _stages_of_body25(layout: Layout) -> Iterator[Stage]:
     yield Stage("trunk", (), _trunk("prelu"))
-    inputs, sees = 128, ("trunk",)
+    inputs = 128
+    sees: tuple[str, ...] = ("trunk",)
     for number in range(4):
         yield Stage(f"stage{number}_L2", sees, tuple(_body25(number, "L2", inputs, layout.pafs)))
         inputs, sees = 128 + layout.pafs, ("trunk", f"stage{number}_L2")
@@ -203,6 +254,33 @@ def _coco(number: int, branch: str, outputs: int) -> Iterator[Conv]:
         inputs = 128
     yield Conv(f"Mconv6_stage{number}_{branch}", 128, 128, 1, "relu")
     yield Conv(f"Mconv7_stage{number}_{branch}", 128, outputs, 1, "")
+
+
+def _small_trunk() -> Chain:
+    """Return 96 maps on a grid of 8 x 8 pixels, each cell of which sees some 16 around it."""
+    return (
+        Conv("conv1_1", 3, 32, 3, "relu", stride=2),
+        Conv("conv2_1", 32, 48, 3, "relu", stride=2),
+        Conv("conv2_2", 48, 48, 3, "relu"),
+        Conv("conv3_1", 48, 96, 3, "relu", stride=2),
+        Conv("conv3_2", 96, 96, 3, "relu"),
+        Conv("conv3_3", 96, 96, 3, "relu", dilation=2),
+        Conv("conv3_4", 96, 96, 3, "relu", dilation=4),
+    )
+
+
+def _small(number: int, branch: str, outputs: int) -> Iterator[Conv]:
+    if number == 1:
+        yield Conv(f"conv4_1_{branch}", 96, 64, 3, "relu")
+        yield Conv(f"conv4_2_{branch}", 64, 64, 3, "relu")
+        yield Conv(f"conv4_3_{branch}", 64, outputs, 1, "")
+        return
+    inputs = 96 + COCO_18.heatmaps + COCO_18.pafs
+    yield Conv(f"Mconv1_stage{number}_{branch}", inputs, 64, 3, "relu")
+    for place, dilation in ((2, 1), (3, 2), (4, 1)):
+        yield Conv(f"Mconv{place}_stage{number}_{branch}", 64, 64, 5, "relu", dilation=dilation)
+    yield Conv(f"Mconv5_stage{number}_{branch}", 64, 64, 1, "relu")
+    yield Conv(f"Mconv6_stage{number}_{branch}", 64, outputs, 1, "")
 
 
 def _body25(number: int, branch: str, inputs: int, outputs: int) -> Iterator[Step]:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
-from fhpt_eval.benchmarks.mannequin.layout import VERSION, split_of
+from fhpt_eval.benchmarks.mannequin.layout import VERSION, Settings, split_of
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
-from fhpt_eval.errors import ArgumentError
+from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.storage import check_writable, write_atomically
 
 #: Kinds of the upper garment, as ``identity`` draws them.
@@ -37,8 +37,8 @@ PER_ITEM = WEARERS * len(VIEWS)
 #: Another gender comes up with nearly half the chance, so that this many tries never fail.
 _TRIES = 200
 
-#: Type and shape of the arrays beside the images, for one picture. ``face_box`` and landmarks are
-#: NaN where no face is seen; landmarks are right eye, left eye, nose.
+#: Type and shape of the arrays beside the images, for one picture. ``face_box`` is NaN where no
+#: face is seen.
 _TRUTH: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "item": ("<i4", ()),
     "wearer": ("<i4", ()),
@@ -48,9 +48,7 @@ _TRUTH: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "keypoints": ("<f4", (18, 2)),
     "visible": ("<u1", (18,)),
     "face_box": ("<f4", (4,)),
-    "landmarks": ("<f4", (3, 2)),
 }
-_LANDMARKS = ("right_eye", "left_eye", "nose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,8 @@ class PictureSettings:
     def __post_init__(self) -> None:
         if not 2 <= self.items <= 100_000:
             raise ArgumentError(f"'items' must be 2 to 100,000, not {self.items}.")
+        # The bounds of a set's seed and sides hold here as well.
+        Settings(2, self.seed, self.height, self.width)
 
 
 class Pictures:
@@ -79,14 +79,23 @@ class Pictures:
         images: ``(N, H, W, 3)`` uint8. Pictures of an item lie side by side: the owner's four
             views, then the other wearer's.
         truth: by name, ``(N, ...)``: item, wearer, view, kind (of :data:`KINDS`), texture (of
-            ``TEXTURES``), keypoints (18, 2), visible (18,), face_box (4,), landmarks (3, 2).
+            ``TEXTURES``), keypoints (18, 2), visible (18,), face_box (4,).
+
+    Raises:
+        InputError: a file is missing, cut off or something else.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r")
-        self.truth: dict[str, NDArray[Any]] = {
-            name: np.load(folder / f"{name}.npy") for name in _TRUTH
-        }
+        try:
+            self.images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r")
+            self.truth: dict[str, NDArray[Any]] = {
+                name: np.load(folder / f"{name}.npy") for name in _TRUTH
+            }
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{folder} cannot be read as pictures ({error}). Delete it, to have them "
+                "drawn again."
+            ) from error
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -103,7 +112,7 @@ def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> 
     wanted = {"version": VERSION, **asdict(settings)}
     about = folder / "about.json"
     if about.is_file():
-        if json.loads(about.read_text()) != wanted:
+        if _read(about) != wanted:
             raise ArgumentError(
                 f"{folder} holds pictures of other settings ({about.name}). Choose another folder."
             )
@@ -112,6 +121,14 @@ def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> 
     _draw_all(folder, settings, workers)
     write_atomically(about, (json.dumps(wanted, indent=1) + "\n").encode())
     return Pictures(folder)
+
+
+def _read(about: Path) -> object:
+    """Return what the folder says of its pictures; nothing where it cannot be read."""
+    try:
+        return json.loads(about.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:
@@ -166,7 +183,6 @@ def other_wearer(seed: int, owner: Person, split: str) -> tuple[int, Person]:
 
 
 def _row(drawing: Drawing, item: int, wearer: int, view: int) -> dict[str, Any]:
-    nothing = (np.nan, np.nan)
     return {
         "item": item,
         "wearer": wearer,
@@ -176,5 +192,4 @@ def _row(drawing: Drawing, item: int, wearer: int, view: int) -> dict[str, Any]:
         "keypoints": drawing.keypoints,
         "visible": drawing.visible,
         "face_box": drawing.face_box or (np.nan,) * 4,
-        "landmarks": [drawing.landmarks.get(name, nothing) for name in _LANDMARKS],
     }

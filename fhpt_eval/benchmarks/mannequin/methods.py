@@ -1,0 +1,108 @@
+"""Methods that need no network, as marks on the ruler: what anybody should beat, and in what.
+
+May import: errors, keypoints, pairs_csv, storage, benchmarks.mannequin, numpy, Pillow.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fhpt_eval.benchmarks.mannequin.distortions import Pixels, blur
+from fhpt_eval.keypoints import read_annotation_csv
+from fhpt_eval.pairs_csv import read_pairs_csv
+from fhpt_eval.storage import write_atomically
+
+#: Of the Gaussian of the method ``blur``, in pixels of an image 256 high.
+_BLUR = 2.0
+
+Points = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A pair to be made: names of its images, and their pixels where they may be looked at."""
+
+    source: str
+    target: str
+    source_image: Pixels
+    ground_truth: Pixels
+
+
+class Nearest:
+    """Finds the train image whose pose is nearest to a target's.
+
+    Poses are compared by the mean distance of the joints that both show; a joint that only one of
+    them shows counts as a tenth of the image's height.
+    """
+
+    def __init__(self, train: Points, test: Points, height: int) -> None:
+        self._names = list(train)
+        self._poses = np.stack([train[name][:, :2] for name in self._names])
+        self._test, self._absent = test, height / 10
+
+    def __call__(self, target: str) -> str:
+        """Return the name of the train image; of equally near ones, the first."""
+        gaps = np.hypot(*np.moveaxis(self._poses - self._test[target][:, :2], 2, 0))
+        both = np.isfinite(gaps)
+        either = np.isfinite(self._poses[..., 0]) | np.isfinite(self._test[target][:, 0])
+        cost = np.where(both, gaps, np.where(either, self._absent, 0.0)).sum(axis=1)
+        return self._names[int(np.argmin(cost / either.sum(axis=1)))]
+
+
+def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
+    """Write every method's images of the test pairs, PNG files named ``A.jpg___B.jpg_vis.png``.
+
+    ``copy_source`` gives the source image; ``nearest_pose`` the train image of the nearest pose;
+    ``blend`` half the source and half the ground truth, ``blur`` the ground truth blurred: these
+    two look at what they should make, and show what a metric forgives.
+
+    Args:
+        benchmark: the folder of ``fhpt-eval benchmark mannequin``.
+        out: gets a folder per method; files that are there are written again.
+
+    Returns:
+        The folders by the methods' names.
+    """
+    test = read_annotation_csv(benchmark / "fasion-resize-annotation-test.csv")
+    train = read_annotation_csv(benchmark / "fasion-resize-annotation-train.csv")
+    rows = read_pairs_csv(benchmark / "fasion-resize-pairs-test.csv")
+    height = len(_read(benchmark / "test" / f"{rows[0].target}.jpg"))
+    nearest = lru_cache(maxsize=4096)(Nearest(train, test, height))
+    methods: dict[str, Callable[[Case], Pixels]] = {
+        "copy_source": lambda case: case.source_image,
+        "nearest_pose": lambda case: _read(benchmark / "train" / f"{nearest(case.target)}.jpg"),
+        "blend": lambda case: _mean(case.source_image, case.ground_truth),
+        "blur": lambda case: blur(case.ground_truth, _BLUR * len(case.ground_truth) / 256),
+    }
+    for row in rows:
+        source = row.source or ""
+        images = (_read(benchmark / "test" / f"{name}.jpg") for name in (source, row.target))
+        case = Case(source, row.target, *images)
+        for name, make in methods.items():
+            path = out / name / f"{source}.jpg___{row.target}.jpg_vis.png"
+            write_atomically(path, _png(make(case)), durable=False)
+    return {name: out / name for name in methods}
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _mean(first: Pixels, second: Pixels) -> Pixels:
+    return np.asarray((first.astype(np.uint16) + second + 1) // 2, dtype=np.uint8)
+
+
+def _png(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,255 @@
+"""The pose network of the benchmark: what its maps should be, and how it learns them.
+
+May import: errors, storage, features.openpose, benchmarks.mannequin, torch, safetensors.
+
+Heatmaps and part affinity fields are those of Cao et al., "Realtime Multi-Person 2D Pose Estimation
+using Part Affinity Fields", CVPR 2017, sections 2.2 and 2.3. Every stage is compared with them by
+the mean squared error, in which cells with a joint or a limb weigh more: most cells have neither,
+and a network that says nothing anywhere would be nearly right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Generator, Tensor
+
+from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, Report, fit
+from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
+from fhpt_eval.benchmarks.mannequin.training.pose_augment import augment
+from fhpt_eval.errors import ArgumentError
+from fhpt_eval.features.openpose.layout import COCO_18
+from fhpt_eval.features.openpose.network import STRIDE, Maps, Network, NetworkName, shapes
+from fhpt_eval.keypoints import HEAD, JOINTS
+from fhpt_eval.storage import write_atomically
+
+#: Name of the network, and of the file of its weights.
+NETWORK: NetworkName = "mannequin"
+FILE = "mannequin-pose.safetensors"
+
+#: Sigma of a joint's Gaussian in pixels of the picture, as OpenPose was trained with
+#: (``rmpe_dataset_server`` of Realtime_Multi-Person_Pose_Estimation: sigma 7.0).
+SIGMA = 7.0
+#: Half a limb's width in pixels: one cell, as there.
+HALF_WIDTH = 8.0
+#: Weight of a cell without and with a joint (times its heatmap), and of one with a limb.
+_JOINT_WEIGHT, _LIMB_WEIGHT = 4.0, 2.0
+#: Joints that count only where they are seen: a hidden eye says nothing of where a head is.
+_HEAD = tuple(joint for joint in HEAD if JOINTS[joint] != "neck")
+
+
+@dataclass(frozen=True)
+class PoseSettings:
+    """What the training depends on, beside the pictures.
+
+    Attributes:
+        steps: how many there are.
+        batch: pictures in a step.
+        learning_rate: the largest.
+        weight_decay: of filters.
+        warmup: steps in which the learning rate grows.
+        seed: of all chance.
+        precision: in which convolutions are computed; bfloat16 takes half the time on processors
+            that have it.
+        save_every: steps between two checkpoints.
+
+    Raises:
+        ArgumentError: a value is out of its range.
+    """
+
+    steps: int = 5000
+    batch: int = 8
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-4
+    warmup: int = 200
+    seed: int = 2026
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= 4096:
+            raise ArgumentError(f"'batch' must be 1 to 4,096, not {self.batch!r}.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ArgumentError(f"'precision' must be float32 or bfloat16, not {self.precision!r}.")
+        self.loop()
+
+    def loop(self) -> LoopSettings:
+        """Return the settings of the loop."""
+        return LoopSettings(
+            self.steps, self.learning_rate, self.weight_decay, self.warmup, self.seed,
+            self.save_every,
+        )  # fmt: skip
+
+
+def train(
+    pictures: Pictures, out: Path, settings: PoseSettings, device: torch.device, progress: Report
+) -> Path:
+    """Train the network, going on where an earlier run of the same settings was stopped.
+
+    On a CPU the outcome is the same to the bit for the same number of threads.
+
+    Args:
+        pictures: with height and width that are multiples of 8.
+        out: folder of the run.
+        settings: how.
+        device: where.
+        progress: gets a line now and then.
+
+    Returns:
+        The file of weights, ``out/mannequin-pose.safetensors``.
+
+    Raises:
+        ArgumentError: the pictures cannot be used, or the folder is of another run.
+        InputError: the checkpoint cannot be read, or training does not settle.
+        StorageError: the folder cannot be written.
+    """
+    height, width = pictures.images.shape[1:3]
+    if height % STRIDE or width % STRIDE:
+        raise ArgumentError(
+            f"'pictures' must have sides that are multiples of {STRIDE}, not {width} x {height}."
+        )
+    truth = np.ascontiguousarray(pictures.truth["keypoints"])
+    about = {
+        "batch": settings.batch,
+        "precision": settings.precision,
+        "device": device.type,
+        "pictures": hashlib.sha256(truth.tobytes()).hexdigest(),
+    }
+    task = PoseTask(pictures, settings, device)
+    state = fit(task, out, settings.loop(), progress, about)
+    path = out / FILE
+    write_atomically(path, save(state))
+    return path
+
+
+class PoseTask:
+    """The network and what it learns; see ``loop.Task``."""
+
+    def __init__(self, pictures: Pictures, settings: PoseSettings, device: torch.device) -> None:
+        self._pictures = pictures
+        self._settings = settings
+        self._device = device
+        self._parameters = initial_weights(settings.seed, device)
+        self._network = Network(NETWORK, self._parameters)
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The network's filters and biases."""
+        return self._parameters
+
+    def loss(self, generator: Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - a Task's
+        """Return the loss of randomly chosen, randomly changed pictures."""
+        count = self._settings.batch
+        rows = torch.randint(len(self._pictures), (count,), generator=generator).numpy()
+        images = torch.from_numpy(self._pictures.images[rows]).permute(0, 3, 1, 2).float()
+        keypoints = torch.from_numpy(self._pictures.truth["keypoints"][rows])
+        visible = torch.from_numpy(self._pictures.truth["visible"][rows])
+        images, keypoints, visible = augment(images.contiguous(), keypoints, visible, generator)
+        joints = torch.where(learnt(visible)[..., None], keypoints, torch.nan)
+        height, width = images.shape[2:]
+        wanted = targets(joints[:, None], (height // STRIDE, width // STRIDE))
+        wanted = Maps(*(part.to(self._device) for part in wanted))
+        first, last = (squared_error(found, wanted) for found in self._stages(images))
+        return {
+            "loss": first[0] + first[1] + last[0] + last[1],
+            "heatmaps": last[0].detach(),
+            "fields": last[1].detach(),
+            "pictures": torch.tensor(float(count)),
+        }
+
+    def _stages(self, images: Tensor) -> tuple[Maps, Maps]:
+        """Return what both stages say of pictures, which they see as ``OpenPose`` shows them."""
+        x = (images.flip(1) / 256 - 0.5).to(self._device)
+        x = x.contiguous(memory_format=torch.channels_last)
+        reduced = self._settings.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+            made = self._network.stages(x)
+        first, last = (
+            Maps(made[f"stage{number}_L2"].float(), made[f"stage{number}_L1"].float())
+            for number in (1, 2)
+        )
+        return first, last
+
+
+def initial_weights(seed: int, device: torch.device) -> dict[str, Tensor]:
+    """Return the network's start: filters by He et al. (ICCV 2015), biases of 0."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for name, shape in shapes(NETWORK).items():
+        value = torch.zeros(shape)
+        if len(shape) == 4:
+            value.normal_(0, math.sqrt(2 / math.prod(shape[1:])), generator=generator)
+            value = value.contiguous(memory_format=torch.channels_last)
+        found[name] = value.to(device).requires_grad_()
+    return found
+
+
+def learnt(visible: Tensor) -> Tensor:
+    """Return which joints count, ``(N, 18)`` bool: of the head those seen, else those inside.
+
+    Args:
+        visible: ``(N, 18)``: 0 outside of the picture, 1 hidden, 2 seen.
+    """
+    counted = visible >= 1
+    counted[:, list(_HEAD)] = visible[:, list(_HEAD)] == 2
+    return counted
+
+
+def targets(keypoints: Tensor, cells: tuple[int, int]) -> Maps:
+    """Return the maps that a network should make of people.
+
+    Args:
+        keypoints: ``(N, P, 18, 2)`` x and y in pixels, of P persons in a picture; NaN where a joint
+            is missing.
+        cells: height and width of the maps.
+
+    Returns:
+        Heatmaps ``(N, 19, *cells)``: a Gaussian around each joint, the greatest of all persons';
+        for the background 1 less the greatest of all joints. Fields ``(N, 38, *cells)``: the unit
+        vector of a limb within ``HALF_WIDTH`` of the line between its joints, the mean of the
+        persons' where they overlap; 0 elsewhere.
+    """
+    y, x = (STRIDE * (torch.arange(side) + 0.5) - 0.5 for side in cells)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    squares = (grid - keypoints[..., None, None, :]).square().sum(-1)
+    blobs = torch.exp(-squares / (2 * SIGMA**2)).nan_to_num(0.0).amax(1)
+    background = 1 - blobs.amax(1, keepdim=True)
+    return Maps(torch.cat([blobs, background], 1), _fields(keypoints, grid))
+
+
+def _fields(keypoints: Tensor, grid: Tensor) -> Tensor:
+    """Return part affinity fields ``(N, 38, H, W)``."""
+    starts = keypoints[:, :, [limb.start for limb in COCO_18.limbs], None, None]
+    ends = keypoints[:, :, [limb.end for limb in COCO_18.limbs], None, None]
+    limb = ends - starts
+    length = limb.norm(dim=-1, keepdim=True)
+    unit = limb / length  # NaN where joints are missing or in one place: no field
+    along = ((grid - starts) * unit).sum(-1, keepdim=True)
+    nearest = starts + unit * along.clamp(min=0).minimum(length)
+    near = ((grid - nearest).norm(dim=-1, keepdim=True) <= HALF_WIDTH) & unit.isfinite()
+    count = near.sum(1).clamp(min=1)
+    mean: Tensor = torch.where(near, unit, 0.0).sum(1) / count
+    order = torch.tensor([limb.channel // 2 for limb in COCO_18.limbs]).argsort()
+    return mean[:, order].permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+def squared_error(found: Maps, wanted: Maps) -> tuple[Tensor, Tensor]:
+    """Return the weighted squared errors of heatmaps and of fields.
+
+    Summed over the channels, averaged over cells and pictures.
+    """
+    heat_weight = 1 + _JOINT_WEIGHT * wanted.heatmaps
+    heat_weight[:, -1] = 1  # the background is nearly everywhere
+    limb = (wanted.pafs[:, 0::2] != 0) | (wanted.pafs[:, 1::2] != 0)
+    field_weight = 1 + _LIMB_WEIGHT * limb.repeat_interleave(2, dim=1)
+    heat = heat_weight * (found.heatmaps - wanted.heatmaps).square()
+    fields = field_weight * (found.pafs - wanted.pafs).square()
+    return heat.sum(1).mean(), fields.sum(1).mean()

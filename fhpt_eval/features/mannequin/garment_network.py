@@ -1,0 +1,152 @@
+"""The network that tells what a drawn person wears. May import: torch.
+
+A plain convolutional network of 1.1 million figures and 0.34 billion multiplications an image, in
+four stages. The first convolution has stride 2, so that stripes of 4 pixels are still seen by its
+filters; the others halve the maps to 128 x 88, 64 x 44, 32 x 22 and 16 x 11. The last two maps are
+read out by their mean over the image, and by means weighted with four learnt maps of attention,
+since most of an image is background. There is no normalisation by batch or by image: convolutions
+are used as they are (training keeps their filters standardised, see ``training/garments.py``).
+
+Citations: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016 (the residual
+blocks); A. Brock et al., "Characterizing signal propagation to close the performance gap in
+unnormalized ResNets", ICLR 2021 (without normalisation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize, relu, relu_
+
+#: Height and width that the network was trained on; images of other sizes are resized to it.
+HEIGHT, WIDTH = 256, 176
+#: Kinds of the upper garment and textures, in the order of the logits.
+KINDS = ("tee", "tank", "shirt", "sweater", "jacket", "hoodie", "dress")
+TEXTURES = (
+    "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "flowers", "zigzag", "blocks",
+    "speckles", "diamonds",
+)  # fmt: skip
+#: Pairs of a kind and a texture, which are the classes.
+CLASSES = len(KINDS) * len(TEXTURES)
+#: Lengths of the pool features and of the embedding.
+POOL, EMBEDDING = 128, 64
+_HIDDEN = 192
+_ATTENTIONS = 4
+
+
+class Outputs(NamedTuple):
+    """What the network says of N images; ``logits`` are ``logits_unbiased`` plus a bias.
+
+    Class ``k * len(TEXTURES) + t`` is kind k with texture t; its logit is the sum of both logits,
+    so that the softmax over all classes is the product of that of kinds and that of textures.
+    """
+
+    pool: Tensor  # (N, 128)
+    logits: Tensor  # (N, 77)
+    logits_unbiased: Tensor  # (N, 77)
+    embedding: Tensor  # (N, 64), of length 1
+
+
+class GarmentNetwork(nn.Module):
+    """See the module; its state dict is what a file of weights holds, all float32.
+
+    Attributes:
+        taps_channels: channels of the maps that :meth:`maps` returns.
+    """
+
+    taps_channels: ClassVar[tuple[int, ...]] = (32, 64, 96, 160)
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second, third, fourth = self.taps_channels
+        self.stem = nn.Conv2d(3, first, 5, 2, 2)
+        self.down2 = _down(first, second)
+        self.down3, self.block3a, self.block3b = _down(second, third), _same(third), _same(third)
+        self.down4, self.block4a, self.block4b = _down(third, fourth), _same(fourth), _same(fourth)
+        self.attention = nn.Conv2d(fourth, _ATTENTIONS, 1)
+        self.hidden = nn.Linear((third + fourth) * (1 + _ATTENTIONS), _HIDDEN)
+        self.pool = nn.Linear(_HIDDEN, POOL)
+        self.kind = nn.Linear(POOL, len(KINDS))
+        self.texture = nn.Linear(POOL, len(TEXTURES))
+        self.embedding = nn.Linear(POOL, EMBEDDING, bias=False)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the four stages' feature maps, each after its ReLU; differentiable.
+
+        Args:
+            images: ``(N, 3, H, W)`` floats in [0, 1]; resized first, see :func:`resized`.
+
+        Returns:
+            ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
+        """
+        # White becomes zero, so that the convolutions' padding looks like background.
+        ink = 2 * (1 - resized(images))
+        first = relu_(self.stem(ink.contiguous(memory_format=torch.channels_last)))
+        second = relu_(self.down2(first))
+        x = self.down3(second)
+        third = relu_(x + self.block3b(relu_(self.block3a(relu(x)))))
+        x = self.down4(third)
+        fourth = relu_(x + self.block4b(relu_(self.block4a(relu(x)))))
+        return [first, second, third, fourth]
+
+    def pooled(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the pool features ``(N, 128)`` of what :meth:`maps` gave."""
+        found: Tensor = self.pool(relu(self.hidden(self.read(maps))))
+        return found
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return all outputs for images as :meth:`maps` takes them."""
+        pool = self.pooled(self.maps(images))
+        kind, texture = pool @ self.kind.weight.T, pool @ self.texture.weight.T
+        return Outputs(
+            pool,
+            _joint(kind + self.kind.bias, texture + self.texture.bias),
+            _joint(kind, texture),
+            normalize(self.embedding(pool)),
+        )
+
+    def read(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return means of the last two maps over the image and under each attention.
+
+        ``(N, 1280)``; for the third map, then for the fourth: over the image, under each attention.
+        """
+        *_, third, fourth = maps
+        scores = self.attention(fourth)
+        shares = scores.flatten(2).softmax(2).unflatten(2, scores.shape[2:])
+        # Each cell of the fourth map lies over 2 x 2 of the third, which share its weight.
+        finer = shares.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+        found = []
+        for values, weights in ((third, finer), (fourth, shares)):
+            flat = values.flatten(2)
+            attended = torch.bmm(weights.flatten(2), flat.transpose(1, 2))
+            found += [flat.mean(2), attended.flatten(1)]
+        return torch.cat(found, 1)
+
+
+def resized(images: Tensor) -> Tensor:
+    """Return images of 256 x 176 as they are, others resized to that: bilinear, antialiased.
+
+    By torch's ``interpolate`` with ``antialias=True``, whose triangle is as wide as the reduction,
+    pixel centres at half (corners not aligned).
+    """
+    if tuple(images.shape[2:]) == (HEIGHT, WIDTH):
+        return images
+    found: Tensor = interpolate(
+        images, (HEIGHT, WIDTH), mode="bilinear", align_corners=False, antialias=True
+    )
+    return found
+
+
+def _joint(kind: Tensor, texture: Tensor) -> Tensor:
+    return (kind[:, :, None] + texture[:, None, :]).flatten(1)
+
+
+def _down(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, 2, 1)
+
+
+def _same(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, 1, 1)
