@@ -64,8 +64,9 @@ class Score(_Model):
 
     ``n`` is the number of pairs that it rests on, ``coverage`` their share of all pairs that the
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
-    ``note`` anything a reader must know beside the number. ``detail`` marks a value that tables on
-    a terminal leave out.
+    ``note`` anything a reader must know beside the number. ``over`` is the SHA-256 of the keys of
+    the pairs that it rests on where these are not all of the run's: with equal ones, two scores are
+    means over the same pairs. ``detail`` marks a value that tables on a terminal leave out.
     """
 
     value: Finite | None
@@ -75,6 +76,7 @@ class Score(_Model):
     interval: Annotated[tuple[Finite, Finite], Field(strict=False)] | None
     reason: str | None
     note: str | None = None
+    over: Digest | None = None
     detail: bool = False
 
     @model_validator(mode="after")

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fhpt_eval.benchmarks.mannequin import SEEN, draw
 from fhpt_eval.metrics import SSIM, Batch, ImageMetric, Metric, PairMetric, SetMetric, State
+from fhpt_eval.protocol import Entry, load_protocol
 from fhpt_eval.registry import load_metric, metric_names
 from fhpt_eval.testing import ConformanceError, check_metric
 
@@ -25,6 +27,22 @@ def test_an_installed_metric_conforms(name: str) -> None:
     if metric.lacks():
         pytest.skip(f"{name} {metric.lacks()}; its own tests run the kit")
     check_metric(metric)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Tensor, Tensor]:
+    """Drawn people all of whose joints are seen, and each in another's place."""
+    drawings = (draw(6, identity, 3) for identity in itertools.count(0, 5))
+    people = list(itertools.islice((d.image for d in drawings if (d.visible == SEEN).all()), 10))
+    truth = torch.from_numpy(np.stack(people)).permute(0, 3, 1, 2).contiguous()
+    return truth.roll(1, 0), truth
+
+
+@pytest.mark.parametrize("entry", load_protocol("mannequin").entries, ids=lambda entry: entry.name)
+def test_every_metric_conforms_with_the_networks_of_the_package(
+    entry: Entry, drawn: tuple[Tensor, Tensor]
+) -> None:
+    check_metric(entry.metric, drawn)
 
 
 @pytest.mark.parametrize(

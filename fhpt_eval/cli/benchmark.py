@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from fhpt_eval.cli.train_networks import train_faces, train_garments, train_pose
+
 
 def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
     """Read a size as HEIGHTxWIDTH; bounds are checked where it is used."""
@@ -21,9 +23,12 @@ def benchmark() -> None:
     """Make a benchmark of drawn people, with exact ground truth."""
 
 
-@benchmark.command()
+@benchmark.group(invoke_without_command=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A new or empty folder, or one that holds this very set.",
 )
 @click.option(
     "--identities",
@@ -61,18 +66,23 @@ def benchmark() -> None:
     metavar="FILE.png",
     help="Write a contact sheet of the first ten people.",
 )
+@click.pass_context
 def mannequin(
-    out: Path | None, identities: int, seed: int, size: tuple[int, int], workers: int | None,
-    sheet: Path | None,
+    context: click.Context, out: Path | None, identities: int, seed: int, size: tuple[int, int],
+    workers: int | None, sheet: Path | None,
 ) -> None:  # fmt: skip
     """Draw people with key points, parsing maps, faces and item ids.
 
     Images and lists are laid out as DeepFashion's; what those lists lack lies in DIR/mannequin.
-    The same seed gives the same set on every machine: its digest is printed.
+    The same seed gives the same set on every machine: its digest is printed. The commands below
+    train the small networks of the protocol mannequin, which are part of the package already.
 
     \b
     fhpt-eval benchmark mannequin --out mannequin --identities 250 --seed 0
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
     from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
 
     if out is None and sheet is None:
@@ -86,6 +96,21 @@ def mannequin(
     if sheet is not None:
         _write_sheet(sheet, identities, seed, size)
         click.echo(f"contact sheet: {sheet}")
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Refuse options of the drawing before another command, where they would do nothing."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{parameter.opts[0]} stands before {context.invoked_subcommand}, which does not "
+                f"see it there. Write it behind, if {context.invoked_subcommand} has it."
+            )
+
+
+for _command in (train_garments, train_pose, train_faces):
+    mannequin.add_command(_command)
 
 
 def _write_sheet(sheet: Path, identities: int, seed: int, size: tuple[int, int]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
+
+#: People of the demonstration; every fifth of them is in the test set, in 12 pairs.
+_IDENTITIES = 100
+_SEED = 0
 
 
 @click.command()
@@ -16,30 +21,46 @@ import click
     metavar="DIR",
     help="Where everything goes.",
 )
-def demo(out: Path) -> None:
-    """See it work, offline, in under a minute.
+@click.option(
+    "--identities",
+    type=click.IntRange(10, 10_000),
+    default=_IDENTITIES,
+    show_default=True,
+    metavar="N",
+    help="People who are drawn; every fifth is for the test, in 12 pairs.",
+)
+@click.pass_context
+def demo(context: click.Context, out: Path, identities: int) -> None:
+    """See it work, offline, in a few minutes.
 
-    Takes crops of photographs as ground truth, spoils them in three ways as three methods, scores
-    each, and writes a leaderboard.
+    Draws a small benchmark of people, makes the images of four methods that need no network, scores
+    each under the protocol mannequin, whose networks are part of the package, and writes a
+    leaderboard.
     """
-    from fhpt_eval import demo_data
+    from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
+    from fhpt_eval.benchmarks.mannequin.methods import write_methods
     from fhpt_eval.cli.leaderboard import show_leaderboard
-    from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.cli.show import TerminalProgress, is_complete
     from fhpt_eval.evaluation.evaluate import evaluate
     from fhpt_eval.leaderboard.table import build
     from fhpt_eval.storage import check_writable, write_atomically
 
     check_writable(out)
-    folders = demo_data.write(out / "images")
-    truth = folders.pop("ground_truth")
+    images = out / "mannequin"
+    click.echo(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
+    write_benchmark(images, Settings(identities, _SEED), os.cpu_count() or 1)
+    truth = images / "test"
     results = []
-    for method, folder in folders.items():
-        click.echo(f"{method}: fhpt-eval run --pred {folder} --gt {truth} ...", err=True)
+    for method, folder in write_methods(images, out / "methods").items():
+        click.echo(
+            f"fhpt-eval run --pred {folder} --gt {truth} --source {truth} --protocol mannequin",
+            err=True,
+        )
         progress = TerminalProgress()
         try:
             results.append(
-                evaluate(folder, truth, pairs=out / "images" / "pairs.csv", name=method,
-                         out=out / "runs" / method, progress=progress)
+                evaluate(folder, truth, source=truth, protocol="mannequin", name=method,
+                         out=out / "runs" / method, cache=out / "cache", progress=progress)
             )  # fmt: skip
         finally:
             progress.close()
@@ -49,6 +70,7 @@ def demo(out: Path) -> None:
     click.echo(
         f"Leaderboard: {out / 'leaderboard.csv'}\n"
         f"Scores, per-pair values and provenance: {out / 'runs'}\n"
-        f"Images: {out / 'images'}\n"
-        "Now yours: fhpt-eval run --pred RESULTS --gt TEST_IMAGES"
+        f"Images: {truth}, and those of the methods: {out / 'methods'}\n"
+        "Now yours: fhpt-eval run --pred RESULTS --gt TEST_IMAGES --source SOURCE_IMAGES"
     )
+    context.exit(0 if all(is_complete(result.scores) for result in results) else 3)

@@ -46,10 +46,10 @@ _LISTED = 20
 )
 @click.option(
     "--network",
-    type=click.Choice(["openpose-coco18", "openpose-body25"]),
+    type=click.Choice(["openpose-coco18", "openpose-body25", "mannequin"]),
     default="openpose-coco18",
     show_default=True,
-    help="Which of OpenPose's networks.",
+    help="Which of OpenPose's networks, or that of drawn people.",
 )
 @click.option(
     "--network-weights",

@@ -17,6 +17,7 @@ from fhpt_eval.cli import (
     benchmark,
     demo,
     doctor,
+    drn,
     keypoints,
     leaderboard,
     metrics,
@@ -67,6 +68,7 @@ for _command in (
     weights.weights,
     doctor.doctor,
     benchmark.benchmark,
+    drn.drn,
     demo.demo,
 ):
     cli.add_command(_command)

@@ -31,7 +31,7 @@ from fhpt_eval.registry import metric_distribution, metric_names
 FORMAT = 1
 #: Rooms of the package that move no number.
 _NO_NUMBERS = frozenset(
-    {"benchmarks", "cli", "leaderboard", "demo_data.py", "testing.py", "words.py",
+    {"benchmarks", "cli", "leaderboard", "reference_models", "testing.py", "words.py",
      "protocol_words.py", "__main__.py"}
 )  # fmt: skip
 #: Endings of files that can.

@@ -1,6 +1,7 @@
 """Compute scores from what all partials add up to.
 
-May import: errors, metrics, protocol, result, statistics, evaluation.blame, evaluation.reduce.
+May import: canonical, errors, metrics, protocol, result, statistics, evaluation.blame,
+evaluation.reduce.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import Undefined
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.reduce import Reduced, full_name
@@ -52,7 +54,13 @@ def scores(
                     weights = np.nan_to_num(reduced.columns[full_name(entry, declared.weight)])
                 why = declared.undefined_when or entry.metric.undefined_when
                 score = _mean_score(
-                    values[:counted], weights[:counted], groups[:counted], expected, declared, why
+                    reduced.keys,
+                    values[:counted],
+                    weights[:counted],
+                    groups,
+                    expected,
+                    declared,
+                    why,
                 )
                 found[name] = _with_note(score, _dropped(entry, len(reduced.keys)))
     return found
@@ -75,6 +83,7 @@ def table(reduced: Reduced) -> PairTable:
 
 
 def _mean_score(
+    keys: Sequence[str],
     values: NDArray[np.float64],
     weights: NDArray[np.float64],
     groups: Sequence[int],
@@ -94,7 +103,7 @@ def _mean_score(
         reason = f"infinite for {infinite} of {count} pairs, so the mean does not exist"
     else:
         value = mean(chosen, weighing)
-        members = np.asarray(groups)[defined].tolist()
+        members = np.asarray(groups)[: len(values)][defined].tolist()
         interval = mean_interval(chosen, members, weighing)
         notes = []
         if count < len(values):
@@ -113,8 +122,19 @@ def _mean_score(
         interval=interval,
         reason=reason,
         note=note,
+        over=over_of(keys, defined),
         detail=part.detail,
     )
+
+
+def over_of(keys: Sequence[str], defined: NDArray[np.bool_]) -> str | None:
+    """Return the digest of the keys of the defined pairs, unless all of them or none is.
+
+    ``keys`` are all of the run's; ``defined`` is of the first ones, the others do not count.
+    """
+    if defined.sum() in (0, len(keys)):
+        return None
+    return digest_of([key for key, one in zip(keys, defined, strict=False) if one])
 
 
 def _set_scores(
@@ -152,7 +172,10 @@ def _set_scores(
         value = float(values.get(part, math.nan))
         why = None if math.isfinite(value) else reason or metric.undefined_when
         half = spread.get(part, math.nan)
-        interval = (value - half, value + half) if math.isfinite(half) and not why else None
+        interval = None
+        if math.isfinite(half) and not why:  # and no end lies where no value can
+            low, high = one.range
+            interval = (max(value - half, low), min(value + half, high))
         missing = "" if interval or why else metric.no_interval or NO_INTERVAL
         found[full_name(entry, part)] = Score(
             value=None if why else value,
@@ -162,6 +185,7 @@ def _set_scores(
             interval=interval,
             reason=why,
             note=None if why else "; ".join(filter(None, [*notes, missing])) or None,
+            over=over_of(reduced.keys, np.ones(counted, bool)),
             detail=one.detail,
         )
     return found

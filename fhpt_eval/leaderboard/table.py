@@ -35,13 +35,14 @@ class Leaderboard:
     def best(self, score: str) -> set[str]:
         """Return the methods with the best value of a score; ties are all the best.
 
-        A score that is not defined for all pairs is a mean over others than the next one's, so it
-        is never the best.
+        A score that is not defined for all pairs is never the best, unless all methods' are means
+        over the same ones.
         """
+        alike = self.over_same_pairs(score)
         values = {
             r.method: r.scores[score].value
             for r in self.results
-            if score in r.scores and r.scores[score].coverage == 1
+            if score in r.scores and (alike or r.scores[score].coverage == 1)
         }
         defined = {method: value for method, value in values.items() if value is not None}
         if not defined:
@@ -49,6 +50,14 @@ class Leaderboard:
         pick = max if self.direction(score) == "higher" else min
         top = pick(defined.values())
         return {method for method, value in defined.items() if value == top}
+
+    def over_same_pairs(self, score: str) -> bool:
+        """Whether all methods that have a score have it over the same pairs."""
+        return len({
+            (found.n, found.over)
+            for found in (r.scores[score] for r in self.results if score in r.scores)
+            if found.value is not None
+        }) < 2  # fmt: skip
 
     def direction(self, score: str) -> str:
         """Return which direction of a score is better."""
@@ -92,12 +101,13 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
             f"There is no score '{key}'.{did_you_mean(key, scores)} Scores: {', '.join(scores)}."
         )
     board = Leaderboard(tuple(results), scores)
+    alike = board.over_same_pairs(key)
     sign = -1.0 if board.direction(key) == "higher" else 1.0
 
     def rank(result: Result) -> tuple[bool, bool, float, str]:
         score = result.scores.get(key)
         value = score.value if score else None
-        partly = score is not None and score.coverage < 1
+        partly = score is not None and score.coverage < 1 and not alike
         return (value is None, partly, sign * (value or 0.0), result.method)
 
     return Leaderboard(tuple(sorted(results, key=rank)), scores)

@@ -5,22 +5,24 @@ May import: errors, features, words, metrics.base, metrics.on_features, numpy, p
 King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10, 2009, for the detector and the network; the
 comparison is that of the package ``face_recognition`` 1.3.0 (Geitgey): Euclidean distance of two
 descriptors, one person if it is at most 0.6. In the network's training the descriptors of a person
-were pulled into a ball of that size (README of davisking/dlib-models).
+were pulled into a ball of that size (README of davisking/dlib-models). Drawn people have networks
+of their own, with another threshold; see ``features.mannequin.faces``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import Faces
+from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
 from fhpt_eval.metrics.base import Direction, Need, Part
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
 from fhpt_eval.words import Words
@@ -29,6 +31,9 @@ Floats = NDArray[np.float64]
 
 _NO_TARGET = "no face is found in the image that the generated one is compared with"
 _NO_FACE = "no face is found in the generated image, or in the one that it is compared with"
+_BY_DLIB = "faces found and described by dlib"
+#: How often dlib doubles an image, unless told.
+_UPSAMPLE = 2
 
 
 class FaceIdentity(FeaturePairMetric):
@@ -36,12 +41,17 @@ class FaceIdentity(FeaturePairMetric):
 
     Parameters:
         against: the target: ``"ground_truth"``, or the ``"source"`` image.
-        threshold: the largest distance of two descriptors of one person.
-        upsample: how often an image is doubled at most to find a face; see
+        threshold: the largest distance of two descriptors of one person; where it is not given,
+            0.6 for dlib, and for drawn people ``SAME_PERSON`` of
+            :mod:`fhpt_eval.features.mannequin.faces`.
+        upsample: how often dlib doubles an image at most to find a face; see
             :class:`fhpt_eval.features.faces.Faces`.
+        network: what finds and describes faces: ``"dlib"``, or ``"mannequin"`` for the drawn people
+            of the mannequin benchmark; see
+            :class:`fhpt_eval.features.mannequin.faces.MannequinFaces`.
 
-    Descriptors are those of ``face_recognition`` 1.3.0 with its defaults, of the first face that it
-    finds, in images of up to 2^22 pixels; where it finds none, more doublings may.
+    dlib's descriptors are those of ``face_recognition`` 1.3.0 with its defaults, of the first face
+    that it finds, in images of up to 2^22 pixels; where it finds none, more doublings may.
     """
 
     name: ClassVar[str] = "face_identity"
@@ -57,12 +67,39 @@ class FaceIdentity(FeaturePairMetric):
             "source": "the source's face to compare with",
         },
         "threshold": "faces of one person up to {threshold} apart",
-        "upsample": "images doubled up to {upsample} times to find a face",
+        "upsample": {"null": "", "": "images doubled up to {upsample} times to find a face"},
+        "network": {
+            "null": _BY_DLIB,  # it is younger, and left out at its default
+            "dlib": _BY_DLIB,
+            "mannequin": "faces found and described by the mannequin benchmark's networks",
+        },
     }
+    younger: ClassVar[frozenset[str]] = frozenset({"network"})
 
     against: Literal["ground_truth", "source"] = "ground_truth"
     threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.6
-    upsample: Annotated[int, Field(ge=0, le=4)] = 2
+    upsample: Annotated[int, Field(ge=0, le=4)] = _UPSAMPLE
+    network: Literal["dlib", "mannequin"] = "dlib"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold_of_the_network(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("network") == "mannequin":
+            return {"threshold": SAME_PERSON, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _upsample_is_dlibs(self) -> Self:
+        if self.network != "dlib" and self.upsample != _UPSAMPLE:
+            raise ValueError("upsample is for network = 'dlib'; leave it out with another network")
+        return self
+
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: only dlib doubles images."""
+        found = dict(super().canonical())
+        if self.network != "dlib":
+            del found["upsample"]
+        return found
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
@@ -92,6 +129,8 @@ class FaceIdentity(FeaturePairMetric):
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
+        if self.network == "mannequin":
+            return {"faces": MannequinFaces()}
         return {"faces": Faces(upsample=self.upsample)}
 
     def measure(self, rows: FeatureRows) -> Mapping[str, Floats]:
@@ -117,8 +156,8 @@ class FaceIdentity(FeaturePairMetric):
 def distances(first: Floats, second: Floats) -> Floats:
     """Return the Euclidean distance of each of N pairs of descriptors, ``(N,)``.
 
-    Both are ``(N, 128)`` float64, as ``fhpt_eval.features.faces.descriptors`` gives them; where one
-    is NaN the distance is.
+    Both are ``(N, 128)`` float64, as ``fhpt_eval.features.faces.descriptors`` gives them, or
+    :class:`fhpt_eval.features.mannequin.faces.MannequinFaces`; where one is NaN the distance is.
 
     Raises:
         ArgumentError: they are not of one such shape.

@@ -1,6 +1,6 @@
 """Fréchet distance of Inception features.
 
-May import: errors, features, words, metrics.base, metrics.frechet, metrics.moments,
+May import: errors, words, metrics.base, metrics.frechet, metrics.moments, metrics.networks,
 metrics.on_features, metrics.reference_set.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
@@ -16,58 +16,32 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from fhpt_eval.errors import InputError, Undefined
-from fhpt_eval.features.base import Feature
-from fhpt_eval.features.inception import Inception, NetworkName, ResizeName
 from fhpt_eval.metrics import moments, reference_set
 from fhpt_eval.metrics.base import Direction, Need, State
 from fhpt_eval.metrics.frechet import Gaussian, frechet
-from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
+from fhpt_eval.metrics.networks import NetworkMetric
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.words import Words
 
-#: What the parameters of the Inception network are called.
-INCEPTION_WORDS: Words = {
-    "network": {
-        "inception-2015": "the Inception network of 2015 (TensorFlow's)",
-        "inception_v3-imagenet": "torchvision's Inception network",
-    },
-    "resize": {
-        "pytorch-fid": "input as pytorch-fid has it (bilinear without antialiasing, [-1, 1])",
-        "tensorflow": "input as TensorFlow's graph of 2015 has it (shifted bilinear, [-1, 1])",
-        "clean": "input as clean-fid has it (antialiased bicubic, [-1, 1])",
-        "none": "input at the size of the image ([-1, 1])",
-        "torchvision": "input as torchvision's scripts have it ([-1, 1], then bilinear)",
-        "imagenet-mapped": (
-            "input mapped as if it were normalised to ImageNet (bilinear, then dim: -0.19 to 0.43)"
-        ),
-    },
-}
 
-
-class InceptionSetMetric(FeatureSetMetric):
-    """What FID and its kin share: the network, and a reference set in place of the ground truth.
+class ReferenceMetric(NetworkMetric):
+    """What FID and its kin share: a reference set in place of the ground truth.
 
     Parameters:
-        network, resize, network_weights: the network, what makes its input of an image, and weights
-            of your own; see :class:`fhpt_eval.features.inception.Inception`.
+        network, resize, network_weights: see :class:`NetworkMetric`.
         reference: a folder of real images to compare with, or a file of their statistics; the
             ground truth of the pairs by default.
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
-    takes_floats: ClassVar[bool] = True
-    #: Of the pool features.
-    dimensions: ClassVar[int] = 2048
     words: ClassVar[Words] = {
-        **INCEPTION_WORDS,
+        **NetworkMetric.words,
         "reference": {
             "null": "the pairs' own ground truth as the real images",
             "": "a reference set as the real images (SHA-256 {reference})",
         },
     }
 
-    network: NetworkName = "inception-2015"
-    resize: ResizeName = "pytorch-fid"
-    network_weights: str | None = None
     reference: str | None = None
 
     def uses(self) -> frozenset[Need]:
@@ -78,10 +52,6 @@ class InceptionSetMetric(FeatureSetMetric):
         """See :meth:`Metric.canonical`: of a reference set its content counts."""
         reference = reference_set.digest(self.reference) if self.reference else None
         return {**super().canonical(), "reference": reference}
-
-    def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
-        return {"inception": inception(self.network, self.resize, self.network_weights)}
 
     def reference_folder(self) -> Path | None:
         """See :meth:`FeatureSetMetric.reference_folder`."""
@@ -105,14 +75,14 @@ class InceptionSetMetric(FeatureSetMetric):
     def settings(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what makes features of real images, as a file of statistics says it."""
         prepare = [dict(step) for step in steps if "ground_truth" in step["of"]]
-        return {"feature": self.features()["inception"].canonical(), "prepare": prepare}
+        return {"feature": self.features()["network"].canonical(), "prepare": prepare}
 
 
-class FID(InceptionSetMetric):
+class FID(ReferenceMetric):
     """Fréchet distance between Gaussians fitted to features of generated and of real images.
 
     Parameters:
-        network, resize, network_weights, reference: see :class:`InceptionSetMetric`.
+        network, resize, network_weights, reference: see :class:`ReferenceMetric`.
         ground_truth: ``"images"`` counts each distinct ground-truth image once, as a folder would
             have it; ``"pairs"`` counts it for every pair.
     """
@@ -122,7 +92,7 @@ class FID(InceptionSetMetric):
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, np.inf)
     words: ClassVar[Words] = {
-        **InceptionSetMetric.words,
+        **ReferenceMetric.words,
         "ground_truth": {
             "images": "every distinct ground-truth image once",
             "pairs": "the ground-truth image of every pair, however often",
@@ -148,8 +118,8 @@ class FID(InceptionSetMetric):
         real = _part(state, "real")
         if not self.reference:
             chosen = rows.distinct if self.ground_truth == "images" else slice(None)
-            real = moments.add(real, rows.ground_truth["inception"]["pool"][chosen])
-        generated = moments.add(_part(state, "generated"), rows.generated["inception"]["pool"])
+            real = moments.add(real, rows.ground_truth["network"]["pool"][chosen])
+        generated = moments.add(_part(state, "generated"), rows.generated["network"]["pool"])
         return _join(generated, real)
 
     def refer(
@@ -161,7 +131,7 @@ class FID(InceptionSetMetric):
     ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
-        real = moments.add(_part(state, "real"), features["inception"]["pool"])
+        real = moments.add(_part(state, "real"), features["network"]["pool"])
         return _join(_part(state, "generated"), real)
 
     def merge(self, first: State, second: State) -> State:
@@ -189,12 +159,6 @@ class FID(InceptionSetMetric):
         return few_images(ours, theirs, self)
 
 
-def inception(network: str, resize: str, weights: str | None) -> Inception:
-    """Return the feature that FID, KID and IS share, so that equal settings are one pass."""
-    fields = {"network": network, "resize": resize, "weights": weights}
-    return Inception.model_validate(fields)
-
-
 def gaussian(state: State) -> Gaussian:
     """Return the Gaussian fitted to the rows of a state of ``moments``.
 
@@ -210,7 +174,7 @@ def gaussian(state: State) -> Gaussian:
     return Gaussian(mean, covariance)
 
 
-def real_gaussian(metric: InceptionSetMetric) -> Gaussian | None:
+def real_gaussian(metric: ReferenceMetric) -> Gaussian | None:
     """Return the Gaussian that a file of statistics holds, where the metric rests on one.
 
     Raises:
@@ -220,7 +184,7 @@ def real_gaussian(metric: InceptionSetMetric) -> Gaussian | None:
     return None if statistics is None else statistics.gaussian
 
 
-def lacks_moments(metric: InceptionSetMetric) -> str:
+def lacks_moments(metric: ReferenceMetric) -> str:
     """Say what a file of statistics lacks for a Fréchet distance, or nothing.
 
     Raises:
@@ -238,7 +202,7 @@ def lacks_moments(metric: InceptionSetMetric) -> str:
     return ""
 
 
-def check_size(metric: InceptionSetMetric, size: int) -> None:
+def check_size(metric: ReferenceMetric, size: int) -> None:
     """Refuse statistics of another network's features.
 
     Raises:
@@ -250,7 +214,7 @@ def check_size(metric: InceptionSetMetric, size: int) -> None:
         )
 
 
-def few_images(ours: int, theirs: int, metric: InceptionSetMetric) -> str:
+def few_images(ours: int, theirs: int, metric: ReferenceMetric) -> str:
     """Say when there are too few images for the dimensions, and :func:`origin`.
 
     ``ours`` and ``theirs`` are the numbers of generated and, unless they lie in a file of
@@ -270,7 +234,7 @@ def few_images(ours: int, theirs: int, metric: InceptionSetMetric) -> str:
     return "; ".join(filter(None, (origin(metric), few)))
 
 
-def origin(metric: InceptionSetMetric) -> str:
+def origin(metric: ReferenceMetric) -> str:
     """Say that a file of statistics does not say how it was made, or nothing."""
     statistics = metric.statistics()
     if statistics is None or statistics.settings is not None:

@@ -21,7 +21,7 @@ from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import moments
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import (
-    InceptionSetMetric,
+    ReferenceMetric,
     few_images,
     gaussian,
     lacks_moments,
@@ -33,7 +33,7 @@ from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.words import Words
 
 
-class FIDInfinity(InceptionSetMetric):
+class FIDInfinity(ReferenceMetric):
     """FID extrapolated to infinitely many generated images; the real ones stay as they are.
 
     Subsets are drawn from the generated images in the order of their keys, without replacement,
@@ -51,7 +51,7 @@ class FIDInfinity(InceptionSetMetric):
     direction: ClassVar[Direction] = "lower"
     no_interval: ClassVar[str] = "no interval: it is an extrapolation already"
     words: ClassVar[Words] = {
-        **InceptionSetMetric.words,
+        **ReferenceMetric.words,
         "points": "a line through {points} sizes from {smallest} images on",
         "smallest": "a line through {points} sizes from {smallest} images on",
         "seed": "subsets drawn with seed {seed}",
@@ -82,7 +82,7 @@ class FIDInfinity(InceptionSetMetric):
     def update(self, state: State, rows: FeatureRows) -> State:
         """See :meth:`FeatureSetMetric.update`."""
         new = self.empty()
-        new["generated"] = rows.generated["inception"]["pool"]
+        new["generated"] = rows.generated["network"]["pool"]
         new["generated.keys"] = np.array(rows.keys, dtype=np.str_)
         if not self.reference:
             new |= _real(moments.add(moments.empty(), _distinct(rows)))
@@ -97,7 +97,7 @@ class FIDInfinity(InceptionSetMetric):
     ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
-        return state | _real(moments.add(_moments(state), features["inception"]["pool"]))
+        return state | _real(moments.add(_moments(state), features["network"]["pool"]))
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`StateMetric.merge`."""
@@ -137,7 +137,7 @@ def _fitted(rows: np.ndarray) -> Gaussian:
 
 
 def _distinct(rows: FeatureRows) -> np.ndarray:
-    return np.asarray(rows.ground_truth["inception"]["pool"][rows.distinct])
+    return np.asarray(rows.ground_truth["network"]["pool"][rows.distinct])
 
 
 def _moments(state: State) -> State:

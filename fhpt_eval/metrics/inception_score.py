@@ -1,4 +1,5 @@
-"""Inception score. May import: words, metrics.base, metrics.fid, features.
+"""Inception score. May import: errors, words, metrics.base, metrics.networks,
+metrics.on_features.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs",
 NeurIPS 2016, and the authors' script of that year.
@@ -16,8 +17,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
-from fhpt_eval.features.base import Feature
-from fhpt_eval.features.inception import NetworkName, ResizeName
 from fhpt_eval.metrics.base import (
     Direction,
     Need,
@@ -25,18 +24,18 @@ from fhpt_eval.metrics.base import (
     State,
     merge_rows,
 )
-from fhpt_eval.metrics.fid import INCEPTION_WORDS, inception
-from fhpt_eval.metrics.on_features import FeatureRows, FeatureSetMetric
+from fhpt_eval.metrics.networks import NetworkMetric
+from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.words import Words
 
 
-class InceptionScore(FeatureSetMetric):
+class InceptionScore(NetworkMetric):
     """Exponential of the mean divergence between an image's classes and those of its split.
 
     Images are split in the order of their keys. ``mean`` and ``std`` are those over the splits.
 
     Parameters:
-        network, resize, network_weights: as those of FID.
+        network, resize, network_weights: see :class:`NetworkMetric`.
         logits: ``"unbiased"`` leaves the bias out, as the 2016 original does; ``"biased"`` is what
             the common PyTorch script has.
         splits: number of splits, at ``i * N // splits``.
@@ -48,10 +47,8 @@ class InceptionScore(FeatureSetMetric):
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
 
-    by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
-    takes_floats: ClassVar[bool] = True
     words: ClassVar[Words] = {
-        **INCEPTION_WORDS,
+        **NetworkMetric.words,
         "logits": {
             "unbiased": "logits without the classifier's bias",
             "biased": "logits with the classifier's bias",
@@ -59,9 +56,6 @@ class InceptionScore(FeatureSetMetric):
         "splits": "{splits} splits",
     }
 
-    network: NetworkName = "inception-2015"
-    resize: ResizeName = "pytorch-fid"
-    network_weights: str | None = None
     logits: Literal["unbiased", "biased"] = "unbiased"
     splits: Annotated[int, Field(ge=1, le=1000)] = 10
 
@@ -75,10 +69,6 @@ class InceptionScore(FeatureSetMetric):
             ),
         }
 
-    def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
-        return {"inception": inception(self.network, self.resize, self.network_weights)}
-
     def empty(self) -> State:
         """See :meth:`FeatureSetMetric.empty`."""
         return {"keys": np.zeros((0,)), "logits": np.zeros((0,))}
@@ -88,7 +78,7 @@ class InceptionScore(FeatureSetMetric):
         name = "logits_unbiased" if self.logits == "unbiased" else "logits"
         new = {
             "keys": np.array(rows.keys, dtype=np.str_),
-            "logits": rows.generated["inception"][name],
+            "logits": rows.generated["network"][name],
         }
         return self.merge(state, new)
 

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.openpose import OpenPose
+from fhpt_eval.features.openpose import NetworkName, OpenPose
 from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypoints
 from fhpt_eval.metrics import pck
 from fhpt_eval.metrics.base import Direction, Need, Part
@@ -51,10 +51,11 @@ class Joints(FeaturePairMetric):
     annotated ones from a file.
 
     Parameters:
-        network: ``"openpose-coco18"`` or ``"openpose-body25"``, of which the same 18 joints count.
+        network: ``"openpose-coco18"`` or ``"openpose-body25"``, of which the same 18 joints count;
+            or ``"mannequin"``, trained on the drawn people of the package.
         network_weights: a registered name or a file, where they are not the registered ones.
         estimation: ``"openpose"`` sees the image at one size; ``"pose-transfer"`` at four, with the
-            settings of the field's script.
+            settings of the field's script, which are those of OpenPose's networks.
         keypoints: the target's key points: an annotation CSV or a folder of OpenPose's JSON, by the
             names of the ground-truth images. ``None``: they are estimated.
         annotation_box: left, top, right, bottom: the part of the frame of ``keypoints`` that the
@@ -79,6 +80,7 @@ class Joints(FeaturePairMetric):
         "network": {
             "openpose-coco18": "OpenPose's network of 18 key points",
             "openpose-body25": "OpenPose's network of 25 key points",
+            "mannequin": "the pose network of the mannequin benchmark",
         },
         "estimation": {
             "openpose": "estimates at one size of the image",
@@ -103,7 +105,7 @@ class Joints(FeaturePairMetric):
         "image_alpha": "joints right within {image_alpha} of the image's longer side",
     }
 
-    network: Literal["openpose-coco18", "openpose-body25"] = "openpose-coco18"
+    network: NetworkName = "openpose-coco18"
     network_weights: Annotated[str, Field(min_length=1)] | None = None
     estimation: Literal["openpose", "pose-transfer"] = "openpose"
     keypoints: Annotated[str, Field(min_length=1)] | None = None
@@ -115,6 +117,11 @@ class Joints(FeaturePairMetric):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.network == "mannequin" and self.estimation != "openpose":
+            raise ValueError(
+                f"estimation '{self.estimation}' belongs to OpenPose's networks, and the network "
+                "is 'mannequin'; leave it out"
+            )
         if self.annotation_box is not None:
             left, top, right, bottom = self.annotation_box
             if left >= right or top >= bottom:

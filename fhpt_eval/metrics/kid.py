@@ -17,7 +17,7 @@ from pydantic import Field
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
-from fhpt_eval.metrics.fid import InceptionSetMetric, check_size, origin
+from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.words import Words
 
@@ -25,7 +25,7 @@ from fhpt_eval.words import Words
 _BLOCK = 2048
 
 
-class KID(InceptionSetMetric):
+class KID(ReferenceMetric):
     """Unbiased squared maximum mean discrepancy of features, with a cubic polynomial kernel.
 
     Mean and standard deviation over random subsets, as torch-fidelity draws them: rows in the order
@@ -42,7 +42,7 @@ class KID(InceptionSetMetric):
     title: ClassVar[str] = "KID"
     direction: ClassVar[Direction] = "lower"
     words: ClassVar[Words] = {
-        **InceptionSetMetric.words,
+        **ReferenceMetric.words,
         "subsets": "{subsets} subsets of {subset_size} images",
         "subset_size": "{subsets} subsets of {subset_size} images",
         "seed": "subsets drawn with seed {seed}",
@@ -85,9 +85,9 @@ class KID(InceptionSetMetric):
         """See :meth:`FeatureSetMetric.update`."""
         keys = np.array(rows.keys, dtype=np.str_)
         new = self.empty()
-        new |= {"generated": rows.generated["inception"]["pool"], "generated.keys": keys}
+        new |= {"generated": rows.generated["network"]["pool"], "generated.keys": keys}
         if not self.reference:
-            pool = rows.ground_truth["inception"]["pool"]
+            pool = rows.ground_truth["network"]["pool"]
             new |= {"real": pool[rows.distinct], "real.keys": keys[rows.distinct]}
         return self.merge(state, new)
 
@@ -101,7 +101,7 @@ class KID(InceptionSetMetric):
         """See :meth:`FeatureSetMetric.refer`."""
         _ = images
         keys = np.array(names, dtype=np.str_)
-        new = {"real": features["inception"]["pool"], "real.keys": keys}
+        new = {"real": features["network"]["pool"], "real.keys": keys}
         return self.merge(state, self.empty() | new)
 
     def merge(self, first: State, second: State) -> State:

@@ -1,7 +1,7 @@
 """LPIPS: the distance of two images in the feature maps of a network that recognises objects.
 
-May import: errors, weights, words, features.trunks, metrics.base, pydantic, safetensors, torch, the
-standard library.
+May import: errors, weights, words, features.trunks, features.mannequin, metrics.base, pydantic,
+safetensors, torch, the standard library.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", CVPR 2018 ("the paper" below), with the linear layers of its authors' package
@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from threading import Lock
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import safetensors.torch
 import torch
@@ -29,22 +29,25 @@ from torch import Tensor
 
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.mannequin.garments import load_garments
 from fhpt_eval.features.trunks import TRUNKS, Trunk, TrunkName, load_trunk
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.words import Words
 
-Net = Literal["alex", "vgg", "squeeze"]
+Net = Literal["alex", "vgg", "squeeze", "mannequin"]
 Release = Literal["0.1", "0.0"]
 Scale = Literal["-1..1", "0..1"]
 
 _HEADS_FILE = "lpips_heads.safetensors"
 
-#: Each net's architecture. Its registered weights are called after it.
+#: The architecture of each net of the release. Its registered weights are called after it.
 _ARCHITECTURES: Mapping[str, TrunkName] = {
     "alex": "alexnet",
     "vgg": "vgg16",
     "squeeze": "squeezenet1_1",
 }
+#: The weights of the net that is not of the release. It resizes images, so none is too small.
+_MANNEQUIN = "mannequin-garments"
 
 #: Red, green and blue are shifted and scaled by these before the trunk, from release 0.1 on; for
 #: images in [-1, 1] that is the usual normalisation by ImageNet's means and deviations.
@@ -64,7 +67,9 @@ class LPIPS(PairMetric):
     """Learned perceptual distance: differences of unit-length features, weighted per channel.
 
     Parameters:
-        net: the trunk: ``"alex"`` (AlexNet), ``"vgg"`` (VGG-16) or ``"squeeze"`` (SqueezeNet 1.1).
+        net: the trunk: ``"alex"`` (AlexNet), ``"vgg"`` (VGG-16) or ``"squeeze"`` (SqueezeNet 1.1);
+            or ``"mannequin"``, that of the mannequin benchmark, which nobody's judgements have
+            weighed: all its channels count alike, and it has no release and no scale.
         release: of the linear layers. ``"0.0"`` (2018) does not normalise colours before the
             trunk; ``"0.1"`` is what is used today.
         scale: where the trunk is fed the image's black and white, before the normalisation:
@@ -86,9 +91,10 @@ class LPIPS(PairMetric):
 
     by_content: ClassVar[frozenset[str]] = frozenset({"trunk"})
     words: ClassVar[Words] = {
-        "net": "the network {net}",
-        "release": "the linear layers of release {release}",
+        "net": {"": "the network {net}", "mannequin": "the network of the mannequin benchmark"},
+        "release": {"": "the linear layers of release {release}", "null": "all channels alike"},
         "scale": {
+            "null": "",
             "-1..1": "the network fed black as -1 and white as 1",
             "0..1": "the network fed black as 0 and white as 1",
         },
@@ -101,7 +107,9 @@ class LPIPS(PairMetric):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        others = {_registered(net) for net in _ARCHITECTURES if net != self.net}
+        if self.net == "mannequin" and (self.release, self.scale) != ("0.1", "-1..1"):
+            raise ValueError("the net 'mannequin' has no release and no scale; leave them out")
+        others = {_registered(net) for net in (*_ARCHITECTURES, "mannequin") if net != self.net}
         if self.trunk in others:
             raise ValueError(
                 f"trunk '{self.trunk}' is of another network than net '{self.net}', whose "
@@ -109,10 +117,19 @@ class LPIPS(PairMetric):
             )
         return self
 
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: without what the net has no use for."""
+        settings = dict(super().canonical())
+        unused = {"release": None, "scale": None} if self.net == "mannequin" else {}
+        return settings | unused
+
     def weights(self) -> Mapping[str, str]:
         """See :meth:`Metric.weights`; a trunk's file that cannot be read is "unavailable"."""
-        heads = {_HEADS_FILE: hashlib.sha256(_heads_bytes()).hexdigest()}
-        architecture, registered = _ARCHITECTURES[self.net], _registered(self.net)
+        registered = _registered(self.net)
+        architecture, heads = registered, {}
+        if self.net != "mannequin":
+            architecture = _ARCHITECTURES[self.net]
+            heads = {_HEADS_FILE: hashlib.sha256(_heads_bytes()).hexdigest()}
         try:
             digest = weights.digest_of(self._source)
             known = weights.digest_of(registered)
@@ -140,7 +157,7 @@ class LPIPS(PairMetric):
             WeightsError: there are no weights, or they are not the trunk's.
         """
         count, _, height, width = generated.shape
-        if min(height, width) < TRUNKS[_ARCHITECTURES[self.net]].smallest:
+        if min(height, width) < _smallest(self.net):
             return torch.full((count,), math.nan, dtype=torch.float64, device=generated.device)
         network = _network(self.net, self.release, self._source, generated.device)
         pairs = 1
@@ -154,7 +171,8 @@ class LPIPS(PairMetric):
 
     def _prepared(self, images: Tensor) -> Tensor:
         """Return images as the trunk is fed them, float32 and channels last; may overwrite them."""
-        gain, offset = _normalisation(self.release, self.scale, images.device)
+        release, scale = ("0.0", "0..1") if self.net == "mannequin" else (self.release, self.scale)
+        gain, offset = _normalisation(release, scale, images.device)
         if images.dtype == torch.uint8:
             gain = gain / 255
         single = images.to(torch.float32, memory_format=torch.channels_last)
@@ -164,7 +182,7 @@ class LPIPS(PairMetric):
 class _Network(NamedTuple):
     """A trunk, and the weights of the channels at each of its taps, ``(C,)`` float32."""
 
-    trunk: Trunk
+    trunk: Callable[[Tensor], list[Tensor]]
     heads: tuple[Tensor, ...]
 
 
@@ -198,7 +216,11 @@ def _normalisation(release: str, scale: str, device: torch.device) -> tuple[Tens
 
 
 def _registered(net: str) -> str:
-    return f"{_ARCHITECTURES[net]}-imagenet"
+    return _MANNEQUIN if net == "mannequin" else f"{_ARCHITECTURES[net]}-imagenet"
+
+
+def _smallest(net: str) -> int:
+    return 1 if net == "mannequin" else TRUNKS[_ARCHITECTURES[net]].smallest
 
 
 _LOADING = Lock()
@@ -206,6 +228,10 @@ _LOADING = Lock()
 
 def _network(net: str, release: str, source: str, device: torch.device) -> _Network:
     """Return the network; threads that want the same one wait for the first to load it."""
+    if net == "mannequin":
+        garments = load_garments(device, source)
+        heads = tuple(torch.ones(channels, device=device) for channels in garments.taps_channels)
+        return _Network(garments.maps, heads)
     digest = weights.digest_of(source)
     with _LOADING:
         return _Network(

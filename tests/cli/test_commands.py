@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -12,13 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from fhpt_eval import demo_data
+from fhpt_eval.benchmarks.mannequin import Settings, write_benchmark
+from fhpt_eval.benchmarks.mannequin.methods import write_methods
+from fhpt_eval.leaderboard.table import build
+from fhpt_eval.result import Result
 from tests.conftest import PairFolders, fhpt_eval
 
 Maker = Callable[..., PairFolders]
 ROOT = Path(__file__).parents[2]
+
+
+#: People of the small demonstration, of whom every fifth is in the test set.
+DEMO_IDENTITIES = "15"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    finished = fhpt_eval("demo", "--out", out, "--identities", DEMO_IDENTITIES)
+    assert finished.status == 0, finished.err
+    return out
 
 
 def scored(folders: PairFolders, out: Path, *more: str | Path) -> Path:
@@ -165,6 +181,25 @@ def test_a_score_over_some_pairs_only_is_marked_and_never_the_best(
     assert (rows["one"]["coverage"], rows["two"]["coverage"]) == ("1.0", "0.5")
 
 
+def test_scores_over_the_same_part_of_the_pairs_are_ranked(
+    make_pairs: Maker, tmp_path: Path
+) -> None:
+    folders = make_pairs(6)
+    for number in range(3):
+        Image.new("RGB", (44, 64)).save(folders.generated / f"person{number:04d}.png")
+    one = scored(folders, tmp_path / "one", "--name", "one", "--metrics", "brisque")
+    for path in sorted(folders.generated.iterdir())[3:]:
+        with Image.open(path) as image:
+            image.convert("RGB").filter(ImageFilter.GaussianBlur(2)).save(path)
+    two = scored(folders, tmp_path / "two", "--name", "two", "--metrics", "brisque")
+    scores = [Result.load(run / "result.json").scores["brisque"] for run in (one, two)]
+    assert scores[0].over == scores[1].over is not None
+    board = build([Result.load(run / "result.json") for run in (one, two)])
+    assert len(board.best("brisque")) == 1
+    finished = fhpt_eval("leaderboard", one, two)
+    assert "Over the same share of the pairs, for all methods: brisque." in finished.out
+
+
 def test_two_results_of_one_name_are_refused(make_pairs: Maker, tmp_path: Path) -> None:
     folders = make_pairs(2)
     one = scored(folders, tmp_path / "one", "--name", "ours")
@@ -189,25 +224,54 @@ def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nowhere" in finished.err
 
 
-def test_the_demo_makes_three_methods_and_a_leaderboard(tmp_path: Path) -> None:
-    finished = fhpt_eval("demo", "--out", tmp_path / "demo")
-    assert finished.status == 0
-    with (tmp_path / "demo" / "leaderboard.csv").open() as file:
+EIGHT = (
+    "ssim", "lpips[mannequin]", "fid[mannequin]", "is[mannequin].mean", "brisque",
+    "retrieval[mannequin].recall@10", "joints[mannequin].pckh", "face_identity[mannequin].rate",
+)  # fmt: skip
+
+
+def test_the_demo_scores_methods_with_all_eight_metrics(demo: Path) -> None:
+    with (demo / "leaderboard.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"blur", "jpeg", "noise"}
+    assert set(rows) >= {"copy_source", "nearest_pose", "blend", "blur"}
     for row in rows.values():
-        assert all(row[name] for name in ("ssim", "psnr", "l1", "brisque", "ssim_low"))
-    assert str(tmp_path / "demo" / "leaderboard.csv") in finished.out
+        assert all(math.isfinite(float(row[name])) for name in EIGHT)
+        assert row["protocol"] == "mannequin"
+
+
+def test_the_demo_ranks_methods_as_anybody_would(demo: Path) -> None:
+    with (demo / "leaderboard.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+
+    def value(method: str, score: str) -> float:
+        return float(rows[method][score])
+
+    garment, joints = "retrieval[mannequin].recall@1", "joints[mannequin].pckh"
+    assert value("copy_source", garment) > value("nearest_pose", garment)
+    assert value("nearest_pose", joints) > value("copy_source", joints)
+    assert value("blur", "ssim") > value("copy_source", "ssim")
+
+
+def test_a_repeated_demo_computes_nothing_again(demo: Path) -> None:
+    before = (demo / "leaderboard.csv").read_bytes()
+    finished = fhpt_eval("demo", "--out", demo, "--identities", DEMO_IDENTITIES)
+    assert finished.status == 0
+    assert "0 chunks computed" in finished.err
+    assert (demo / "leaderboard.csv").read_bytes() == before
+    assert str(demo / "leaderboard.csv") in finished.out
 
 
 def test_the_readme_shows_what_a_run_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = demo_data.write(tmp_path)
-    folders["blur"].rename(tmp_path / "results")
-    folders["ground_truth"].rename(tmp_path / "test")
+    write_benchmark(tmp_path / "mannequin", Settings(50, 0), workers=2)
+    methods = write_methods(tmp_path / "mannequin", tmp_path / "methods")
+    methods["blend"].rename(tmp_path / "results")
+    (tmp_path / "mannequin" / "test").rename(tmp_path / "test")
     monkeypatch.chdir(tmp_path)
-    finished = fhpt_eval("run", "--pred", "results", "--gt", "test")
+    finished = fhpt_eval(
+        "run", "--pred", "results", "--gt", "test", "--source", "test", "--protocol", "mannequin"
+    )
     printed = [line.rstrip() for line in (finished.err + finished.out).splitlines()]
     # On a slow machine a stage says how far it is.
     printed = [line for line in printed if not re.fullmatch(r"[A-Z][a-z ]+: \d+ of \d+", line)]

@@ -28,31 +28,40 @@ class Patches(Feature):
 class PatchFID(FID):
     """FID of patches."""
 
-    dimensions: ClassVar[int] = 12
+    @property
+    def dimensions(self) -> int:
+        """See :attr:`NetworkMetric.dimensions`."""
+        return 12
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        return {"inception": Patches()}
+        return {"network": Patches()}
 
 
 class PatchFIDInfinity(FIDInfinity):
     """FID of patches, extrapolated."""
 
-    dimensions: ClassVar[int] = 12
+    @property
+    def dimensions(self) -> int:
+        """See :attr:`NetworkMetric.dimensions`."""
+        return 12
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        return {"inception": Patches()}
+        return {"network": Patches()}
 
 
 class PatchKID(KID):
     """KID of patches."""
 
-    dimensions: ClassVar[int] = 12
+    @property
+    def dimensions(self) -> int:
+        """See :attr:`NetworkMetric.dimensions`."""
+        return 12
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        return {"inception": Patches()}
+        return {"network": Patches()}
 
 
 class PatchScore(InceptionScore):
@@ -60,4 +69,4 @@ class PatchScore(InceptionScore):
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        return {"inception": Patches()}
+        return {"network": Patches()}

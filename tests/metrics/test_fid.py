@@ -71,15 +71,15 @@ def rows(count: int, distinct: list[bool], size: int = 4) -> FeatureRows:
     generator = np.random.default_rng(0)
     pool = generator.normal(size=(2, count, size)).astype(np.float32)
     keys = tuple(f"pair{n}" for n in range(count))
-    generated, truth = ({"inception": {"pool": side}} for side in pool)
+    generated, truth = ({"network": {"pool": side}} for side in pool)
     return feature_rows(keys, generated, truth, distinct=distinct)
 
 
 def test_each_ground_truth_image_counts_once_unless_pairs_are_wanted() -> None:
     made = rows(6, [True, False, True, True, False, True])
     images, pairs = FID(), FID(ground_truth="pairs")
-    truth = made.ground_truth["inception"]["pool"]
-    generated = made.generated["inception"]["pool"].astype(np.float64)
+    truth = made.ground_truth["network"]["pool"]
+    generated = made.generated["network"]["pool"].astype(np.float64)
     for metric, chosen in ((images, truth[made.distinct]), (pairs, truth)):
         real = chosen.astype(np.float64)
         expected = frechet_distance(

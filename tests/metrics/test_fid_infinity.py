@@ -16,7 +16,7 @@ def rows(count: int, shift: float = 0.2, size: int = 12) -> FeatureRows:
     generator = np.random.default_rng(5)
     ours, theirs = generator.normal(size=(2, count, size))
     keys = [f"pair{n:05d}" for n in range(count)]
-    generated, truth = ({"inception": {"pool": side}} for side in (ours + shift, theirs))
+    generated, truth = ({"network": {"pool": side}} for side in (ours + shift, theirs))
     return feature_rows(keys, generated, truth)
 
 
@@ -26,8 +26,8 @@ def value(metric: FIDInfinity, made: FeatureRows) -> float:
 
 def test_it_is_the_intercept_of_a_line_over_one_over_n() -> None:
     made = rows(900)
-    ours = made.generated["inception"]["pool"]
-    theirs = made.ground_truth["inception"]["pool"]
+    ours = made.generated["network"]["pool"]
+    theirs = made.ground_truth["network"]["pool"]
     generator = np.random.Generator(np.random.PCG64(3))
     points = []
     for size in (300, 500, 700, 900):
@@ -45,7 +45,7 @@ def test_it_is_the_intercept_of_a_line_over_one_over_n() -> None:
 def test_it_is_nearer_than_fid_to_the_distance_of_the_distributions() -> None:
     """Both sides are normal and 0.2 apart in 12 dimensions: 12 x 0.04 = 0.48."""
     made = rows(4000)
-    ours = made.generated["inception"]["pool"]
+    ours = made.generated["network"]["pool"]
     few = ours[:200]
     fid = frechet_distance(few.mean(axis=0), np.cov(few.T), np.zeros(12), np.eye(12))
     found = value(PatchFIDInfinity(smallest=100), made)

@@ -14,7 +14,7 @@ from tests.metrics.rows import feature_rows
 
 def rows(logits: np.ndarray, keys: list[str] | None = None) -> FeatureRows:
     names = tuple(keys or [f"pair{n:03d}" for n in range(len(logits))])
-    arrays = {"inception": {"logits_unbiased": logits, "logits": logits + 0.3 * np.arange(8)}}
+    arrays = {"network": {"logits_unbiased": logits, "logits": logits + 0.3 * np.arange(8)}}
     return feature_rows(names, arrays)
 
 

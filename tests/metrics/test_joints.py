@@ -284,7 +284,7 @@ def test_without_weights_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"network": "openpose"}, "joints.network: must be 'openpose-coco18' or"),
+        ({"network": "openpose"}, "joints.network: must be 'openpose-coco18', 'openpose-body25'"),
         ({"head_alpha": 0.0}, "joints.head_alpha"),
         ({"head_alpha": math.inf}, "joints.head_alpha"),
         ({"keypoints": ""}, "joints.keypoints"),

@@ -36,7 +36,7 @@ def rows(count: int, shift: float = 0.0, start: int = 0) -> FeatureRows:
     pool = generator.normal(size=(2, count, 6)).astype(np.float32)
     pool[0] += shift
     keys = tuple(f"pair{n:03d}" for n in range(start, start + count))
-    generated, truth = ({"inception": {"pool": side}} for side in pool)
+    generated, truth = ({"network": {"pool": side}} for side in pool)
     return feature_rows(keys, generated, truth)
 
 

@@ -459,13 +459,13 @@ def test_diors_fid_is_of_mixed_sizes(
     generated, truth = photographs_of(photographs, 6, (256, 176), (256, 176))
     entry = entry_of(with_random_weights("dior", weights), "fid")
     assert isinstance(entry.metric, FID)
-    feature = entry.metric.features()["inception"]
+    feature = entry.metric.features()["network"]
     rows = []
     for side, images in (("generated", generated), ("ground_truth", truth)):
         prepared = prepared_tensor(images, entry.steps, side)  # type: ignore[arg-type]
         assert prepared.shape[3] == (176 if side == "generated" else 256)
         arrays = {name: array.numpy() for name, array in feature.compute(prepared).items()}
-        rows.append({"inception": arrays})
+        rows.append({"network": arrays})
     keys = tuple(f"{number}" for number in range(6))
     state = entry.metric.update(entry.metric.empty(), feature_rows(keys, *rows))
     stretched = [cv2.resize(image.astype(np.float32), (256, 256)) for image in truth]

@@ -62,7 +62,7 @@ def rows(pairs: Pair, file: Path) -> Rows:
     def compute(resize: ResizeName) -> FeatureRows:
         feature = Inception(resize=resize, weights=str(file))
         sides = [
-            {"inception": {name: a.numpy() for name, a in feature.compute(images).items()}}
+            {"network": {name: a.numpy() for name, a in feature.compute(images).items()}}
             for images in pairs
         ]
         keys = tuple(f"{number:03d}" for number in range(len(pairs[0])))
@@ -77,7 +77,7 @@ def value_of(metric: FeatureSetMetric, rows: FeatureRows) -> Mapping[str, float]
 
 def pool_of(rows: FeatureRows) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return our pool features of the generated images and of the ground truth."""
-    return rows.generated["inception"]["pool"], rows.ground_truth["inception"]["pool"]
+    return rows.generated["network"]["pool"], rows.ground_truth["network"]["pool"]
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_features_of_torch_fidelity(
     for values, theirs in zip(pool_of(ours), fidelity.pool, strict=True):
         agree(row, values, theirs, pairs[0])
     for side, theirs in zip((ours.generated, ours.ground_truth), fidelity.logits, strict=True):
-        agree(row, side["inception"]["logits_unbiased"], theirs, pairs[0])
+        agree(row, side["network"]["logits_unbiased"], theirs, pairs[0])
 
 
 class Given(torch.nn.Module):
@@ -331,5 +331,5 @@ def test_is_of_the_common_pytorch_script(agree: Agree, pairs: Pair, tmp_path: Pa
         network="inception_v3-imagenet", resize="torchvision", logits="biased", splits=1
     )
     keys = tuple(f"{number:03d}" for number in range(len(logits)))
-    value = value_of(metric, feature_rows(keys, {"inception": outputs}))["mean"]
+    value = value_of(metric, feature_rows(keys, {"network": outputs}))["mean"]
     agree("is, the common PyTorch script", value, expected, pairs[0])

@@ -1,0 +1,147 @@
+"""``fhpt-eval benchmark mannequin train-...``: train the small networks of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fhpt_eval.cli import options
+
+if TYPE_CHECKING:
+    import torch
+
+    from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
+
+#: What the shipped networks have learnt from.
+_ITEMS, _SEED = 2000, 2026
+
+_COMMON = (
+    click.option(
+        "--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
+        help="The folder of this training; the same command goes on in it.",
+    ),
+    click.option(
+        "--pictures", type=click.Path(path_type=Path), metavar="DIR",
+        help="Where pictures are, or are drawn to; 135 kB each.  [default: DIR/pictures]",
+    ),
+    click.option(
+        "--items", type=int, default=_ITEMS, show_default=True, metavar="N",
+        help="Items of the train split to learn from, in eight pictures each.",
+    ),
+    click.option(
+        "--pictures-seed", type=int, default=_SEED, show_default=True, metavar="S",
+        help="Of the people who are drawn.",
+    ),
+    click.option("--seed", type=int, metavar="S", help="Of the training."),
+    click.option(
+        "--threads", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
+        help="Of torch. Another number adds in another order, and gives other last bits.",
+    ),
+    options.device,
+    click.option(
+        "--workers", type=click.IntRange(1, 256), metavar="N",
+        help="Processes that draw pictures.  [default: the number of cores]",
+    ),
+)  # fmt: skip
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+def _steps(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(name, type=int, metavar="N", help=f"Steps{what}.")
+
+
+@click.command("train-garments")
+@_common
+@_steps("--steps", "")
+def train_garments(seed: int | None, steps: int | None, **common: Any) -> None:
+    """Train the network of fid, is, lpips and retrieval; half an hour on one core.
+
+    \b
+    fhpt-eval benchmark mannequin train-garments --out runs/garments
+    """
+    from fhpt_eval.benchmarks.mannequin.training.garments import GarmentSettings, train
+
+    _train(train, GarmentSettings(**_given(seed=seed, steps=steps)), **common)
+
+
+@click.command("train-pose")
+@_common
+@_steps("--steps", "")
+def train_pose(seed: int | None, steps: int | None, **common: Any) -> None:
+    """Train the network of joints; half an hour on one core.
+
+    \b
+    fhpt-eval benchmark mannequin train-pose --out runs/pose
+    """
+    from fhpt_eval.benchmarks.mannequin.training.pose import PoseSettings, train
+
+    _train(train, PoseSettings(**_given(seed=seed, steps=steps)), **common)
+
+
+@click.command("train-faces")
+@_common
+@_steps("--finder-steps", " of the network that finds a face")
+@_steps("--descriptor-steps", " of the network that describes it")
+@click.option("--held-out", type=int, metavar="N", help="People no step sees, to measure on.")
+def train_faces(
+    seed: int | None,
+    finder_steps: int | None,
+    descriptor_steps: int | None,
+    held_out: int | None,
+    **common: Any,
+) -> None:
+    """Train the networks of face_identity; an hour on one core.
+
+    \b
+    fhpt-eval benchmark mannequin train-faces --out runs/faces
+    """
+    from fhpt_eval.benchmarks.mannequin.training.faces import FaceSettings, train
+
+    given = _given(
+        seed=seed, finder_steps=finder_steps, descriptor_steps=descriptor_steps, held_out=held_out
+    )
+    _train(train, FaceSettings(**given), **common)
+
+
+def _given(**values: int | None) -> dict[str, Any]:
+    """Return what the user gave; the settings know the rest."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _train(
+    train: Callable[[Pictures, Path, Any, torch.device, Callable[[str], None]], Path],
+    settings: object,
+    *,
+    out: Path,
+    pictures: Path | None,
+    items: int,
+    pictures_seed: int,
+    threads: int,
+    device: str,
+    workers: int | None,
+) -> None:
+    import os
+
+    import torch
+
+    from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
+    from fhpt_eval.evaluation.device import choose_device
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    wanted = PictureSettings(items, pictures_seed)
+    chosen = torch.device(choose_device(device))
+    folder = pictures or out / "pictures"
+    tell(f"{items * 8:,} pictures in {folder}")
+    drawn = load_pictures(folder, wanted, workers or os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    click.echo(train(drawn, out, settings, chosen, tell))
