@@ -1,0 +1,230 @@
+"""Configurations: every size, weight and schedule of a model in one checked, frozen record.
+
+May import: errors, canonical, validation, pydantic, the standard library. Configurations are TOML
+files; those in ``configurations/`` are shipped and known by name. docs/drn.md explains the keys.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fhpt_eval.canonical import digest_of
+from fhpt_eval.errors import InputError, did_you_mean
+from fhpt_eval.validation import explain_validation
+
+#: Largest configuration file that is read, in bytes.
+MAX_BYTES = 2**20
+
+PerceptualName = Literal["vgg19-imagenet", "mannequin", "random"]
+Precision = Literal["float32", "bfloat16"]
+
+_Count = Annotated[int, Field(ge=1, le=4096)]
+_Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Steps = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ModelSettings(_Section):
+    """Sizes of the networks, and what is left out of them for an ablation.
+
+    Parameters:
+        base_channels: of the pose transfer branch at full size; doubled by each downsampling.
+        downsamplings: halvings between the image and the pose-attentional blocks.
+        blocks: pose-attentional transfer blocks.
+        stem_kernel: side of the kernels that work at full size, first and last; odd.
+        pose_width: channels inside a block's pose path, as a multiple of its image path's.
+        style_dimension: length of the style code.
+        style_grid: rows and columns of the adaptive average pooling before the style code.
+        appearance_channels: of the style encoders at full size; doubled by each downsampling block
+            up to eight times as many.
+        appearance_downsamplings: residual down-sampling blocks of the style encoders.
+        detail_channels: of the detail paths where they start (before their upsampling).
+        detail_blocks: adaptive residual blocks of the detail paths before their upsampling.
+        face_size: F, side of the square in which the face is drawn, in pixels.
+        face_blur_sigma: of the Gaussian that softens the face mask, in pixels of the working size.
+        global_module, face_module: whether the model has the module at all.
+        style_code: whether the detail paths are normalised by a style code, or plainly.
+        discriminator_channels: of a discriminator's first layer.
+        discriminator_downsamplings: halvings before a discriminator's residual blocks.
+        discriminator_blocks: residual blocks of a discriminator.
+    """
+
+    base_channels: _Count = 64
+    downsamplings: Annotated[int, Field(ge=1, le=5)] = 2
+    blocks: Annotated[int, Field(ge=1, le=64)] = 9
+    stem_kernel: Literal[1, 3, 5, 7, 9] = 7
+    pose_width: Annotated[float, Field(gt=0, le=4)] = 2.0
+    style_dimension: _Count = 256
+    style_grid: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16)], Annotated[int, Field(ge=1, le=16)]],
+        Field(strict=False),
+    ] = (4, 2)
+    appearance_channels: _Count = 64
+    appearance_downsamplings: Annotated[int, Field(ge=1, le=6)] = 4
+    detail_channels: _Count = 256
+    detail_blocks: Annotated[int, Field(ge=1, le=64)] = 4
+    face_size: Annotated[int, Field(ge=8, le=1024)] = 64
+    face_blur_sigma: Annotated[float, Field(gt=0, le=100)] = 4.0
+    global_module: bool = True
+    face_module: bool = True
+    style_code: bool = True
+    discriminator_channels: _Count = 64
+    discriminator_downsamplings: Annotated[int, Field(ge=1, le=6)] = 3
+    discriminator_blocks: Annotated[int, Field(ge=0, le=64)] = 3
+
+    @property
+    def has_details(self) -> bool:
+        """Whether there is a detail branch; without one the model is the pose transfer branch."""
+        return self.global_module or self.face_module
+
+
+class LossSettings(_Section):
+    """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t."""
+
+    l1_coarse: _Weight = 5.0
+    perceptual_coarse: _Weight = 1.0
+    l1: _Weight = 5.0
+    perceptual: _Weight = 1.0
+    style: _Weight = 500.0
+    adversarial: _Weight = 1.0
+    perceptual_network: PerceptualName = "vgg19-imagenet"
+
+
+class TrainingSettings(_Section):
+    """How long, how fast and in which order a model is trained.
+
+    Parameters:
+        steps: updates of the generator in all.
+        coarse_steps: how many of them, at the start, are of the pose transfer branch alone.
+        batch_size: pairs per step, on all devices together.
+        decay_from: share of the steps after which the learning rate falls linearly to 0.
+        discriminator_updates: of each discriminator per update of the generator.
+        adversarial_from: the step at which the adversarial loss sets in.
+        precision: what the networks compute in; parameters and losses are float32 throughout.
+    """
+
+    steps: Annotated[int, Field(ge=1, le=10**9)] = 200_000
+    coarse_steps: _Steps = 60_000
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 7
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    decay_from: _Share = 0.5
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+        Field(strict=False),
+    ] = (0.5, 0.999)
+    discriminator_updates: Annotated[int, Field(ge=1, le=100)] = 3
+    adversarial_from: _Steps = 60_000
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Precision = "float32"
+    channels_last: bool = False
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.coarse_steps > self.steps:
+            raise ValueError(
+                f"coarse_steps ({self.coarse_steps}) are among the {self.steps} steps; there "
+                "cannot be more of them"
+            )
+        return self
+
+
+class Configuration(_Section):
+    """A model and its training. Height and width are the working size, in pixels."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
+    height: Annotated[int, Field(ge=16, le=4096)] = 256
+    width: Annotated[int, Field(ge=16, le=4096)] = 176
+    #: Of a joint's heatmap, in pixels of the working size.
+    heatmap_sigma: Annotated[float, Field(gt=0, le=100)] = 6.0
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        step = 2**self.model.downsamplings
+        sides = {
+            "height": self.height,
+            "width": self.width,
+            "model.face_size": self.model.face_size,
+        }
+        for key, side in sides.items():
+            if side % step:
+                raise ValueError(
+                    f"{key} ({side}) must be a multiple of {step}, as model.downsamplings is "
+                    f"{self.model.downsamplings}; the next ones are {side - side % step} and "
+                    f"{side - side % step + step}"
+                )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all settings, defaults written out, but for the name, which moves nothing."""
+        return digest_of(self.model_dump(mode="json", exclude={"name"}))
+
+
+def configuration_names() -> list[str]:
+    """Return the names of the shipped configurations, sorted."""
+    files = [file.name for file in _shipped().iterdir()]
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+def load_configuration(name: str | Path) -> Configuration:
+    """Load a shipped configuration by name, or one of your own from a TOML file.
+
+    Raises:
+        InputError: there is no such configuration, or the file has faults; the message names each
+            key, what is allowed, and near misses.
+    """
+    known = configuration_names()
+    if isinstance(name, str) and name in known:
+        text = _shipped().joinpath(f"{name}.toml").read_text("utf-8")
+        return parse_configuration(text, f"configuration '{name}'")
+    path = Path(name)
+    try:
+        if not path.is_file():
+            raise InputError(_no_such(name, path, known))
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a configuration.")
+        return parse_configuration(path.read_text("utf-8-sig"), str(path))
+    except (OSError, ValueError) as error:  # also a name that no file system can hold
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+
+
+def parse_configuration(text: str, label: str) -> Configuration:
+    """Check the text of a configuration file; ``label`` names it in messages.
+
+    Raises:
+        InputError: lists every fault.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{label}: is not valid TOML: {error}.") from error
+    try:
+        return Configuration.model_validate(table)
+    except ValidationError as error:
+        raise InputError(explain_validation(error, Configuration, label)) from None
+
+
+def _shipped() -> resources.abc.Traversable:
+    return resources.files("fhpt_eval.reference_models.drn.configurations")
+
+
+def _no_such(name: str | Path, path: Path, known: list[str]) -> str:
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        return f"There is no configuration file {path}. Check the path."
+    return (
+        f"There is no configuration '{name}'.{did_you_mean(str(name), known)} "
+        f"Shipped: {', '.join(known)}. A file of your own is given by its path."
+    )

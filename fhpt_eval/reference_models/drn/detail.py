@@ -1,0 +1,104 @@
+"""The detail replenishing modules: what the coarse image lost, drawn from a style code.
+
+May import: reference_models.drn, torch.
+
+Both are the same: a path of convolutions that starts at something aligned with the target pose, and
+whose every layer is normalised by the style code of what the source shows. The path knows where,
+the code knows what.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fhpt_eval.reference_models.drn.adain import AdaptiveLayer, AdaptiveResidualBlock
+from fhpt_eval.reference_models.drn.blocks import convolution, doubling, encoder, to_colours
+from fhpt_eval.reference_models.drn.configuration import ModelSettings
+from fhpt_eval.reference_models.drn.pose_branch import JOINTS
+from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
+
+
+class DetailPath(nn.Module):
+    """From features at low resolution to three channels at full size, adaptive in every layer.
+
+    Args:
+        inputs: channels of the features that the path starts at.
+        settings: sizes; ``downsamplings`` is how often the path doubles height and width.
+    """
+
+    def __init__(self, inputs: int, settings: ModelSettings) -> None:
+        super().__init__()
+        style = settings.style_dimension if settings.style_code else None
+        width = settings.detail_channels
+        layers: list[nn.Module] = [AdaptiveLayer(convolution(inputs, width, 1), style)]
+        layers += [AdaptiveResidualBlock(width, style) for _ in range(settings.detail_blocks)]
+        for _ in range(settings.downsamplings):
+            half = max(1, width // 2)
+            layers.append(AdaptiveLayer(doubling(width, half), style))
+            layers.append(AdaptiveLayer(convolution(half, half), style))
+            width = half
+        self.layers = nn.ModuleList(layers)
+        self.colours = to_colours(width, settings.stem_kernel)
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        """(N, inputs, H / 2^k, W / 2^k) and z_s, (N, S) -> (N, 3, H, W) float32, unbounded."""
+        for layer in self.layers:
+            x = layer(x, style)
+        drawn: Tensor = self.colours(x).float()
+        return drawn
+
+
+class GlobalModule(nn.Module):
+    """Turns F_t and I_s into the residual map R_t.
+
+    R_t has no bounds, so that a wrong colour of I_c can be mended wherever it lies, and so that no
+    gradient fades. Without a style code R_t is made of F_t alone.
+    """
+
+    def __init__(self, features: int, settings: ModelSettings) -> None:
+        super().__init__()
+        self.style_encoder = _style_encoder(settings)
+        self.path = DetailPath(features, settings)
+
+    def forward(self, features: Tensor, source: Tensor) -> Tensor:
+        """F_t, (N, d, H / 2^k, W / 2^k), and I_s, (N, 3, H, W) -> R_t, (N, 3, H, W)."""
+        style = None if self.style_encoder is None else self.style_encoder(source)
+        drawn: Tensor = self.path(features, style)
+        return drawn
+
+
+class FaceModule(nn.Module):
+    """Turns H_F and I_F into the face I^_F, in a square of F x F.
+
+    Without a style code the source's face is given to the path beside the pose, since the face
+    would else be nobody's: the ablation is of how it gets in, not of whether.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.style_encoder = _style_encoder(settings)
+        inputs = JOINTS if settings.style_code else JOINTS + 3
+        base, halvings = settings.base_channels, settings.downsamplings
+        self.pose_encoder = encoder(inputs, base, halvings, settings.stem_kernel)
+        self.path = DetailPath(base * 2**halvings, settings)
+
+    def forward(self, target_face_pose: Tensor, source_face: Tensor) -> Tensor:
+        """H_F, (N, 18, F, F), and I_F, (N, 3, F, F) -> I^_F, (N, 3, F, F) float32 in [-1, 1]."""
+        if self.style_encoder is None:
+            known, style = torch.cat([target_face_pose, source_face], dim=1), None
+        else:
+            known, style = target_face_pose, self.style_encoder(source_face)
+        features = self.pose_encoder(known)  # (N, d, F / 2^k, F / 2^k)
+        return torch.tanh(self.path(features, style))
+
+
+def _style_encoder(settings: ModelSettings) -> StyleEncoder | None:
+    if not settings.style_code:
+        return None
+    return StyleEncoder(
+        settings.appearance_channels,
+        settings.appearance_downsamplings,
+        settings.style_grid,
+        settings.style_dimension,
+    )

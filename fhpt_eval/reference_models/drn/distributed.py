@@ -1,0 +1,122 @@
+"""Several processes that train one model, a part of each batch each. May import: errors, torch.
+
+``torchrun`` starts them and says in the environment which is which. Gradients are averaged, so
+that equal parts give what one process with the whole batch would give.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from fhpt_eval.errors import FhptEvalError, InputError
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How many processes there are, and which one this is; process 0 is the one that writes."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def part(self, whole: int) -> slice:
+        """Return this process's part of ``whole`` pairs.
+
+        Raises:
+            InputError: they cannot be divided evenly.
+        """
+        if whole % self.size:
+            raise InputError(
+                f"training.batch_size is {whole}, of all processes together, and {self.size} "
+                f"processes cannot divide it evenly. Set it to a multiple of {self.size}."
+            )
+        each = whole // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """Return the module, such that gradients of it are averaged over all processes.
+
+        Parameters that want no gradient at this moment stay out of it.
+        """
+        if self.size == 1:
+            return module
+        devices = [device] if device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=devices)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes; all of them must ask for it."""
+        if self.size == 1:
+            return values
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total / self.size
+
+    def largest(self, value: int, device: torch.device) -> int:
+        """Return the largest of a small number in each process; all of them must ask for it."""
+        if self.size == 1:
+            return value
+        values = torch.tensor([value], device=device)
+        distributed.all_reduce(values, op=distributed.ReduceOp.MAX)
+        return int(values.item())
+
+    def of_leader(self, value: _Value | FhptEvalError | None) -> _Value:
+        """Return what process 0 gives, in every process; an error is raised in all of them."""
+        if self.size > 1:
+            box = [value]
+            distributed.broadcast_object_list(box, src=0)
+            value = box[0]
+        if isinstance(value, FhptEvalError):
+            raise value
+        return value  # type: ignore[return-value]
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[World, torch.device]]:
+    """Join the other processes, if ``torchrun`` started this one; leave them at the end.
+
+    Yields the world and this process's device: of several GPUs each process takes its own.
+
+    Raises:
+        InputError: the environment's numbers cannot be used.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        yield World(), torch.device(device)
+        return
+    try:
+        world = World(*(int(os.environ[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"RANK, WORLD_SIZE and LOCAL_RANK must be numbers in the environment ({error}); "
+            "start the processes with torchrun."
+        ) from error
+    here = torch.device(device)
+    if here.type == "cuda":
+        if world.local_rank >= torch.cuda.device_count():
+            raise InputError(
+                f"There are {torch.cuda.device_count()} GPUs here for at least "
+                f"{world.local_rank + 1} processes; start as many as there are GPUs."
+            )
+        here = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(here)
+    if world.size == 1:
+        yield world, here
+        return
+    distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    try:
+        yield world, here
+    finally:
+        distributed.destroy_process_group()

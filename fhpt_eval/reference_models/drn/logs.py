@@ -1,0 +1,129 @@
+"""What a training tells of itself: lines for people, a CSV, TensorBoard where it is installed.
+
+May import: errors, storage, reference_models.drn, numpy, Pillow; TensorBoard inside a function.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import StorageError
+from fhpt_eval.reference_models.drn.listener import Listener
+from fhpt_eval.reference_models.drn.trainer import LOSSES
+from fhpt_eval.storage import csv_text, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch.utils.tensorboard import SummaryWriter
+
+#: Columns of the CSV; a loss that a stage does not have is an empty cell.
+COLUMNS = ("step", "stage", "learning_rate", *LOSSES, "images_per_second", "seconds")
+
+
+class Log:
+    """The log of one training, of the losses' means since the row before.
+
+    Rows behind the step at which a training goes on are dropped: they will come again.
+    """
+
+    def __init__(self, out: Path, step: int, listener: Listener) -> None:
+        """Open ``out/log.csv`` and, where TensorBoard is installed, ``out/tensorboard``.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        self._path = out / "log.csv"
+        self._listener = listener
+        write_atomically(self._path, csv_text([COLUMNS, *_rows_until(self._path, step)]).encode())
+        self._board = _open_board(out / "tensorboard", step, listener)
+
+    def write(self, row: Mapping[str, float | int | str], total: int, left: float) -> None:
+        """Add a row by :data:`COLUMNS`; ``total`` steps are wanted, in ``left`` more seconds."""
+        cells = [row.get(column) for column in COLUMNS]
+        try:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                file.write(csv_text([cells]))
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be written ({error.strerror}).") from error
+        self._listener.say(_line(row, total, left))
+        if self._board is not None:
+            for column in COLUMNS[2:-1]:
+                if column in row:
+                    self._board.add_scalar(column, row[column], row["step"])
+            self._board.flush()
+
+    def image(self, grid: NDArray[np.uint8], path: Path, step: int) -> None:
+        """Write a sample grid as PNG, and show it in TensorBoard."""
+        write_atomically(path, png_bytes(grid))
+        if self._board is not None:
+            self._board.add_image("samples", grid, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._board is not None:
+            self._board.close()
+
+
+def png_bytes(
+    image: NDArray[np.uint8], *, text: Mapping[str, str] | None = None, level: int = 6
+) -> bytes:
+    """Return an image ``(H, W, 3)`` as PNG, with texts in its header."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=info, compress_level=level)
+    return buffer.getvalue()
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words, as in ``3 h 05 min``."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _line(row: Mapping[str, float | int | str], total: int, left: float) -> str:
+    values = ", ".join(f"{name} {row[name]:.4f}" for name in LOSSES if name in row)
+    return (
+        f"step {row['step']:,} of {total:,} ({row['stage']}): {values}; "
+        f"{row['images_per_second']:.1f} images/s, {duration(left)} left"
+    )
+
+
+def _rows_until(path: Path, step: int) -> list[list[str]]:
+    """Return an older log's rows up to a step; a row that was cut off by a kill is dropped."""
+    if not path.is_file():
+        return []
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
+    except (OSError, ValueError, csv.Error) as error:
+        raise StorageError(f"{path} cannot be read ({error}); move it away.") from error
+    kept = [row for row in rows[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
+    return [row for row in kept if int(row[0]) <= step]
+
+
+def _open_board(folder: Path, step: int, listener: Listener) -> SummaryWriter | None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        listener.say(
+            "TensorBoard is not installed (extra 'drn'): losses go to log.csv, samples to samples/."
+        )
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

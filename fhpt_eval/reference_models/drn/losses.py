@@ -1,0 +1,72 @@
+"""What the networks are trained to make small. May import: torch.
+
+Images are (N, 3, H, W) in [-1, 1]; all losses are means, so that their size depends neither on that
+of the batch nor on that of the image. They compute in float32 whatever comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+
+def l1(image: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference; half of it is that of images in [0, 1]."""
+    return l1_loss(image.float(), target.float())
+
+
+def perceptual(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Return the mean over layers of the mean absolute difference of feature maps.
+
+    Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
+    ECCV 2016, with L1 in place of L2, as in PATN.
+
+    Args:
+        maps: a ``(N, C, h, w)`` tensor per layer, of the generated images.
+        targets: the same of the ground truth.
+    """
+    return _mean([l1(one, other) for one, other in zip(maps, targets, strict=True)])
+
+
+def gram(maps: Tensor) -> Tensor:
+    """Return the Gram matrices of N feature maps, divided by C h w: (N, C, h, w) -> (N, C, C).
+
+    Entry (a, b) is the sum over all places of channel a times channel b, over C h w (Johnson et
+    al., section 3.2). In float32: sums over so many places overflow bfloat16's digits.
+    """
+    channels, height, width = maps.shape[1:]
+    flat = maps.float().flatten(2)  # (N, C, h w)
+    with torch.autocast(maps.device.type, enabled=False):
+        return flat @ flat.transpose(1, 2) / (channels * height * width)
+
+
+def style(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Return the mean over layers of the mean absolute difference of Gram matrices.
+
+    Arguments are as for :func:`perceptual`.
+    """
+    return _mean([l1(gram(one), gram(other)) for one, other in zip(maps, targets, strict=True)])
+
+
+def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
+    """Return mean((D(real) - 1)^2) / 2 + mean(D(generated)^2) / 2.
+
+    Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017, equation 9.
+    """
+    return (_squares(real, 1.0) + _squares(generated, 0.0)) / 2
+
+
+def generator_loss(generated: Tensor) -> Tensor:
+    """Return mean((D(generated) - 1)^2) / 2, the generator's part of the same equation."""
+    return _squares(generated, 1.0) / 2
+
+
+def _squares(scores: Tensor, wanted: float) -> Tensor:
+    return mse_loss(scores.float(), torch.full_like(scores, wanted, dtype=torch.float32))
+
+
+def _mean(losses: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).mean()

@@ -1,0 +1,205 @@
+"""One step of the training: a generator update, then updates of the discriminators.
+
+May import: reference_models.drn, torch. Coarse to fine, as arXiv 2005.12494 trains: first the pose
+transfer branch alone on I_c; then everything on I_t, so that the branch hears of it through F_t,
+while it keeps the loss of I_c; after each such update, the discriminators of (source, image) and
+(pose, image) are updated several times on the images just made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from fhpt_eval.reference_models.drn import losses
+from fhpt_eval.reference_models.drn.configuration import Configuration
+from fhpt_eval.reference_models.drn.discriminators import (
+    AppearanceDiscriminator,
+    PoseDiscriminator,
+)
+from fhpt_eval.reference_models.drn.distributed import World
+from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
+from fhpt_eval.reference_models.drn.network import Outputs, build_model
+from fhpt_eval.reference_models.drn.perceptual import perceptual_network
+from fhpt_eval.reference_models.drn.schedule import (
+    Stage,
+    is_adversarial,
+    learning_rate,
+    seed_at,
+    stage_of,
+)
+
+#: The losses that a step may give, in the order in which they are shown.
+LOSSES = (
+    "total",
+    "l1_coarse",
+    "perceptual_coarse",
+    "l1",
+    "perceptual",
+    "style",
+    "adversarial",
+    "discriminator_appearance",
+    "discriminator_pose",
+)
+
+
+class Discriminators(nn.Module):
+    """D_A and D_S, which are updated together."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__()
+        self.appearance = AppearanceDiscriminator(configuration.model)
+        self.pose = PoseDiscriminator(configuration.model)
+
+    def forward(self, source: Tensor, pose: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of images ``(N, 3, H, W)``, given their sources and target poses."""
+        return self.appearance(source, image), self.pose(pose, image)
+
+
+class Trainer:
+    """The networks and their optimisers.
+
+    Attributes:
+        model: the generator, which :mod:`~.checkpoints` stores.
+        discriminators: D_A and D_S.
+        generator_optimiser: RAdam over all of the model.
+        discriminator_optimiser: RAdam over both discriminators.
+        perceptual_record: which network the perceptual loss takes its features from.
+    """
+
+    def __init__(self, configuration: Configuration, device: torch.device, world: World) -> None:
+        """Build everything anew, from the configuration's seed.
+
+        Raises:
+            WeightsError: the perceptual network's weights are missing.
+        """
+        self.configuration, self.device, self.world = configuration, device, world
+        settings = configuration.training
+        self._perceptual = perceptual_network(configuration.loss.perceptual_network, device)
+        self.perceptual_record: Mapping[str, str] = self._perceptual.record
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.model = build_model(configuration)
+            self.discriminators = Discriminators(configuration)
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        for network in (self.model, self.discriminators, self._perceptual):
+            network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+            if settings.compile:
+                network.compile()
+        self.generator_optimiser = torch.optim.RAdam(
+            self.model.parameters(), settings.learning_rate, settings.betas
+        )
+        self.discriminator_optimiser = torch.optim.RAdam(
+            self.discriminators.parameters(), settings.learning_rate, settings.betas
+        )
+        self._stage: Stage | None = None
+        self._generator: nn.Module = self.model
+        self._judges = world.wrap(self.discriminators, device)
+
+    def step(self, step: int, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+        """Do one step, and return its losses as scalars on the device, by :data:`LOSSES`.
+
+        Seeds torch's global generator, so that what is drawn depends on the step alone.
+        """
+        settings = self.configuration.training
+        torch.manual_seed(seed_at(step, self.world.rank, settings))
+        self._enter(stage_of(step, settings))
+        for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(step, settings)
+        adversarial = is_adversarial(step, settings) and self.configuration.loss.adversarial > 0
+        outputs, found = self._update_generator(inputs, targets, adversarial)
+        if adversarial:
+            final = outputs.final.detach()
+            for _ in range(settings.discriminator_updates):
+                found |= self._update_discriminators(inputs, targets, final)
+        return {name: found[name].detach() for name in LOSSES if name in found}
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which networks compute in the configured precision."""
+        if self.configuration.training.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _enter(self, stage: Stage) -> None:
+        """Begin a stage: in the coarse one the detail branch has no gradients."""
+        if stage == self._stage:
+            return
+        self._stage = stage
+        self.model.requires_grad_(stage == "fine")
+        self.model.pose_branch.requires_grad_(True)
+        self._generator = self.world.wrap(self.model, self.device)
+
+    def _update_generator(
+        self, inputs: Inputs, targets: Targets, adversarial: bool
+    ) -> tuple[Outputs, dict[str, Tensor]]:
+        coarse_only = self._stage == "coarse"
+        self.discriminators.requires_grad_(False)
+        with self.autocast():
+            outputs: Outputs = self._generator(inputs, coarse_only=coarse_only)
+            found = self._image_losses(outputs, targets, coarse_only)
+            if adversarial:
+                scores = self.discriminators(inputs.source, inputs.target_pose, outputs.final)
+                found["adversarial"] = sum_of([losses.generator_loss(one) for one in scores])
+        weights = self.configuration.loss
+        found["total"] = sum_of([getattr(weights, name) * one for name, one in found.items()])
+        self.generator_optimiser.zero_grad()
+        found["total"].backward()  # type: ignore[no-untyped-call]
+        self.generator_optimiser.step()
+        self.discriminators.requires_grad_(True)
+        return outputs, found
+
+    def _image_losses(
+        self, outputs: Outputs, targets: Targets, coarse_only: bool
+    ) -> dict[str, Tensor]:
+        """Return the losses of I_c and I_t; one of weight 0 is not computed."""
+        weights = self.configuration.loss
+        found: dict[str, Tensor] = {}
+        wanted = self._maps(targets.image)
+        # Without a detail branch I_t is I_c, and counts once.
+        has_coarse = coarse_only or self.configuration.model.has_details
+        if has_coarse and weights.l1_coarse:
+            found["l1_coarse"] = losses.l1(outputs.coarse, targets.image)
+        if has_coarse and weights.perceptual_coarse:
+            maps = self._perceptual(outputs.coarse)
+            found["perceptual_coarse"] = losses.perceptual(maps, wanted)
+        if coarse_only:
+            return found
+        if weights.l1:
+            found["l1"] = losses.l1(outputs.final, targets.image)
+        maps = self._perceptual(outputs.final) if weights.perceptual or weights.style else []
+        if weights.perceptual:
+            found["perceptual"] = losses.perceptual(maps, wanted)
+        if weights.style:
+            found["style"] = losses.style(maps, wanted)
+        return found
+
+    @torch.no_grad()
+    def _maps(self, image: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self._perceptual(image)
+        return maps
+
+    def _update_discriminators(
+        self, inputs: Inputs, targets: Targets, final: Tensor
+    ) -> dict[str, Tensor]:
+        """Update D_A and D_S once; real and generated images go through them together."""
+        count = len(final)
+        with self.autocast():
+            scores = self._judges(
+                torch.cat([inputs.source, inputs.source]),
+                torch.cat([inputs.target_pose, inputs.target_pose]),
+                torch.cat([targets.image, final]),
+            )
+            appearance, pose = (losses.discriminator_loss(s[:count], s[count:]) for s in scores)
+        self.discriminator_optimiser.zero_grad()
+        (appearance + pose).backward()  # type: ignore[no-untyped-call]
+        self.discriminator_optimiser.step()
+        return {"discriminator_appearance": appearance, "discriminator_pose": pose}
+
+
+def sum_of(values: list[Tensor]) -> Tensor:
+    """Return the sum of scalars, of which there is at least one."""
+    return torch.stack(values).sum()

@@ -1,0 +1,410 @@
+"""Train a model: go through the steps, log, draw samples, keep checkpoints, go on from one.
+
+May import: errors, storage, reference_models.drn, numpy, torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
+from fhpt_eval.reference_models.drn.assembly import Batch, to_inputs, to_targets
+from fhpt_eval.reference_models.drn.checkpoints import (
+    Checkpoint,
+    Record,
+    check_same,
+    export,
+    load_checkpoint,
+    save_checkpoint,
+)
+from fhpt_eval.reference_models.drn.configuration import Configuration
+from fhpt_eval.reference_models.drn.data import PairSet
+from fhpt_eval.reference_models.drn.distributed import World
+from fhpt_eval.reference_models.drn.listener import Listener, Silent
+from fhpt_eval.reference_models.drn.loading import Batches, ahead, open_pixels
+from fhpt_eval.reference_models.drn.logs import Log
+from fhpt_eval.reference_models.drn.samples import Samples
+from fhpt_eval.reference_models.drn.schedule import learning_rate, pairs_at, stage_of
+from fhpt_eval.reference_models.drn.trainer import LOSSES, Trainer
+from fhpt_eval.storage import check_writable
+
+#: Files of a training, below its folder.
+CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
+#: What a training that was stopped before its first checkpoint may have left.
+_OURS = frozenset({CHECKPOINT, WEIGHTS, LOG, "samples", "tensorboard"})
+#: Processes ask each other this often, in steps, whether one of them was told to stop.
+_ASK_EVERY = 10
+
+
+class Stopped(FhptEvalError):  # noqa: N818 - a state of the training, and no fault
+    """A signal ended the training; a checkpoint was written."""
+
+    def __init__(self, number: int, step: int, path: Path) -> None:
+        super().__init__(f"Stopped after step {step:,}; {path} has everything up to there.")
+        self.signal = number
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train and how.
+
+    Attributes:
+        configuration: of the model and its training.
+        out: the folder of this training.
+        stop: the number of steps after which to stop, at most the configuration's.
+        resume: whether to go on from the folder's checkpoint.
+        threads: that decode images.
+        checkpoint_every: steps between two checkpoints.
+        log_every: steps between two rows of the log.
+        sample_every: steps between two sample grids; 0 for none.
+    """
+
+    configuration: Configuration
+    out: Path
+    stop: int
+    resume: bool = False
+    threads: int = 1
+    checkpoint_every: int = 500
+    log_every: int = 50
+    sample_every: int = 500
+
+    def __post_init__(self) -> None:
+        steps = self.configuration.training.steps
+        if not 1 <= self.stop <= steps:
+            raise InputError(
+                f"--steps {self.stop}: the configuration's schedule has {steps:,} steps, at the "
+                "end of which the learning rate is 0. For a longer training set training.steps in "
+                "a configuration file."
+            )
+        _check_losses(self.configuration)
+
+
+@dataclass
+class _Meter:
+    """Mean losses and time of the steps since the last row of the log.
+
+    Losses are summed up on the device, so that it is waited for at a row and not at every step.
+    """
+
+    done: int
+    started: float
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, found: dict[str, torch.Tensor]) -> None:
+        """Add a step's losses."""
+        for name, value in found.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self, world: World) -> dict[str, float]:
+        """Return the losses' means over steps and processes, and forget them."""
+        names = [name for name in LOSSES if name in self.sums]
+        stacked = torch.stack([self.sums[name] / self.counts[name] for name in names])
+        self.sums, self.counts = {}, {}
+        return dict(zip(names, world.mean(stacked).tolist(), strict=True))
+
+    def take(self, done: int) -> tuple[int, float]:
+        """Return steps and seconds since the last row, and begin the next."""
+        steps, passed = done - self.done, time.monotonic() - self.started
+        self.done = done
+        self.restart()
+        return steps, passed
+
+    def restart(self) -> None:
+        """Begin the time again."""
+        self.started = time.monotonic()
+
+
+def prepare_folder(out: Path, resume: bool) -> bool:
+    """Make or check a training's folder; return whether there is a checkpoint to go on from.
+
+    Raises:
+        InputError: it holds something, and ``resume`` is not set or it is no training's.
+        StorageError: it cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out: {out} is a file; give a folder.")
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if there and not resume:
+        hint = " to go on with the training in it" if CHECKPOINT in there else ""
+        raise InputError(
+            f"--out: {out} is not empty. "
+            + (f"Add --resume{hint}, or choose another folder." if hint else "Choose another one.")
+        )
+    if there - _OURS and CHECKPOINT not in there:
+        raise InputError(f"--out: {out} holds files, but no {CHECKPOINT} to resume from.")
+    check_writable(out)
+    return CHECKPOINT in there
+
+
+def train(
+    plan: Plan,
+    data: PairSet,
+    device: torch.device,
+    *,
+    samples: PairSet | None = None,
+    world: World | None = None,
+    listener: Listener | None = None,
+) -> Record:
+    """Train until the plan's last step, and export the weights then.
+
+    On a CPU the result is a function of configuration, data and steps, to the bit, however often
+    the training was stopped in between. Seeds torch's global generator.
+
+    Args:
+        plan: what and how.
+        data: to train on.
+        device: of this process.
+        samples: pairs to draw in sample grids.  [default: of the data]
+        world: the processes that take part.
+        listener: is told how far it is; in the leading process only.
+
+    Raises:
+        InputError: the checkpoint is of another configuration or other data, the batch cannot be
+            divided, or an image cannot be decoded.
+        WeightsError: the checkpoint is damaged, or the perceptual network's weights are missing.
+        StorageError: a file cannot be written.
+        Stopped: by a signal; there is a checkpoint.
+    """
+    world = world or World()
+    listener = (listener if world.leads else None) or Silent()
+    with ThreadPoolExecutor(plan.threads) as decoders, ThreadPoolExecutor(1) as maker:
+        run = _Run(plan, data, device, world, listener)
+        if run.done >= plan.stop:
+            listener.say(f"{run.done:,} steps are done already.")
+            run.export()
+            return run.record()
+        run.open(samples or data, decoders)
+        try:
+            run.go(decoders, maker)
+        finally:
+            run.close()
+    return run.record()
+
+
+class _Run:
+    """One call of :func:`train`."""
+
+    def __init__(
+        self, plan: Plan, data: PairSet, device: torch.device, world: World, listener: Listener
+    ) -> None:
+        self.plan, self.data, self.device = plan, data, device
+        self.world, self.listener = world, listener
+        self.part = world.part(plan.configuration.training.batch_size)
+        checkpoint = self._checkpoint()  # whatever is wrong with it is told before any work
+        self.trainer = Trainer(plan.configuration, device, world)
+        self.done, self.seconds = 0, 0.0
+        self.log: Log | None = None
+        self.samples: Samples | None = None
+        if checkpoint is not None:
+            self._restore(checkpoint)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the folder's checkpoint, if the plan is to go on and there is one."""
+        plan, path = self.plan, self.plan.out / CHECKPOINT
+        leads = self.world.leads
+        there = self.world.of_leader(_prepared(plan.out, plan.resume) if leads else None)
+        if not there:
+            return None
+        checkpoint = load_checkpoint(path)
+        check_same(checkpoint.record, plan.configuration, self.data.digest, path)
+        return checkpoint
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        trainer = self.trainer
+        try:
+            trainer.model.load_state_dict(checkpoint.model)
+            trainer.discriminators.load_state_dict(checkpoint.discriminators)
+            trainer.generator_optimiser.load_state_dict(checkpoint.generator_optimiser)
+            trainer.discriminator_optimiser.load_state_dict(checkpoint.discriminator_optimiser)
+        except (RuntimeError, ValueError, KeyError) as error:
+            first = str(error).splitlines()[-1].strip()
+            raise WeightsError(
+                f"{self.plan.out / CHECKPOINT} does not fit its own configuration: {first}"
+            ) from error
+        self.done, self.seconds = checkpoint.record.steps, checkpoint.record.seconds
+        self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")
+
+    def open(self, samples: PairSet, decoders: ThreadPoolExecutor) -> None:
+        """Open the log, and read the pairs of the sample grids, in the leading process."""
+        if not self.world.leads:
+            return
+        self.log = Log(self.plan.out, self.done, self.listener)
+        if self.plan.sample_every:
+            self.samples = Samples(samples, self.plan.configuration, self.device, decoders)
+
+    def go(self, decoders: ThreadPoolExecutor, maker: ThreadPoolExecutor) -> None:
+        """Do the steps that are left."""
+        settings, plan = self.plan.configuration.training, self.plan
+        batches = self._batches(decoders)
+        steps = range(self.done, plan.stop)
+        rows = (pairs_at(step, len(self.data), settings)[self.part] for step in steps)
+        meter = _Meter(self.done, time.monotonic())
+        with _Signals(insist=self.world.size > 1) as signals:
+            for step, batch in zip(steps, ahead(maker, batches, rows), strict=True):
+                meter.add(self._step(step, batch))
+                self.done = step + 1
+                number = self._told_to_stop(signals)
+                ends = bool(number) or self.done == plan.stop
+                saves = ends or self.done % plan.checkpoint_every == 0
+                if saves or self.done % plan.log_every == 0:
+                    self._write(meter)
+                if plan.sample_every and (ends or self.done % plan.sample_every == 0):
+                    self._draw()
+                if saves:
+                    self._save()
+                if number:
+                    raise Stopped(number, self.done, plan.out / CHECKPOINT)
+                if saves:
+                    meter.restart()  # drawing and saving are no part of a step's time
+        self.export()
+
+    def export(self) -> None:
+        """Write the weights for :mod:`~.generate`."""
+        if self.world.leads:
+            state = self.trainer.model.state_dict()
+            export(self.plan.out / WEIGHTS, state, self.record(), "float32")
+
+    def close(self) -> None:
+        """Close the log."""
+        if self.log is not None:
+            self.log.close()
+
+    def record(self) -> Record:
+        """Return how the model came about, up to now."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return Record(
+            self.plan.configuration, self.done, self.data.digest, self.trainer.perceptual_record,
+            self.seconds, f"{self.world.size} x {name}" if self.world.size > 1 else name,
+        )  # fmt: skip
+
+    def _batches(self, decoders: ThreadPoolExecutor) -> Batches:
+        configuration = self.plan.configuration
+        size = configuration.height, configuration.width
+        pixels = open_pixels(
+            self.data.people, *size, device=self.device, pool=decoders, listener=self.listener
+        )
+        return Batches(self.data, pixels, *size)
+
+    def _step(self, step: int, batch: Batch) -> dict[str, torch.Tensor]:
+        configuration = self.plan.configuration
+        batch = batch.to(self.device)
+        last = configuration.training.channels_last
+        inputs = to_inputs(batch, configuration.heatmap_sigma, configuration.model.face_size)
+        return self.trainer.step(
+            step,
+            inputs.to(self.device, channels_last=last),
+            to_targets(batch).to(self.device, channels_last=last),
+        )
+
+    def _told_to_stop(self, signals: _Signals) -> int:
+        """Return the number of the signal that ends the training, in all processes at once."""
+        if self.world.size == 1:
+            return signals.number
+        if self.done % _ASK_EVERY:
+            return 0
+        return self.world.largest(signals.number, self.device)
+
+    def _write(self, meter: _Meter) -> None:
+        """Log the steps since the row before; the losses are checked on the way."""
+        settings = self.plan.configuration.training
+        values = meter.means(self.world)
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise FhptEvalError(
+                f"The training diverged before step {self.done:,}: {', '.join(wrong)} is not "
+                f"finite. A checkpoint in {self.plan.out} is of before. Try a lower "
+                "training.learning_rate, or --precision float32."
+            )
+        steps, passed = meter.take(self.done)
+        self.seconds += passed
+        if self.log is None:
+            return
+        row: dict[str, float | int | str] = {
+            "step": self.done,
+            "stage": stage_of(self.done - 1, settings),
+            "learning_rate": learning_rate(self.done - 1, settings),
+            **values,
+            "images_per_second": steps * settings.batch_size / passed,
+            "seconds": round(self.seconds, 3),
+        }
+        self.log.write(row, self.plan.stop, (self.plan.stop - self.done) * passed / steps)
+
+    def _draw(self) -> None:
+        if self.samples is not None and self.log is not None:
+            path = self.plan.out / "samples" / f"step-{self.done:08d}.png"
+            self.log.image(self.samples.draw(self.trainer), path, self.done)
+
+    def _save(self) -> None:
+        if not self.world.leads:
+            return
+        trainer = self.trainer
+        checkpoint = Checkpoint(
+            self.record(),
+            trainer.model.state_dict(),
+            trainer.discriminators.state_dict(),
+            trainer.generator_optimiser.state_dict(),
+            trainer.discriminator_optimiser.state_dict(),
+        )
+        save_checkpoint(self.plan.out / CHECKPOINT, checkpoint)
+
+
+class _Signals:
+    """Notes that somebody wants the training to end: Ctrl-C, or a cluster's SIGTERM.
+
+    A second signal ends the process at once, unless ``insist``: ``torchrun`` passes on what the
+    terminal has sent already.
+    """
+
+    def __init__(self, insist: bool) -> None:
+        self.number, self._insist = 0, insist
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        with contextlib.suppress(ValueError):  # not in the main thread, where no signal arrives
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        if not self._insist:
+            self.__exit__()
+
+
+def _prepared(out: Path, resume: bool) -> bool | FhptEvalError:
+    """Return what :func:`prepare_folder` says, be it that the folder is refused."""
+    try:
+        return prepare_folder(out, resume)
+    except FhptEvalError as error:
+        return error
+
+
+def _check_losses(configuration: Configuration) -> None:
+    """Refuse a stage without a loss."""
+    weights, settings = configuration.loss, configuration.training
+    if settings.coarse_steps and not (weights.l1_coarse or weights.perceptual_coarse):
+        raise InputError(
+            "loss.l1_coarse and loss.perceptual_coarse are both 0, so the coarse_steps have no "
+            "loss. Set one, or training.coarse_steps to 0."
+        )
+    if settings.coarse_steps < settings.steps and not (weights.l1 or weights.perceptual):
+        raise InputError(
+            "loss.l1 and loss.perceptual are both 0, so nothing draws the final image towards "
+            "the target. Set one of them."
+        )

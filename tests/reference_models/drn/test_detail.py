@@ -1,0 +1,99 @@
+"""The style encoder and the two detail replenishing modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fhpt_eval.reference_models.drn.adain import AdaptiveInstanceNorm, PlainInstanceNorm
+from fhpt_eval.reference_models.drn.detail import DetailPath, FaceModule, GlobalModule
+from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
+from tests.reference_models.drn import tiny
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 24), (31, 17), (5, 4)])
+def test_a_style_code_is_a_vector_whatever_the_images_size(height: int, width: int) -> None:
+    encoder = StyleEncoder(4, 3, (4, 2), 8)
+    assert encoder(torch.rand(2, 3, height, width)).shape == (2, 8)
+
+
+def test_a_style_code_tells_colours_apart() -> None:
+    """A normalised encoder could not: without texture all colours would look alike to it."""
+    encoder = StyleEncoder(4, 2, (1, 1), 8)
+    red, blue = torch.full((2, 1, 3, 16, 16), -1.0)
+    red[:, 0], blue[:, 2] = 1.0, 1.0
+    assert (encoder(red) - encoder(blue)).abs().max() > 1e-2
+
+
+def test_a_new_style_encoder_tells_people_apart() -> None:
+    """Codes that are all alike teach a detail path nothing for a long time."""
+    people = tiny.drawn_pairs(6, 64, 44, 16)[0].source
+    for seed in range(3):
+        torch.manual_seed(seed)
+        codes = StyleEncoder(8, 3, (4, 2), 32)(people)
+        assert codes.std(0).mean() > 0.1 * codes.square().mean().sqrt()
+        assert 0.2 < codes.square().mean().sqrt() < 5
+
+
+def test_a_style_code_tells_above_from_below_by_its_grid() -> None:
+    image = torch.full((1, 3, 64, 32), -1.0)
+    image[:, 0, :32], image[:, 2, 32:] = 1.0, 1.0  # a red shirt and blue trousers
+    swapped = image.roll(32, dims=2)
+    torch.manual_seed(0)
+    rows = StyleEncoder(4, 2, (2, 1), 8)
+    mixed = StyleEncoder(4, 2, (1, 1), 8)
+    apart = (rows(image) - rows(swapped)).abs().max()
+    alike = (mixed(image) - mixed(swapped)).abs().max()
+    assert apart > 3 * alike
+
+
+def test_a_style_code_comes_from_three_fully_connected_layers() -> None:
+    layers = [one for one in StyleEncoder(4, 2, (2, 1), 8).modules() if isinstance(one, nn.Linear)]
+    assert [one.out_features for one in layers] == [8, 8, 8]
+    assert layers[0].in_features == 16 * 2 * 1
+
+
+def test_every_layer_of_a_detail_path_but_the_last_is_adaptive() -> None:
+    path = DetailPath(16, tiny.settings())
+    convolutions = [m for m in path.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    adaptive = [m for m in path.modules() if isinstance(m, AdaptiveInstanceNorm)]
+    assert len(adaptive) == len(convolutions) - 1
+    assert not any(isinstance(m, PlainInstanceNorm) for m in path.modules())
+
+
+def test_the_global_module_turns_features_and_source_into_a_residual_map() -> None:
+    module = GlobalModule(16, tiny.settings())
+    features, source = torch.randn(2, 16, 8, 6), torch.rand(2, 3, 32, 24) * 2 - 1
+    residual = module(features, source)
+    assert residual.shape == (2, 3, 32, 24)
+    assert not torch.allclose(module(features, source.flip(1)), residual, atol=1e-6)
+    assert not torch.allclose(module(features.flip(3), source), residual, atol=1e-6)
+
+
+def test_a_residual_map_has_no_bounds() -> None:
+    module = GlobalModule(16, tiny.settings())
+    assert module.path.colours.bias is not None
+    nn.init.constant_(module.path.colours.bias, 3.0)
+    assert module(torch.randn(1, 16, 8, 6), torch.zeros(1, 3, 32, 24)).max() > 2
+
+
+def test_without_a_style_code_the_residual_is_of_the_features_alone() -> None:
+    module = GlobalModule(16, tiny.settings(style_code=False))
+    features, source = torch.randn(2, 16, 8, 6), torch.rand(2, 3, 32, 24)
+    assert torch.equal(module(features, source), module(features, -source))
+    assert not any(isinstance(m, AdaptiveInstanceNorm) for m in module.modules())
+    assert module.style_encoder is None
+
+
+@pytest.mark.parametrize("style_code", [True, False])
+def test_the_face_module_looks_at_pose_and_source_face(style_code: bool) -> None:
+    module = FaceModule(tiny.settings(style_code=style_code))
+    x = tiny.inputs()
+    face = module(x.target_face_pose, x.source_face)
+    assert face.shape == (2, 3, tiny.FACE, tiny.FACE)
+    assert face.abs().max() <= 1
+    other = module(x.target_face_pose, x.source_face.flip(1))
+    assert not torch.allclose(other, face, atol=1e-6)
+    other = module(x.target_face_pose.flip(3), x.source_face)
+    assert not torch.allclose(other, face, atol=1e-6)

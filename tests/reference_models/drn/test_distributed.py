@@ -1,0 +1,108 @@
+"""Two processes with half of the batch each train as one with the whole batch does."""
+
+from __future__ import annotations
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fhpt_eval.errors import InputError
+from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint
+from fhpt_eval.reference_models.drn.distributed import World, joined
+from fhpt_eval.reference_models.drn.trainer import LOSSES
+from fhpt_eval.reference_models.drn.training import Plan, train
+from tests.reference_models.drn.small import (
+    CPU,
+    configuration,
+    draw_folder,
+    toml_of,
+    training_pairs,
+)
+
+STEPS = 10
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def start(folder: Path, out: Path, rank: int, port: int) -> subprocess.Popen[str]:
+    """Start one of two processes, as torchrun does."""
+    config = out.parent / "small.toml"
+    environment = os.environ | {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "fhpt_eval", "drn", "train", "--data", str(folder), "--config",
+            str(config), "--out", str(out), "--device", "cpu", "--threads", "1",
+            "--steps", str(STEPS), "--log-every", "1", "--sample-every", "0",
+        ],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "data", identities=2)
+    (tmp_path / "small.toml").write_text(toml_of(configuration()))
+    port = free_port()
+    both = [start(folder, tmp_path / "two", rank, port) for rank in range(2)]
+    told = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert "step 10 of 10" in told[0][1]
+    assert told[1][0] == ""  # only process 0 talks and writes
+    plan = Plan(configuration(), tmp_path / "one", STEPS, log_every=1, sample_every=0)
+    train(plan, training_pairs(folder), CPU)
+
+    for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for name in LOSSES:
+            wanted = float(one[name] or "nan")
+            # float32, added up in another order; ten steps carry that on.
+            assert float(two[name] or "nan") == pytest.approx(wanted, rel=1e-3, nan_ok=True), name
+    first, second = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("one", "two"))
+    assert second.record.device == "2 x cpu"
+    start_of = configuration().training.learning_rate * STEPS
+    for name, tensor in first.model.items():
+        difference = (tensor - second.model[name]).abs().max().item()
+        assert difference < 0.02 * start_of, name  # of the way that a weight can have gone
+
+
+def test_without_torchrun_this_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined("cpu") as (world, device):
+        assert (world, device) == (World(), CPU)
+        assert world.leads
+        assert world.part(7) == slice(0, 7)
+        value = torch.ones(3)
+        assert world.mean(value).equal(value)
+        assert world.largest(5, device) == 5
+
+
+def test_a_half_set_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(InputError, match="start the processes with torchrun"), joined("cpu"):
+        pass
+
+
+def test_an_error_of_the_leading_process_is_everybodys() -> None:
+    with pytest.raises(InputError, match="refused"):
+        World().of_leader(InputError("refused"))
+
+
+def test_parts_of_a_batch_make_up_the_whole() -> None:
+    parts = [World(rank=rank, size=4).part(12) for rank in range(4)]
+    assert [(p.start, p.stop) for p in parts] == [(0, 3), (3, 6), (6, 9), (9, 12)]

@@ -1,0 +1,77 @@
+"""Training and drawing on a GPU, in each way that a step can be computed there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint, load_model
+from fhpt_eval.reference_models.drn.data import PairSet, read_data
+from fhpt_eval.reference_models.drn.generate import generate
+from fhpt_eval.reference_models.drn.training import Plan, train
+from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_folder(tmp_path_factory.mktemp("drawn") / "data")
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> PairSet:
+    return training_pairs(folder)
+
+
+def losses(out: Path) -> list[float]:
+    return [float(row.split(",")[3]) for row in (out / "log.csv").read_text().splitlines()[1:]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"channels_last": True},
+        {"precision": "bfloat16", "channels_last": True},
+        {"precision": "bfloat16", "compile": True},
+    ],
+    ids=["plain", "channels last", "bfloat16", "compiled"],
+)
+def test_losses_are_those_of_a_cpu(options: dict[str, Any], data: PairSet, tmp_path: Path) -> None:
+    for name, device, settings in (
+        ("cpu", CPU, configuration()),
+        ("gpu", torch.device("cuda"), configuration(**options)),
+    ):
+        train(Plan(settings, tmp_path / name, 10, log_every=1), data, device)
+    cpu, gpu = losses(tmp_path / "cpu"), losses(tmp_path / "gpu")
+    # bfloat16 has 8 bits; ten small steps drift apart only slowly.
+    assert gpu == pytest.approx(cpu, rel=0.05 if options.get("precision") else 0.01)
+
+
+def test_a_training_goes_on_from_cpu_to_gpu_and_back(data: PairSet, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for stop, device in ((5, CPU), (9, torch.device("cuda")), (12, CPU)):
+        train(Plan(configuration(), out, stop, resume=True, sample_every=0), data, device)
+    assert load_checkpoint(out / "checkpoint.pt").record.steps == 12
+
+
+def test_it_draws_what_a_cpu_draws(folder: Path, data: PairSet, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    train(Plan(configuration(), tmp_path / "out", 3, sample_every=0), data, CPU)
+    test = read_data(folder, "test", targets=False)
+    for device in ("cpu", "cuda"):
+        loaded = load_model(tmp_path / "out" / "weights.safetensors", torch.device(device))
+        generate(loaded, test, tmp_path / device, device=torch.device(device))
+    for path in (tmp_path / "cpu").glob("*.png"):
+        with Image.open(path) as one, Image.open(tmp_path / "cuda" / path.name) as other:
+            difference = np.abs(np.asarray(one, int) - np.asarray(other, int)).max()
+        assert difference <= 2  # a rounding, carried through the resize

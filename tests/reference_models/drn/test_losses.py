@@ -1,0 +1,105 @@
+"""Each loss against its formula, written with loops in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fhpt_eval.reference_models.drn import losses
+
+#: float32 sums of a few hundred terms of order one.
+CLOSE = 1e-5
+
+
+def maps(seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(2, 4, 7, 5), (2, 6, 3, 2)]
+    return [torch.rand(*shape, generator=generator) * 3 for shape in shapes]
+
+
+def grams(values: Tensor) -> NDArray[np.float64]:
+    rows, channels, height, width = values.shape
+    x = values.double().numpy()
+    found = np.zeros((rows, channels, channels))
+    for n in range(rows):
+        for a in range(channels):
+            for b in range(channels):
+                found[n, a, b] = (x[n, a] * x[n, b]).sum() / (channels * height * width)
+    return found
+
+
+def test_l1_is_the_mean_absolute_difference() -> None:
+    a, b = maps(0)[0], maps(1)[0]
+    expected = np.abs(a.double().numpy() - b.double().numpy()).mean()
+    assert losses.l1(a, b).item() == pytest.approx(expected, rel=CLOSE)
+
+
+def test_perceptual_is_the_mean_over_layers_of_l1() -> None:
+    """Over layers, not over all values: a layer with few values counts as much."""
+    expected = np.mean([
+        np.abs(a.double().numpy() - b.double().numpy()).mean()
+        for a, b in zip(maps(0), maps(1), strict=True)
+    ])  # fmt: skip
+    assert losses.perceptual(maps(0), maps(1)).item() == pytest.approx(expected, rel=CLOSE)
+
+
+def test_gram_is_channel_times_channel_over_chw() -> None:
+    for values in maps(0):
+        np.testing.assert_allclose(losses.gram(values), grams(values), rtol=CLOSE)
+
+
+def test_style_is_the_mean_over_layers_of_l1_of_grams() -> None:
+    expected = np.mean([
+        np.abs(grams(a) - grams(b)).mean() for a, b in zip(maps(0), maps(1), strict=True)
+    ])  # fmt: skip
+    assert losses.style(maps(0), maps(1)).item() == pytest.approx(expected, rel=CLOSE)
+
+
+def test_style_does_not_ask_where() -> None:
+    shuffled = [values.flip(2, 3) for values in maps(0)]
+    assert losses.style(maps(0), shuffled).item() == pytest.approx(0, abs=1e-6)
+    assert losses.perceptual(maps(0), shuffled) > 0.1
+
+
+def test_adversarial_losses_are_least_squares() -> None:
+    real, generated = maps(0)[0], maps(1)[0] - 1
+    r, g = real.double().numpy(), generated.double().numpy()
+    found = losses.discriminator_loss(real, generated).item()
+    assert found == pytest.approx(((r - 1) ** 2).mean() / 2 + (g**2).mean() / 2, rel=CLOSE)
+    found = losses.generator_loss(generated).item()
+    assert found == pytest.approx(((g - 1) ** 2).mean() / 2, rel=CLOSE)
+
+
+def test_adversarial_losses_are_zero_where_their_side_has_won() -> None:
+    assert losses.discriminator_loss(torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)) == 0
+    assert losses.generator_loss(torch.ones(2, 1, 3, 3)) == 0
+
+
+@given(st.integers(0, 50))
+def test_a_loss_is_zero_for_equals_and_symmetric(seed: int) -> None:
+    a, b = maps(seed), maps(seed + 1)
+    for loss in (losses.perceptual, losses.style):
+        assert loss(a, a) == 0
+        assert loss(a, b).item() == pytest.approx(loss(b, a).item(), rel=CLOSE)
+
+
+def test_layers_must_match() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        losses.perceptual(maps(0), maps(1)[:1])
+
+
+def test_losses_are_float32_whatever_comes_in() -> None:
+    half = [values.bfloat16() for values in maps(0)]
+    other = [values.bfloat16() for values in maps(1)]
+    with torch.autocast("cpu", torch.bfloat16):
+        for found in (losses.l1(half[0], other[0]), losses.perceptual(half, other),
+                      losses.style(half, other), losses.gram(half[0]),
+                      losses.generator_loss(half[0])):  # fmt: skip
+            assert found.dtype == torch.float32
+    exact = losses.gram(half[0].float())
+    torch.testing.assert_close(losses.gram(half[0]), exact)  # no rounding on the way

@@ -1,0 +1,115 @@
+"""Networks behind the perceptual and the style loss."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, max_pool2d
+
+from fhpt_eval import weights
+from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.trunks import layout
+from fhpt_eval.reference_models.drn.perceptual import PerceptualNetwork, perceptual_network
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(2, 3, 32, 24, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
+@pytest.fixture
+def vgg_state() -> dict[str, Tensor]:
+    """Random weights in the layout of torchvision's file, with what lies behind the last tap."""
+    generator = torch.Generator().manual_seed(2)
+    shapes = layout("vgg19")
+    state = {
+        name: torch.randn(shape, generator=generator) * (0.05 if len(shape) == 4 else 0.1)
+        for name, shape in shapes.items()
+    }
+    for unused in ("features.30.weight", "features.34.bias", "classifier.0.weight"):
+        state[unused] = torch.zeros(1)
+    return state
+
+
+def check_maps(network: PerceptualNetwork, images: Tensor, channels: list[int]) -> None:
+    images = images.clone().requires_grad_()
+    found = network(images)
+    assert [one.shape[1] for one in found] == channels
+    assert all(later.shape[2] < one.shape[2] for one, later in pairwise(found))
+    torch.stack([one.mean() for one in found]).sum().backward()
+    assert images.grad is not None
+    assert (images.grad != 0).any()
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert not network.training
+
+
+def test_the_random_network_is_the_same_every_time_and_says_what_it_is(images: Tensor) -> None:
+    one = perceptual_network("random", "cpu")
+    state = torch.random.get_rng_state()
+    torch.manual_seed(99)
+    other = perceptual_network("random", "cpu")
+    torch.random.set_rng_state(state)
+    check_maps(one, images, [16, 32, 64, 128])
+    assert all(torch.equal(a, b) for a, b in zip(one(images), other(images), strict=True))
+    assert one.record == other.record
+    assert one.record["network"] == "random"
+    assert "never trained" in one.record["weights"]
+
+
+def test_the_random_networks_signal_neither_fades_nor_grows(images: Tensor) -> None:
+    scales = [
+        one.square().mean().sqrt().item() for one in perceptual_network("random", "cpu")(images)
+    ]
+    assert max(scales) / min(scales) < 4
+
+
+def test_vgg19_gives_the_first_relu_of_each_stage(
+    images: Tensor, vgg_state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "load_state", lambda _: vgg_state)
+    monkeypatch.setattr(weights, "digest_of", lambda _: "0" * 64)
+    network = perceptual_network("vgg19-imagenet", "cpu")
+    check_maps(network, images, [64, 128, 256, 512, 512])
+    assert network.record == {
+        "network": "vgg19-imagenet",
+        "weights": "0" * 64,
+        "maps": "relu1_1, relu2_1, relu3_1, relu4_1, relu5_1",
+    }
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    x = ((images + 1) / 2 - mean) / deviation
+    number, expected = 0, []
+    for convolutions in (2, 2, 4, 4, 1):  # configuration E, as far as relu5_1
+        for position in range(convolutions):
+            weight, bias = (vgg_state[f"features.{number}.{kind}"] for kind in ("weight", "bias"))
+            x = conv2d(x, weight, bias, padding=1).clamp(min=0)
+            number += 2  # a convolution and its ReLU
+            if position == 0:
+                expected.append(x)
+        if convolutions > 1:  # behind the last one nothing is looked at
+            x = max_pool2d(x, 2)
+            number += 1
+    for found, wanted in zip(network(images), expected, strict=True):
+        # float32 sums of up to 4,608 terms in another order, layer upon layer.
+        torch.testing.assert_close(found, wanted, atol=1e-5 * wanted.max().item(), rtol=0)
+
+
+def test_without_its_weights_vgg19_says_how_to_get_them(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="vgg19-imagenet"):
+        perceptual_network("vgg19-imagenet", "cpu")
+
+
+def test_the_mannequin_network_is_the_garment_network(images: Tensor) -> None:
+    garments = pytest.importorskip("fhpt_eval.features.mannequin.garments")
+    network = perceptual_network("mannequin", "cpu")
+    assert network.record["network"] == "mannequin"
+    assert len(network.record["weights"]) == 64
+    expected = garments.load_garments(torch.device("cpu")).maps((images + 1) / 2)
+    for found, wanted in zip(network(images), expected, strict=True):
+        torch.testing.assert_close(found, wanted)

@@ -1,0 +1,236 @@
+"""A training goes through its stages, repeats itself to the bit, and stops where it is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fhpt_eval.errors import FhptEvalError, InputError
+from fhpt_eval.reference_models.drn.assembly import to_inputs, to_targets
+from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint
+from fhpt_eval.reference_models.drn.data import PairSet
+from fhpt_eval.reference_models.drn.distributed import World
+from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
+from fhpt_eval.reference_models.drn.listener import Silent
+from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
+from fhpt_eval.reference_models.drn.schedule import pairs_at
+from fhpt_eval.reference_models.drn.trainer import Trainer
+from fhpt_eval.reference_models.drn.training import Plan, Stopped, prepare_folder, train
+from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
+    return training_pairs(draw_folder(tmp_path_factory.mktemp("drawn") / "data"))
+
+
+@pytest.fixture(scope="module")
+def batch(data: PairSet) -> tuple[Inputs, Targets]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pixels = open_pixels(data.people, 32, 24, device=CPU, pool=pool, listener=Silent())
+        made = Batches(data, pixels, 32, 24)(pairs_at(0, len(data), configuration().training))
+    return to_inputs(made, 2.0, 16), to_targets(made)
+
+
+def parameters(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def changed(before: list[torch.Tensor], module: torch.nn.Module) -> list[bool]:
+    return [not old.equal(new) for old, new in zip(before, module.parameters(), strict=True)]
+
+
+def test_in_the_coarse_stage_the_pose_transfer_branch_learns_alone(
+    batch: tuple[Inputs, Targets],
+) -> None:
+    trainer = Trainer(configuration(), CPU, World())
+    everything = parameters(trainer.model)
+    branch = parameters(trainer.model.pose_branch)
+    judges = parameters(trainer.discriminators)
+    found = trainer.step(0, *batch)
+    assert list(found) == ["total", "l1_coarse", "perceptual_coarse"]
+    assert sum(changed(branch, trainer.model.pose_branch)) > len(branch) / 2
+    assert sum(changed(everything, trainer.model)) == sum(
+        changed(branch, trainer.model.pose_branch)
+    )
+    assert not any(changed(judges, trainer.discriminators))
+
+
+def test_the_total_is_the_weighted_sum_of_the_generators_losses(
+    batch: tuple[Inputs, Targets],
+) -> None:
+    one = configuration()
+    found = Trainer(one, CPU, World()).step(10, *batch)
+    names = ("l1_coarse", "perceptual_coarse", "l1", "perceptual", "style", "adversarial")
+    wanted = sum(getattr(one.loss, name) * found[name].item() for name in names)
+    assert found["total"].item() == pytest.approx(wanted, rel=1e-5)  # float32 sums
+
+
+def test_in_the_fine_stage_everything_learns(batch: tuple[Inputs, Targets]) -> None:
+    trainer = Trainer(configuration(), CPU, World())
+    before = parameters(trainer.model)
+    judges = parameters(trainer.discriminators)
+    found = trainer.step(10, *batch)
+    assert {"style", "adversarial", "discriminator_appearance", "discriminator_pose"} <= set(found)
+    assert sum(changed(before, trainer.model)) > 0.8 * len(before)
+    assert sum(changed(judges, trainer.discriminators)) > 0.8 * len(judges)
+
+
+def test_the_pose_transfer_branch_hears_of_the_final_image_through_its_features(
+    batch: tuple[Inputs, Targets],
+) -> None:
+    only_final = configuration(loss={"l1_coarse": 0.0, "perceptual_coarse": 0.0})
+    trainer = Trainer(only_final, CPU, World())
+    trainer.step(10, *batch)
+    gradients = [one.grad for one in trainer.model.pose_branch.parameters()]
+    assert sum(g is not None and bool(g.any()) for g in gradients) > 0.8 * len(gradients)
+
+
+def test_the_discriminators_are_updated_as_often_as_is_set(batch: tuple[Inputs, Targets]) -> None:
+    trainer = Trainer(configuration(discriminator_updates=3), CPU, World())
+    trainer.step(10, *batch)
+    trainer.step(11, *batch)
+    steps = {int(s["step"]) for s in trainer.discriminator_optimiser.state.values()}
+    assert steps == {6}
+    assert {int(s["step"]) for s in trainer.generator_optimiser.state.values()} == {2}
+
+
+def test_before_its_step_there_is_no_adversarial_loss(batch: tuple[Inputs, Targets]) -> None:
+    found = Trainer(configuration(), CPU, World()).step(6, *batch)
+    assert "l1" in found
+    assert "adversarial" not in found
+    assert "discriminator_pose" not in found
+
+
+def test_the_pose_transfer_branch_alone_has_one_loss_of_its_image(
+    batch: tuple[Inputs, Targets],
+) -> None:
+    alone = configuration({"global_module": False, "face_module": False}, {"style": 0.0})
+    found = Trainer(alone, CPU, World()).step(10, *batch)
+    assert list(found) == [
+        "total", "l1", "perceptual", "adversarial", "discriminator_appearance", "discriminator_pose"
+    ]  # fmt: skip
+
+
+def test_the_learning_rate_of_a_step_reaches_both_optimisers(batch: tuple[Inputs, Targets]) -> None:
+    trainer = Trainer(configuration(), CPU, World())
+    trainer.step(19, *batch)
+    for optimiser in (trainer.generator_optimiser, trainer.discriminator_optimiser):
+        assert [group["lr"] for group in optimiser.param_groups] == [pytest.approx(1e-4)]
+
+
+@pytest.mark.parametrize("options", [{"precision": "bfloat16"}, {"channels_last": True}])
+def test_other_ways_to_compute_a_step_give_its_losses(
+    options: dict[str, Any], batch: tuple[Inputs, Targets]
+) -> None:
+    plain = Trainer(configuration(), CPU, World()).step(10, *batch)
+    other = Trainer(configuration(**options), CPU, World()).step(10, *batch)
+    assert list(other) == list(plain)
+    # bfloat16 has 8 bits: some 0.4 % for each operation, of which errors in part cancel out.
+    for name, value in plain.items():
+        assert other[name].item() == pytest.approx(value.item(), rel=0.05, abs=1e-4), name
+    assert other["total"].dtype == torch.float32
+
+
+def test_losses_fall(data: PairSet, tmp_path: Path) -> None:
+    quick = configuration(steps=30, coarse_steps=30, learning_rate=2e-2)
+    plan = Plan(quick, tmp_path / "out", 30, log_every=10, sample_every=0)
+    train(plan, data, CPU)
+    rows = (tmp_path / "out" / "log.csv").read_text().splitlines()[1:]
+    values = [float(row.split(",")[4]) for row in rows]
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_a_seed_fixes_every_bit_whatever_is_logged_and_drawn(data: PairSet, tmp_path: Path) -> None:
+    train(Plan(configuration(), tmp_path / "quiet", 8, sample_every=0), data, CPU)
+    train(Plan(configuration(), tmp_path / "loud", 8, log_every=1, sample_every=2,
+               checkpoint_every=3), data, CPU)  # fmt: skip
+    quiet, loud = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("quiet", "loud"))
+    assert all(quiet.model[key].equal(loud.model[key]) for key in quiet.model)
+
+
+def test_more_steps_than_the_schedule_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--steps 21: the configuration's schedule has 20 steps"):
+        Plan(configuration(), tmp_path, 21)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"l1_coarse": 0.0, "perceptual_coarse": 0.0}, "coarse_steps"),
+        ({"l1": 0.0, "perceptual": 0.0}, "final image"),
+    ],
+)
+def test_a_stage_without_a_loss_is_refused(
+    weights: dict[str, float], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        Plan(configuration(loss=weights), tmp_path, 20)
+
+
+def test_a_training_that_diverges_stops_and_says_when(data: PairSet, tmp_path: Path) -> None:
+    wild = configuration()
+    beyond = wild.training.model_copy(update={"learning_rate": 1e38})
+    wild = wild.model_copy(update={"training": beyond})
+    plan = Plan(wild, tmp_path / "out", 20, log_every=1, sample_every=0)
+    with pytest.raises(FhptEvalError, match=r"diverged before step \d+: total"):
+        train(plan, data, CPU)
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+class _Interrupts(Silent):
+    """Sends this process a signal when the first row is logged."""
+
+    def __init__(self, number: int) -> None:
+        self.number: int | None = number
+
+    def say(self, message: str) -> None:
+        if message.startswith("step") and self.number is not None:
+            number, self.number = self.number, None
+            os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_checkpoint(number: int, data: PairSet, tmp_path: Path) -> None:
+    before = signal.getsignal(number)
+    plan = Plan(configuration(), tmp_path / "out", 20, log_every=3, sample_every=0)
+    with pytest.raises(Stopped, match="Stopped after step") as caught:
+        train(plan, data, CPU, listener=_Interrupts(number))
+    assert caught.value.signal == number
+    assert load_checkpoint(tmp_path / "out" / "checkpoint.pt").record.steps in (4, 5)
+    assert signal.getsignal(number) == before
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        prepare_folder(tmp_path, resume=False)
+    with pytest.raises(InputError, match=r"holds files, but no checkpoint\.pt"):
+        prepare_folder(tmp_path, resume=True)
+
+
+def test_resume_begins_where_there_is_nothing_yet(tmp_path: Path) -> None:
+    assert prepare_folder(tmp_path / "new", resume=True) is False
+    (tmp_path / "new" / "log.csv").touch()  # killed before its first checkpoint
+    assert prepare_folder(tmp_path / "new", resume=True) is False
+    with pytest.raises(InputError, match="is not empty"):
+        prepare_folder(tmp_path / "new", resume=False)
+
+
+def test_a_checkpoint_asks_for_resume(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    with pytest.raises(InputError, match="Add --resume to go on"):
+        prepare_folder(tmp_path, resume=False)
+    assert prepare_folder(tmp_path, resume=True) is True
+
+
+def test_a_batch_that_processes_cannot_share_evenly_is_refused() -> None:
+    with pytest.raises(InputError, match=r"batch_size is 4.*3 processes cannot divide"):
+        World(rank=0, size=3).part(4)
