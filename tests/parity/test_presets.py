@@ -251,7 +251,8 @@ def compare(name: str, what: str, result: Any, pairs: list[tuple[Pixels, Pixels]
 def test_every_preset_is_here() -> None:
     from fhpt_eval.protocol import preset_names
 
-    assert {*SCRIPTS, "fhpt"} == set(preset_names())
+    ours = {"fhpt", "mannequin"}
+    assert {*SCRIPTS, *ours} == set(preset_names())
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
