@@ -129,7 +129,11 @@ def train(ctx: click.Context, /, **given: Any) -> int:
                 click.echo(f"{stopped} Go on with:\n  {_command(ctx)}", err=True)
             return 128 + stopped.signal
         except KeyboardInterrupt:
-            click.echo("Interrupted before the first step; nothing is lost.", err=True)
+            click.echo(
+                "Interrupted at once. What came after the last checkpoint, if any, is lost; the "
+                "same command with --resume goes on from it.",
+                err=True,
+            )
             return 128 + signal.SIGINT
     return 0
 
@@ -215,7 +219,13 @@ def _held_out(given: dict[str, Any], threads: int) -> PairSet | None:
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="Where the images go.")
 @_allow_missing
 @options.device
-@_precision
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What the networks compute in, whatever the model was trained in.",
+)
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, metavar="N",
     help="Images drawn at a time.",
@@ -255,7 +265,7 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
         _tell(data, progress)
         done = draw(
             loaded, data, out, device=device, batch_size=given["batch_size"],
-            precision=given["precision"] or "float32", compiled=given["compiled"],
+            precision=given["precision"], compiled=given["compiled"],
             threads=threads, overwrite=given["overwrite"], listener=progress,
         )  # fmt: skip
     finally:
@@ -310,9 +320,12 @@ def info(checkpoint: str) -> None:
 @options.weights_dir
 def export(checkpoint: str, out: Path, stored: Any) -> None:
     """Write a checkpoint's weights as safetensors, with its record."""
+    from fhpt_eval.errors import InputError
     from fhpt_eval.reference_models.drn.checkpoints import export as write
     from fhpt_eval.reference_models.drn.checkpoints import read_record
 
+    if out.suffix != ".safetensors":  # a checkpoint itself, above all
+        raise InputError(f"--out {out}: the file must end in .safetensors.")
     record, state = read_record(checkpoint)
     write(out, state, record, stored)
     click.echo(f"{out}: {out.stat().st_size:,} bytes")

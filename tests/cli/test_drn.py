@@ -138,7 +138,7 @@ def test_an_interrupt_before_the_first_step_loses_nothing(
     done = fhpt_eval("drn", "train", "--data", folder, "--config", config,
                      "--out", tmp_path / "out", "--threads", "1")  # fmt: skip
     assert done.status == 130
-    assert "before the first step" in done.err
+    assert "Interrupted at once" in done.err
 
 
 def test_missing_files_stop_training_before_any_step(config: Path, tmp_path: Path) -> None:
@@ -205,3 +205,14 @@ def test_what_is_not_there_is_told_without_a_traceback(
 def _threads() -> None:
     """Commands set the threads of this process, which tests share."""
     torch.set_num_threads(1)
+
+
+def test_an_export_never_takes_the_place_of_a_checkpoint(tmp_path: Path) -> None:
+    done = fhpt_eval("drn", "export", tmp_path / "a.pt", "--out", tmp_path / "checkpoint.pt")
+    assert done.status == 2
+    assert "must end in .safetensors" in done.err
+
+
+def test_generate_says_in_what_it_computes() -> None:
+    told = " ".join(fhpt_eval("drn", "generate", "--help").out.split())
+    assert "[default: float32]" in told

@@ -192,8 +192,9 @@ def check_same(record: Record, configuration: Configuration, data_digest: str, p
     if record.data_digest != data_digest:
         raise InputError(
             f"{path} was trained on other data: their digest is {record.data_digest[:12]}... there "
-            f"and {data_digest[:12]}... here (pairs, key points and images count, file names and "
-            "folders do not). Give the same data, or begin a new training in another --out."
+            f"and {data_digest[:12]}... here (pairs, names in the lists, key points and images "
+            "count; where the folder lies does not). Give the same data, or begin a new training "
+            "in another --out."
         )
 
 
@@ -297,9 +298,8 @@ def _load(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file may make the reader fail in any way
-        first = str(error).strip().partition("\n")[0][:200]
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {first}). Give a "
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}). Give a "
             "checkpoint of fhpt-eval drn train, or the weights that were exported from one."
         ) from error
     if not isinstance(content, dict):
@@ -313,6 +313,9 @@ def _checkpoint(content: Mapping[str, Any], label: str) -> Checkpoint:
     missing = [name for name in _TENSORS if not isinstance(content.get(name), dict)]
     if missing:
         raise WeightsError(f"{label} is a damaged checkpoint: it lacks {', '.join(missing)}.")
+    for name in ("model", "discriminators"):
+        if not all(isinstance(one, Tensor) for one in content[name].values()):
+            raise WeightsError(f"{label} is a damaged checkpoint: its {name} holds no tensors.")
     return Checkpoint(record, *(content[name] for name in _TENSORS))
 
 

@@ -71,7 +71,10 @@ class PairSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over pairs, key points and the contents of the image files; no path enters."""
+        """SHA-256 over pairs, key points and the contents of the image files.
+
+        Names count as the lists have them, and where the folder lies does not.
+        """
         digest = hashlib.sha256()
         for person in self.people:
             content = person.file.digest if person.file else "-"

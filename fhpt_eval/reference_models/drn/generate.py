@@ -129,9 +129,10 @@ def generate(
             data = png_bytes(resized(image, *size), text={MARK: marks[number]}, level=_LEVEL)
             write_atomically(out / names[number], data, durable=False)
 
+        size = max(1, min(batch_size, len(rows)))
         batches = Batches(data, Decoded(data.people, *drawer.working, pool), *drawer.working,
                           targets=False)  # fmt: skip
-        _draw_all(drawer, ahead(maker, batches, _padded(rows, batch_size)), rows,
+        _draw_all(drawer, ahead(maker, batches, _padded(rows, size)), rows,
                   lambda image, number: pool.submit(write, image, number), listener)  # fmt: skip
         seconds = time.monotonic() - started
     _write_about(out, loaded, data, precision)
@@ -175,7 +176,11 @@ class _Drawer:
         """Return the digest of all that a pair's pixels depend on."""
         source, target = (self.data.people[place] for place in self.data.pairs[number])
         assert source.file is not None  # noqa: S101 - reading the data made sure
-        parts = [self.loaded.digest, source.file.identity, list(target.size), self.precision]
+        settings = self.configuration
+        parts = [
+            self.loaded.digest, source.file.identity, list(target.size), self.precision,
+            list(self.working), settings.heatmap_sigma, settings.model.model_dump(mode="json"),
+        ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(parts).encode())
         for person in (source, target):
             digest.update(person.points.astype("<f8").tobytes())

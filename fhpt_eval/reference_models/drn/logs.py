@@ -126,4 +126,4 @@ def _open_board(folder: Path, step: int, listener: Listener) -> SummaryWriter | 
             "TensorBoard is not installed (extra 'drn'): losses go to log.csv, samples to samples/."
         )
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder), purge_step=step + 1)

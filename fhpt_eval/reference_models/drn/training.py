@@ -135,17 +135,27 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
+    leftovers = [path for path in out.iterdir() if _is_leftover(path)] if out.is_dir() else []
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    there -= {path.name for path in leftovers}
     if there and not resume:
         hint = " to go on with the training in it" if CHECKPOINT in there else ""
+        ours = there <= _OURS
         raise InputError(
             f"--out: {out} is not empty. "
-            + (f"Add --resume{hint}, or choose another folder." if hint else "Choose another one.")
+            + (f"Add --resume{hint}, or choose another folder." if ours else "Choose another one.")
         )
     if there - _OURS and CHECKPOINT not in there:
         raise InputError(f"--out: {out} holds files, but no {CHECKPOINT} to resume from.")
     check_writable(out)
+    for path in leftovers:
+        path.unlink(missing_ok=True)
     return CHECKPOINT in there
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a kill left a file half written, see :func:`fhpt_eval.storage.write_atomically`."""
+    return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
 
 
 def train(
@@ -228,11 +238,19 @@ class _Run:
             trainer.discriminators.load_state_dict(checkpoint.discriminators)
             trainer.generator_optimiser.load_state_dict(checkpoint.generator_optimiser)
             trainer.discriminator_optimiser.load_state_dict(checkpoint.discriminator_optimiser)
-        except (RuntimeError, ValueError, KeyError) as error:
-            first = str(error).splitlines()[-1].strip()
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            lines = str(error).splitlines() or [type(error).__name__]
             raise WeightsError(
-                f"{self.plan.out / CHECKPOINT} does not fit its own configuration: {first}"
+                f"{self.plan.out / CHECKPOINT} does not fit its own configuration: "
+                f"{lines[-1].strip()}"
             ) from error
+        then, now = dict(checkpoint.record.perceptual), dict(trainer.perceptual_record)
+        if then != now:
+            raise InputError(
+                f"{self.plan.out / CHECKPOINT} was trained with another perceptual network: {then} "
+                f"there and {now} here. Put the weights of then in their place, or begin a new "
+                "training in another --out."
+            )
         self.done, self.seconds = checkpoint.record.steps, checkpoint.record.seconds
         self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")
 
@@ -261,13 +279,15 @@ class _Run:
                 if saves or self.done % plan.log_every == 0:
                     self._write(meter)
                 if plan.sample_every and (ends or self.done % plan.sample_every == 0):
+                    began = time.monotonic()
                     self._draw()
+                    meter.started += time.monotonic() - began
                 if saves:
                     self._save()
                 if number:
                     raise Stopped(number, self.done, plan.out / CHECKPOINT)
                 if saves:
-                    meter.restart()  # drawing and saving are no part of a step's time
+                    meter.restart()  # saving, as drawing, is no part of a step's time
         self.export()
 
     def export(self) -> None:
@@ -322,10 +342,16 @@ class _Run:
         values = meter.means(self.world)
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
+            path = self.plan.out / CHECKPOINT
             raise FhptEvalError(
                 f"The training diverged before step {self.done:,}: {', '.join(wrong)} is not "
-                f"finite. A checkpoint in {self.plan.out} is of before. Try a lower "
-                "training.learning_rate, or --precision float32."
+                "finite. Begin anew in another --out with a lower training.learning_rate"
+                + (
+                    f", or go on from {path}, which is of before, with --resume and --precision "
+                    "float32."
+                    if path.is_file()
+                    else ", or with --precision float32."
+                )
             )
         steps, passed = meter.take(self.done)
         self.seconds += passed
