@@ -10,6 +10,8 @@ import click
 #: People of the demonstration; every fifth of them is in the test set, in 12 pairs.
 _IDENTITIES = 100
 _SEED = 0
+#: Reference models that are part of the package: the method's name, and that of its weights.
+_MODELS = {"patn": "patn-mannequin", "drn": "drn-mannequin"}
 
 
 @click.command()
@@ -33,9 +35,9 @@ _SEED = 0
 def demo(context: click.Context, out: Path, identities: int) -> None:
     """See it work, offline, in a few minutes.
 
-    Draws a small benchmark of people, makes the images of four methods that need no network, scores
-    each under the protocol mannequin, whose networks are part of the package, and writes a
-    leaderboard.
+    Draws a small benchmark of people, makes the images of four methods that need no network and of
+    two reference models, scores each under the protocol mannequin, whose networks are part of the
+    package, and writes a leaderboard.
     """
     from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
     from fhpt_eval.benchmarks.mannequin.methods import write_methods
@@ -51,7 +53,8 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     write_benchmark(images, Settings(identities, _SEED), os.cpu_count() or 1)
     truth = images / "test"
     results = []
-    for method, folder in write_methods(images, out / "methods").items():
+    methods = write_methods(images, out / "methods") | _reference_models(images, out / "methods")
+    for method, folder in methods.items():
         click.echo(
             f"fhpt-eval run --pred {folder} --gt {truth} --source {truth} --protocol mannequin",
             err=True,
@@ -74,3 +77,29 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
         "Now yours: fhpt-eval run --pred RESULTS --gt TEST_IMAGES --source SOURCE_IMAGES"
     )
     context.exit(0 if all(is_complete(result.scores) for result in results) else 3)
+
+
+def _reference_models(images: Path, out: Path) -> dict[str, Path]:
+    """Draw the test pairs with each reference model; return the folders by the methods' names."""
+    import torch
+
+    from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.reference_models.drn.checkpoints import load_model
+    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.generate import generate
+
+    device = torch.device(choose_device("auto"))
+    data = read_data(images, "test", targets=False)
+    for method, weights in _MODELS.items():
+        folder = out / method
+        click.echo(
+            f"fhpt-eval drn generate --checkpoint {weights} --data {images} --out {folder}",
+            err=True,
+        )
+        progress = TerminalProgress()
+        try:
+            generate(load_model(weights, device), data, folder, device=device, listener=progress)
+        finally:
+            progress.close()
+    return {method: out / method for method in _MODELS}
