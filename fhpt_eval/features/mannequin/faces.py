@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from fhpt_eval import weights
-from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
+from fhpt_eval.features.embedding.levels import as_levels
 from fhpt_eval.features.exact import exact
 from fhpt_eval.features.mannequin.face_network import (
     HEIGHT,
@@ -84,12 +84,12 @@ class MannequinFaces(Feature):
             ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the weights are not there, or not these networks'.
         """
-        levels = _levels(images)
+        levels = as_levels(images)
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:
             return _nothing(len(levels), levels.device)
-        networks = load_networks(self._source, images.device)
-        size = _BATCH_CPU if images.device.type == "cpu" else _BATCH_ACCELERATOR
-        with torch.no_grad(), exact(images.device):
+        networks = load_networks(self._source, levels.device)
+        size = _BATCH_CPU if levels.device.type == "cpu" else _BATCH_ACCELERATOR
+        with torch.no_grad(), exact(levels.device):
             parts = [_batch(networks, part, size) for part in torch.split(levels, size)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -152,21 +152,3 @@ def _batch(networks: FaceNetworks, levels: Tensor, size: int) -> dict[str, Tenso
         "score": scores.where(found, math.nan)[:count],
         "descriptor": descriptors.where(found[:, None], math.nan)[:count],
     }
-
-
-def _levels(images: object) -> Tensor:
-    """Check images and return them as whole levels 0..255."""
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
-    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
-        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
-    if images.dtype == torch.uint8:
-        return images
-    if not images.is_floating_point():
-        raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):
-        raise ArgumentError(
-            f"'images' must lie in [0, 1] or be uint8; their values run from {low:g} to {high:g}"
-        )
-    return (images * 255).round()
