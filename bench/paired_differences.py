@@ -111,10 +111,19 @@ def main() -> None:
         print(f"| {name} | {direction} | {values} | {low:+.4f} to {high:+.4f} |")
     sides = []
     for pred in (chosen.pred_a, chosen.pred_b):
-        pairs = match_pairs(Folders(pred, chosen.gt)).pairs
-        at = {pair.key: pair for pair in pairs}
+        at = {pair.key: pair for pair in match_pairs(Folders(pred, chosen.gt)).pairs}
+        if not at.keys() >= set(keys):
+            raise SystemExit(f"{pred} lacks images of the runs' pairs.")
         sides.append(pool([at[key].generated.path for key in keys]))
     truth = pool([at[key].ground_truth.path for key in keys])
+    for run, pred, rows in zip((first, second), (chosen.pred_a, chosen.pred_b), sides, strict=True):
+        reported = run.scores["fid[mannequin]"].value
+        if reported is None or not np.isclose(
+            reported, frechet(gaussian(rows), gaussian(truth)), rtol=1e-3
+        ):
+            raise SystemExit(
+                f"{pred} holds other images than those that {run.method} was scored with."
+            )
     value, low, high = frechet_difference(sides[0], sides[1], truth, items)
     print(f"| fid[mannequin] | lower | | | {value:+.3f} | {low:+.3f} to {high:+.3f} |")
 

@@ -159,7 +159,7 @@ def _train(
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
     from fhpt_eval.reference_models.drn.training import WEIGHTS, Plan, prepare_folder, train
 
-    threads = given["threads"] or max(1, _cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    threads = given["threads"] or max(1, _cores() // world.local_size)
     _set_up(threads)
     plan = Plan(
         configuration, given["out"], given["steps"] or configuration.training.steps,

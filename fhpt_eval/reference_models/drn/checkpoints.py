@@ -84,9 +84,12 @@ class Record:
             WeightsError: a value is missing or wrong.
         """
         try:
+            steps = _checked(values, "steps", int)
+            if steps < 0:
+                raise ValueError(f"steps is {steps}")
             return cls(
                 Configuration.model_validate_json(json.dumps(values["configuration"])),
-                _checked(values, "steps", int),
+                steps,
                 _checked(values, "data_digest", str),
                 _checked(values, "perceptual", dict),
                 float(_checked(values, "seconds", (int, float))),

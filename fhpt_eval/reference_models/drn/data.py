@@ -21,7 +21,7 @@ from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.images import CheckedImage, ImageRef, check
 from fhpt_eval.keypoints import Frame, Keypoints, read_keypoints
 from fhpt_eval.pairs_csv import Row, read_pairs_csv
-from fhpt_eval.reference_models.drn.layout import ImageIndex, Lists, find_lists
+from fhpt_eval.reference_models.drn.layout import ImageIndex, Lists, MissingImage, find_lists
 from fhpt_eval.reference_models.drn.listener import Listener, Silent
 
 #: Above this share of images with joints outside of them, the key points are of another frame: of
@@ -121,7 +121,7 @@ def read_data(
         pairs: another list of pairs, with columns ``from,to``.
         keypoints: other key points: an annotation CSV, or a folder of OpenPose's JSON.
         targets: whether the targets' images must be there too; if not, one that is missing is
-            taken to be as large as its source.
+            taken to be as large as the first source that the list pairs it with.
         allow_missing: leave out pairs whose files or joints are missing, instead of refusing all.
         threads: that read files.
         listener: is told how far it is.
@@ -200,7 +200,7 @@ class _Reader:
 
     def _fault(self, name: str, file: CheckedImage | InputError, required: bool) -> str:
         """Say what an image lacks, be it as a source or as a target."""
-        if isinstance(file, ImageError) or (required and isinstance(file, InputError)):
+        if isinstance(file, InputError) and (required or not isinstance(file, MissingImage)):
             return str(file)
         if name not in self.points:
             return f"has no key points in {self.points.origin}"

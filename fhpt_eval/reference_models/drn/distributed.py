@@ -17,16 +17,23 @@ from torch import Tensor, distributed, nn
 
 from fhpt_eval.errors import FhptEvalError, InputError
 
+#: What torchrun says of a process: the fields of :class:`World`, in their order.
+_PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """How many processes there are, and which one this is; process 0 is the one that writes."""
+    """How many processes there are, and which one this is; process 0 is the one that writes.
+
+    Those that are local are on this machine.
+    """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
 
     @property
     def leads(self) -> bool:
@@ -97,10 +104,10 @@ def joined(device: str) -> Iterator[tuple[World, torch.device]]:
         yield World(), torch.device(device)
         return
     try:
-        world = World(*(int(os.environ[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        world = World(*(int(os.environ[key]) for key in _PLACE))
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"RANK, WORLD_SIZE and LOCAL_RANK must be numbers in the environment ({error}); "
+            f"{', '.join(_PLACE)} must be numbers in the environment ({error}); "
             "start the processes with torchrun."
         ) from error
     here = torch.device(device)

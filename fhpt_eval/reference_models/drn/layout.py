@@ -57,6 +57,10 @@ def _list(folder: Path, kind: str, split: str) -> Path:
     )
 
 
+class MissingImage(InputError):  # noqa: N818 - a state of a name, which may be no fault
+    """No file has the name of an image; the message is the reason, without the name."""
+
+
 class ImageIndex:
     """The images below a data folder, by the names that its lists have."""
 
@@ -74,8 +78,9 @@ class ImageIndex:
         """Return where an image lies.
 
         Raises:
-            InputError: it lies nowhere, or in two files of one name, or in a refused format; the
-                message is the reason, without the name.
+            MissingImage: it lies nowhere.
+            InputError: it lies in two files of one name, or in a refused format; the message is
+                the reason, without the name.
         """
         for place in self._places:
             paths = self._found.get(place + name)
@@ -88,4 +93,4 @@ class ImageIndex:
                 raise InputError(f"is {paths[0].suffix}, which is not read; save it as PNG")
             return paths[0]
         places = ", ".join(f"{self.folder}/{place}".rstrip("/") for place in self._places)
-        raise InputError(f"there is no such image (looked in {places})")
+        raise MissingImage(f"there is no such image (looked in {places})")

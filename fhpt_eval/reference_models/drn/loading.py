@@ -27,7 +27,7 @@ from fhpt_eval.reference_models.drn.data import PairSet, Person
 from fhpt_eval.reference_models.drn.faces import face_boxes
 from fhpt_eval.reference_models.drn.listener import Listener
 
-#: Share of the memory that is free which images may take.
+#: Share of the memory that is free which images may take, of all processes together.
 _SHARE = 0.5
 #: Batches that are made ahead of the one in use.
 _AHEAD = 4
@@ -102,6 +102,7 @@ def open_pixels(
     device: torch.device,
     pool: ThreadPoolExecutor,
     listener: Listener,
+    processes: int = 1,
     limit: int | None = None,
 ) -> Pixels:
     """Decode all images into memory if they fit, or return what decodes them as they are needed.
@@ -113,13 +114,14 @@ def open_pixels(
         device: that will use them; a GPU keeps them itself where it has the room.
         pool: the threads that decode.
         listener: is told how far it is.
-        limit: bytes that they may take.  [default: half of what is free]
+        processes: of this machine that do the same at this moment.
+        limit: bytes that they may take.  [default: half of what is free, by the processes]
 
     Raises:
         InputError: a file cannot be decoded.
     """
     size = len(people) * 3 * height * width
-    if size > (free_memory() * _SHARE if limit is None else limit):
+    if size > (free_memory() * _SHARE / processes if limit is None else limit):
         listener.say(
             f"{len(people):,} images of {height} x {width} take {size / 1e9:.1f} GB, more than "
             "memory has to spare: they are decoded as they are needed."

@@ -193,14 +193,13 @@ def train(
         run = _Run(plan, data, device, world, listener)
         if run.done >= plan.stop:
             listener.say(f"{run.done:,} steps are done already.")
-            run.export()
-            return run.record()
-        run.open(samples or data, decoders)
-        try:
-            run.go(decoders, maker)
-        finally:
-            run.close()
-    return run.record()
+        else:
+            run.open(samples or data, decoders)
+            try:
+                run.go(decoders, maker)
+            finally:
+                run.close()
+        return run.export()
 
 
 class _Run:
@@ -215,6 +214,7 @@ class _Run:
         checkpoint = self._checkpoint()  # whatever is wrong with it is told before any work
         self.trainer = Trainer(plan.configuration, device, world)
         self.done, self.seconds = 0, 0.0
+        self.record = self._record()
         self.log: Log | None = None
         self.samples: Samples | None = None
         if checkpoint is not None:
@@ -238,6 +238,8 @@ class _Run:
             trainer.discriminators.load_state_dict(checkpoint.discriminators)
             trainer.generator_optimiser.load_state_dict(checkpoint.generator_optimiser)
             trainer.discriminator_optimiser.load_state_dict(checkpoint.discriminator_optimiser)
+            for optimiser in (trainer.generator_optimiser, trainer.discriminator_optimiser):
+                _check_moments(optimiser)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             lines = str(error).splitlines() or [type(error).__name__]
             raise WeightsError(
@@ -251,7 +253,8 @@ class _Run:
                 f"there and {now} here. Put the weights of then in their place, or begin a new "
                 "training in another --out."
             )
-        self.done, self.seconds = checkpoint.record.steps, checkpoint.record.seconds
+        self.record = checkpoint.record
+        self.done, self.seconds = self.record.steps, self.record.seconds
         self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")
 
     def open(self, samples: PairSet, decoders: ThreadPoolExecutor) -> None:
@@ -288,20 +291,20 @@ class _Run:
                     raise Stopped(number, self.done, plan.out / CHECKPOINT)
                 if saves:
                     meter.restart()  # saving, as drawing, is no part of a step's time
-        self.export()
 
-    def export(self) -> None:
-        """Write the weights for :mod:`~.generate`."""
+    def export(self) -> Record:
+        """Write the weights for :mod:`~.generate`; return their record, which goes with them."""
         if self.world.leads:
             state = self.trainer.model.state_dict()
-            export(self.plan.out / WEIGHTS, state, self.record(), "float32")
+            export(self.plan.out / WEIGHTS, state, self.record, "float32")
+        return self.record
 
     def close(self) -> None:
         """Close the log."""
         if self.log is not None:
             self.log.close()
 
-    def record(self) -> Record:
+    def _record(self) -> Record:
         """Return how the model came about, up to now."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return Record(
@@ -313,8 +316,9 @@ class _Run:
         configuration = self.plan.configuration
         size = configuration.height, configuration.width
         pixels = open_pixels(
-            self.data.people, *size, device=self.device, pool=decoders, listener=self.listener
-        )
+            self.data.people, *size, device=self.device, pool=decoders, listener=self.listener,
+            processes=self.world.local_size,
+        )  # fmt: skip
         return Batches(self.data, pixels, *size)
 
     def _step(self, step: int, batch: Batch) -> dict[str, torch.Tensor]:
@@ -340,21 +344,10 @@ class _Run:
         """Log the steps since the row before; the losses are checked on the way."""
         settings = self.plan.configuration.training
         values = meter.means(self.world)
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            path = self.plan.out / CHECKPOINT
-            raise FhptEvalError(
-                f"The training diverged before step {self.done:,}: {', '.join(wrong)} is not "
-                "finite. Begin anew in another --out with a lower training.learning_rate"
-                + (
-                    f", or go on from {path}, which is of before, with --resume and --precision "
-                    "float32."
-                    if path.is_file()
-                    else ", or with --precision float32."
-                )
-            )
+        self._refuse([name for name, value in values.items() if not math.isfinite(value)])
         steps, passed = meter.take(self.done)
         self.seconds += passed
+        self.record = self._record()
         if self.log is None:
             return
         row: dict[str, float | int | str] = {
@@ -367,17 +360,35 @@ class _Run:
         }
         self.log.write(row, self.plan.stop, (self.plan.stop - self.done) * passed / steps)
 
+    def _refuse(self, wrong: list[str]) -> None:
+        """End a training in which something is not finite any more."""
+        if not wrong:
+            return
+        path = self.plan.out / CHECKPOINT
+        cure = "or with --precision float32."
+        if path.is_file():
+            cure = (
+                f"or go on from {path}, which is of before, with --resume and --precision float32."
+            )
+        raise FhptEvalError(
+            f"The training diverged before step {self.done:,}: {', '.join(wrong)} is not finite. "
+            f"Begin anew in another --out with a lower training.learning_rate, {cure}"
+        )
+
     def _draw(self) -> None:
         if self.samples is not None and self.log is not None:
             path = self.plan.out / "samples" / f"step-{self.done:08d}.png"
             self.log.image(self.samples.draw(self.trainer), path, self.done)
 
     def _save(self) -> None:
+        """Write a checkpoint; one that nothing can go on from does not replace a good one."""
+        trainer = self.trainer
+        networks = {"model": trainer.model, "discriminators": trainer.discriminators}
+        self._refuse([f"the {name}" for name, one in networks.items() if not _is_finite(one)])
         if not self.world.leads:
             return
-        trainer = self.trainer
         checkpoint = Checkpoint(
-            self.record(),
+            self.record,
             trainer.model.state_dict(),
             trainer.discriminators.state_dict(),
             trainer.generator_optimiser.state_dict(),
@@ -411,6 +422,25 @@ class _Signals:
         self.number = number
         if not self._insist:
             self.__exit__()
+
+
+def _is_finite(network: torch.nn.Module) -> bool:
+    """Whether all parameters are numbers; the device is waited for once."""
+    return bool(torch.stack([one.isfinite().all() for one in network.parameters()]).all())
+
+
+def _check_moments(optimiser: torch.optim.Optimizer) -> None:
+    """Refuse an optimiser's state of other shapes than its parameters, which torch takes.
+
+    Raises:
+        ValueError: says which shapes.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if name != "step" and value.shape != parameter.shape:
+                raise ValueError(
+                    f"{name} is {tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
+                )
 
 
 def _prepared(out: Path, resume: bool) -> bool | FhptEvalError:

@@ -107,6 +107,7 @@ def test_another_pytorch_file_is_told(tmp_path: Path) -> None:
         ("format_version", 99, "format version 99"),
         ("configuration", {"name": "small", "heigth": 3}, "heigth.*Did you mean 'height'"),
         ("steps", "many", "its record is damaged"),
+        ("steps", -5, "its record is damaged"),
         ("model", None, "it lacks model"),
     ],
 )

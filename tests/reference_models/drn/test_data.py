@@ -15,6 +15,7 @@ from PIL import Image
 
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints import annotation_csv
+from fhpt_eval.pairs_csv import read_pairs_csv
 from fhpt_eval.reference_models.drn.data import read_data
 from fhpt_eval.reference_models.drn.listener import Silent
 from fhpt_eval.reference_models.drn.loading import Batches, Cached, Decoded, ahead, open_pixels
@@ -170,6 +171,21 @@ def test_two_files_of_one_name_are_no_choice(folder: Path) -> None:
     Image.new("RGB", (32, 48)).save(path.with_suffix(".png"))
     with pytest.raises(InputError, match="is there twice"):
         training_pairs(folder)
+
+
+def test_a_target_that_cannot_be_read_is_told_even_where_targets_need_no_image(
+    folder: Path,
+) -> None:
+    target = read_pairs_csv(folder / "fasion-resize-pairs-train.csv")[0].target
+    path = next(path for path in (folder / "train").iterdir() if path.stem == target)
+    refused = path.with_suffix(".gif")
+    path.rename(refused)
+    with pytest.raises(InputError, match=r"is \.gif, which is not read"):
+        read_data(folder, "train", targets=False)
+    refused.rename(path)
+    Image.new("RGB", (32, 48)).save(path.with_suffix(".bmp"))
+    with pytest.raises(InputError, match="is there twice"):
+        read_data(folder, "train", targets=False)
 
 
 def test_an_image_without_key_points_is_named(folder: Path) -> None:

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fhpt_eval.errors import InputError
-from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint
+from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.reference_models.drn.checkpoints import (
+    load_checkpoint,
+    read_record,
+    save_checkpoint,
+)
 from fhpt_eval.reference_models.drn.training import Plan, train
 from tests.reference_models.drn.small import (
     CPU,
@@ -111,4 +115,18 @@ def test_a_finished_training_is_left_as_it_is(folder: Path, tmp_path: Path) -> N
     (tmp_path / "out" / "weights.safetensors").unlink()
     assert train(plan, data, CPU).steps == 4
     assert (tmp_path / "out" / "checkpoint.pt").read_bytes() == before
-    assert (tmp_path / "out" / "weights.safetensors").is_file()
+    record, _ = read_record(tmp_path / "out" / "weights.safetensors")
+    assert record.seconds > 0
+    other = Plan(configuration(precision="bfloat16"), tmp_path / "out", 4, resume=True)
+    assert train(other, data, CPU) == record  # as nothing was computed in this precision
+    assert read_record(tmp_path / "out" / "weights.safetensors")[0] == record
+
+
+def test_an_optimisers_state_of_other_shapes_is_told(folder: Path, tmp_path: Path) -> None:
+    data, path = training_pairs(folder), tmp_path / "out" / "checkpoint.pt"
+    train(Plan(configuration(), path.parent, 2, sample_every=0), data, CPU)
+    checkpoint = load_checkpoint(path)
+    next(iter(checkpoint.generator_optimiser["state"].values()))["exp_avg"] = torch.zeros(7)
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(WeightsError, match=r"does not fit.*exp_avg is \(7,\) for a parameter of"):
+        train(Plan(configuration(), path.parent, 4, resume=True, sample_every=0), data, CPU)

@@ -12,7 +12,7 @@ import torch
 
 from fhpt_eval.errors import FhptEvalError, InputError
 from fhpt_eval.reference_models.drn.assembly import to_inputs, to_targets
-from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint
+from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint, save_checkpoint
 from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.distributed import World
 from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
@@ -199,6 +199,24 @@ def test_a_training_that_diverges_names_no_checkpoint_that_is_not_there(
     with pytest.raises(FhptEvalError) as caught:
         train(Plan(wild, tmp_path / "out", 20, log_every=1, sample_every=0), data, CPU)
     assert "checkpoint" not in str(caught.value)
+
+
+def test_a_model_that_is_not_finite_any_more_replaces_no_checkpoint(
+    data: PairSet, tmp_path: Path
+) -> None:
+    """The loss of a step is of before its update, so it may be the last that is finite."""
+    out = tmp_path / "out"
+    train(Plan(configuration(), out, 3, sample_every=0), data, CPU)
+    good = load_checkpoint(out / "checkpoint.pt")
+    generator = good.generator_optimiser
+    for state in generator["state"].values():
+        state["exp_avg"].fill_(torch.inf)
+    save_checkpoint(out / "checkpoint.pt", good)
+    before = (out / "checkpoint.pt").read_bytes()
+    plan = Plan(configuration(), out, 4, resume=True, sample_every=0)
+    with pytest.raises(FhptEvalError, match=r"diverged before step 4: the model is not finite"):
+        train(plan, data, CPU)
+    assert (out / "checkpoint.pt").read_bytes() == before
 
 
 class _Interrupts(Silent):
