@@ -34,6 +34,7 @@ bench: .venv/.bench
 	$(BIN)/python -m bench.openpose_decoder
 	$(BIN)/python -m bench.retrieval_memory
 	$(BIN)/python -m bench.run_scales
+	$(BIN)/python -m bench.drn_speed drn-tiny --threads 1
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

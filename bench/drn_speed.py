@@ -1,16 +1,17 @@
 """Time training steps and drawing of a configuration in each way to compute them, side by side.
 
-    python -m bench.drn_speed [CONFIGURATION] [DEVICE] [BATCH]
+    python -m bench.drn_speed [CONFIGURATION] [--device D] [--batch N] [--threads N]
 
-Images are noise that lies on the device: what is timed is the networks, not the disk. On a CPU
-without CUDA only the ways that need no compiler are timed.
+Images are noise that lies on the device: what is timed is the networks, not the disk. Each figure
+is the best of some rounds, in which the ways take turns, so that what else a machine does meets
+them alike.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,13 +24,19 @@ from fhpt_eval.reference_models.drn.trainer import Trainer
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {},
     "float32, channels last": {"channels_last": True},
+    "float32, compiled": {"compile": True},
     "bfloat16": {"precision": "bfloat16"},
     "bfloat16, channels last": {"precision": "bfloat16", "channels_last": True},
-    "float32, compiled": {"compile": True},
+    "bfloat16, compiled": {"precision": "bfloat16", "compile": True},
     "bfloat16, channels last, compiled": {
         "precision": "bfloat16", "channels_last": True, "compile": True,
     },
 }  # fmt: skip
+#: What is timed of each way, in the order of the table's columns.
+WORK = ("coarse step", "fine step", "adversarial step", "drawing")
+_ROUNDS = 3
+
+Work = Callable[[], object]
 
 
 def noise(configuration: Configuration, batch: int, device: torch.device) -> Batch:
@@ -46,80 +53,101 @@ def noise(configuration: Configuration, batch: int, device: torch.device) -> Bat
     return Batch(images[0], images[1], points[0], points[1], boxes, boxes).to(device)
 
 
-def per_second(work: Callable[[int], object], images: int, device: torch.device) -> float:
-    """Return images per second: the best of three rounds of at least a second, after warming up."""
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    for number in range(3):
-        work(number)
-    wait()
-    best = 0.0
-    for _ in range(3):
-        start, times = time.perf_counter(), 0
-        while time.perf_counter() - start < 1:
-            for _ in range(4):
-                work(times)
-                times += 1
-            wait()
-        best = max(best, times * images / (time.perf_counter() - start))
-    return best
+def with_stages(configuration: Configuration, options: dict[str, Any]) -> Configuration:
+    """Return the configuration, computed in one of the ways, with one step in each stage."""
+    stages = {"steps": 3, "coarse_steps": 1, "adversarial_from": 2, "precision": "float32"}
+    training = configuration.training.model_copy(update=stages | options)
+    # Weights of a pretrained network need not be there, and take a time that is not the model's.
+    loss = configuration.loss.model_copy(update={"perceptual_network": "random"})
+    return configuration.model_copy(update={"training": training, "loss": loss})
 
 
-def measure(configuration: Configuration, device: torch.device, batch: int) -> tuple[float, ...]:
-    """Return images per second of a coarse step, of a full step, and of drawing."""
-    settings = configuration.training
-    trainer = Trainer(configuration, device, World())
+def work_of(configuration: Configuration, device: torch.device, batch: int) -> Iterator[Work]:
+    """Yield what is to be timed, in the order of :data:`WORK`.
+
+    The networks of each are its own: a stage changes which parameters want gradients, and a
+    compiled network would be compiled anew at each change.
+    """
+    last = configuration.training.channels_last
     pairs = noise(configuration, batch, device)
-    full = max(settings.coarse_steps, settings.adversarial_from)
     sigma, face = configuration.heatmap_sigma, configuration.model.face_size
 
-    def step(first: int) -> Callable[[int], object]:
-        def work(number: int) -> object:
-            last = settings.channels_last
+    def stepping(number: int) -> Work:
+        trainer = Trainer(configuration, device, World())
+
+        def step() -> object:
             inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
             targets = to_targets(pairs).to(device, channels_last=last)
-            return trainer.step(first + number % 100, inputs, targets)
+            return trainer.step(number, inputs, targets)
 
-        return work
+        return step
 
-    def draw(_: int) -> object:
-        inputs = to_inputs(pairs, sigma, face).to(device, channels_last=settings.channels_last)
+    yield from (stepping(number) for number in range(3))
+    trainer = Trainer(configuration, device, World())
+    trainer.model.eval().requires_grad_(False)
+
+    def draw() -> object:
+        inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
         with torch.inference_mode(), trainer.autocast():
             return to_bytes(trainer.model(inputs).final)
 
-    rates = [per_second(step(0), batch, device), per_second(step(full), batch, device)]
-    trainer.model.eval().requires_grad_(False)
-    return (*rates, per_second(draw, batch, device))
+    yield draw
+
+
+def per_second(work: Work, images: int, device: torch.device) -> float:
+    """Return images per second over at least a second."""
+    start, times = time.perf_counter(), 0
+    while time.perf_counter() - start < 1:
+        for _ in range(4):
+            work()
+        times += 4
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return times * images / (time.perf_counter() - start)
+
+
+def measure(configuration: Configuration, device: torch.device, batch: int) -> list[list[float]]:
+    """Return images per second, a row per way and a column per work."""
+    works = [
+        list(work_of(with_stages(configuration, options), device, batch))
+        for options in WAYS.values()
+    ]
+    for row in works:
+        for work in row:
+            for _ in range(3):  # compiles, and lets cuDNN try out
+                work()
+    best = [[0.0] * len(WORK) for _ in works]
+    for _ in range(_ROUNDS):
+        for column in range(len(WORK)):
+            for rates, row in zip(best, works, strict=True):
+                rates[column] = max(rates[column], per_second(row[column], batch, device))
+    return best
 
 
 def main() -> None:
     """Print a table."""
-    given = (
-        sys.argv[1:]
-        + ["drn-256", "cuda" if torch.cuda.is_available() else "cpu", ""][len(sys.argv) - 1 :]
-    )
-    configuration = load_configuration(given[0])
-    loss = configuration.loss.model_copy(update={"perceptual_network": "random"})
-    device, batch = torch.device(given[1]), int(given[2] or configuration.training.batch_size)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("configuration", nargs="?", default="drn-256")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, help="[default: the configuration's]")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     torch.backends.cudnn.benchmark = True
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    configuration = load_configuration(given.configuration)
+    device, batch = torch.device(given.device), given.batch or configuration.training.batch_size
+    name = f"CPU, {given.threads} threads"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     print(
-        f"{configuration.name}, batch {batch}, {name}, torch {torch.__version__}; images per second"
+        f"{configuration.name}, batch {batch}, {name}, torch {torch.__version__}; images per "
+        f"second\n\n| | {' | '.join(WORK)} |\n| --- |{' ---: |' * len(WORK)}"
     )
-    print(f"{'':36}{'coarse step':>12}{'full step':>12}{'drawing':>12}")
-    first: tuple[float, ...] = ()
-    for title, options in WAYS.items():
-        if options.get("compile") and device.type != "cuda":
-            continue
-        training = configuration.training.model_copy(update=options)
-        changed = configuration.model_copy(update={"training": training, "loss": loss})
-        rates = measure(changed, device, batch)
-        first = first or rates
-        cells = [f"{rate:7.1f}{rate / base:4.1f}x" for rate, base in zip(rates, first, strict=True)]
-        print(f"{title:36}{''.join(cells)}", flush=True)
+    found = measure(configuration, device, batch)
+    for title, rates in zip(WAYS, found, strict=True):
+        pairs = zip(rates, found[0], strict=True)
+        cells = [f"{rate:.1f} ({rate / base:.2f}x)" for rate, base in pairs]
+        print(f"| {title} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

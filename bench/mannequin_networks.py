@@ -58,16 +58,18 @@ def pose(pictures: Pictures) -> None:
         print(f"pose, {name}: PCKh {right / number:.3f} of {number:,} joints that are seen")
 
 
-def classes(pictures: Pictures) -> None:
-    """Print the classifier's accuracy, over all and by view."""
-    said = compute(Garments(), pictures.images)["logits"].argmax(axis=1)
+def classes(pictures: Pictures, weights: str) -> None:
+    """Print a classifier's accuracy, over all and by view."""
+    said = compute(Garments(weights=weights), pictures.images)["logits"].argmax(axis=1)
     kind = said // len(TEXTURES) == pictures.truth["kind"]
     texture = said % len(TEXTURES) == pictures.truth["texture"]
     for name, rows in by_view(pictures.truth["view"]):
         shares = [part[rows].mean() for part in (kind, texture, kind & texture)]
-        print(
-            f"garments, {name}: kind {shares[0]:.3f}, texture {shares[1]:.3f}, both {shares[2]:.3f}"
+        told = (
+            f"{what} {share:.3f}"
+            for what, share in zip(("kind", "texture", "both"), shares, strict=True)
         )
+        print(f"{weights}, {name}: {', '.join(told)}")
 
 
 def by_view(view: NDArray[np.int8]) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -125,7 +127,8 @@ def main() -> None:
         settings = PictureSettings(chosen.items, _PICTURES_SEED, split="test")
         pictures = load_pictures(Path(folder), settings, workers=2)
         pose(pictures)
-        classes(pictures)
+        for weights in ("mannequin-garments", "mannequin-perceptual"):
+            classes(pictures, weights)
         faces(pictures)
     retrieval(chosen.people)
 

@@ -59,12 +59,12 @@ def lay_out(root: Path, photographs: dict[str, Pixels]) -> Path:
     return root
 
 
-def test_from_weights_to_scores_takes_two_commands(
-    trained: Path, photographs: dict[str, Pixels], tmp_path: Path
+def test_from_a_checkpoints_name_to_scores_takes_two_commands(
+    photographs: dict[str, Pixels], tmp_path: Path
 ) -> None:
     data = lay_out(tmp_path / "fashion", photographs)
-    first = fhpt_eval("drn", "generate", "--checkpoint", trained / "weights.safetensors",
-                      "--data", data, "--out", tmp_path / "results", "--device", "cpu",
+    first = fhpt_eval("drn", "generate", "--checkpoint", "drn-mannequin", "--data", data,
+                      "--out", tmp_path / "results", "--device", "cpu",
                       "--threads", "1")  # fmt: skip
     assert first.status == 0, first.err
     assert "4 new images (" in first.out

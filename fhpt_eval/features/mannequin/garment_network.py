@@ -82,8 +82,12 @@ class GarmentNetwork(nn.Module):
         Returns:
             ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
         """
+        return self.stages(resized(images))
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Return what :meth:`maps` does of images at the size that they have."""
         # White becomes zero, so that the convolutions' padding looks like background.
-        ink = 2 * (1 - resized(images))
+        ink = 2 * (1 - images)
         first = relu_(self.stem(ink.contiguous(memory_format=torch.channels_last)))
         second = relu_(self.down2(first))
         x = self.down3(second)

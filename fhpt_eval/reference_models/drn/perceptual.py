@@ -26,6 +26,8 @@ _DEVIATION = (0.229, 0.224, 0.225)
 #: Channels of the random network's stages, each at half of the size of the one before.
 _RANDOM_STAGES = (16, 32, 64, 128)
 _RANDOM_SEED = 20_200_526
+#: The registered weights of the garment network that is there for this.
+_MANNEQUIN = "mannequin-perceptual"
 
 
 class PerceptualNetwork(nn.Module):
@@ -50,7 +52,7 @@ def perceptual_network(name: PerceptualName, device: torch.device | str) -> Perc
     """Return a network by name, on a device, in evaluation mode and without gradients of its own.
 
     - ``"vgg19-imagenet"``: VGG-19 with torchvision's weights, after the first ReLU of each stage;
-    - ``"mannequin"``: the garment network of the mannequin benchmark;
+    - ``"mannequin"``: a garment network of drawn people, and not the one that scores them;
     - ``"random"``: a small network in the shape of VGG with random weights, the same every time.
 
     Raises:
@@ -81,21 +83,26 @@ class _VGG19(PerceptualNetwork):
 
 
 class _Mannequin(PerceptualNetwork):
+    """The garment network, trained from another seed than the one behind the scores.
+
+    A model that is trained to please this one has not seen its examiner. Images keep their size:
+    at half of the network's own they take a quarter of its time, and their textures still count.
+    """
+
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        from fhpt_eval.features.mannequin.garments import REGISTERED, load_garments
+        from fhpt_eval.features.mannequin.garments import load_garments
 
         # A copy: the loaded one is shared, and a training may want another layout in memory.
-        self.network = copy.deepcopy(load_garments(device))
+        self.network = copy.deepcopy(load_garments(device, _MANNEQUIN))
         self.record = {
             "network": "mannequin",
-            "weights": weights.digest_of(REGISTERED),
+            "weights": weights.digest_of(_MANNEQUIN),
             "maps": "the four stages",
         }
 
     def maps(self, images01: Tensor) -> list[Tensor]:
-        found: list[Tensor] = self.network.maps(images01)
-        return found
+        return self.network.stages(images01)
 
 
 class _Random(PerceptualNetwork):

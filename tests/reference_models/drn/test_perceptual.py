@@ -11,6 +11,8 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
+from fhpt_eval.features.mannequin.garments import load_garments
 from fhpt_eval.features.trunks import layout
 from fhpt_eval.reference_models.drn.perceptual import PerceptualNetwork, perceptual_network
 
@@ -105,11 +107,16 @@ def test_without_its_weights_vgg19_says_how_to_get_them(
         perceptual_network("vgg19-imagenet", "cpu")
 
 
-def test_the_mannequin_network_is_the_garment_network(images: Tensor) -> None:
-    garments = pytest.importorskip("fhpt_eval.features.mannequin.garments")
+def test_the_mannequin_network_is_a_garment_network_and_not_the_one_that_scores(
+    images: Tensor,
+) -> None:
     network = perceptual_network("mannequin", "cpu")
+    check_maps(network, images, list(GarmentNetwork.taps_channels))
     assert network.record["network"] == "mannequin"
-    assert len(network.record["weights"]) == 64
-    expected = garments.load_garments(torch.device("cpu")).maps((images + 1) / 2)
+    assert network.record["weights"] == weights.digest_of("mannequin-perceptual")
+    assert network.record["weights"] != weights.digest_of("mannequin-garments")
+    own = load_garments(torch.device("cpu"), "mannequin-perceptual")
+    expected = own.stages((images + 1) / 2)
+    assert expected[0].shape[2:] == (16, 12)  # half of what came in, which was not enlarged
     for found, wanted in zip(network(images), expected, strict=True):
         torch.testing.assert_close(found, wanted)
