@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -62,36 +62,31 @@ def with_stages(configuration: Configuration, options: dict[str, Any]) -> Config
     return configuration.model_copy(update={"training": training, "loss": loss})
 
 
-def work_of(configuration: Configuration, device: torch.device, batch: int) -> Iterator[Work]:
-    """Yield what is to be timed, in the order of :data:`WORK`.
+def work_of(name: str, configuration: Configuration, device: torch.device, batch: int) -> Work:
+    """Return what is to be timed, by its name in :data:`WORK`, with networks of its own.
 
-    The networks of each are its own: a stage changes which parameters want gradients, and a
-    compiled network would be compiled anew at each change.
+    Of its own, as a stage changes which parameters want gradients, and a compiled network would be
+    compiled anew at each change.
     """
     last = configuration.training.channels_last
     pairs = noise(configuration, batch, device)
     sigma, face = configuration.heatmap_sigma, configuration.model.face_size
-
-    def stepping(number: int) -> Work:
-        trainer = Trainer(configuration, device, World())
-
-        def step() -> object:
-            inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
-            targets = to_targets(pairs).to(device, channels_last=last)
-            return trainer.step(number, inputs, targets)
-
-        return step
-
-    yield from (stepping(number) for number in range(3))
     trainer = Trainer(configuration, device, World())
-    trainer.model.eval().requires_grad_(False)
+
+    def step() -> object:
+        inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
+        targets = to_targets(pairs).to(device, channels_last=last)
+        return trainer.step(WORK.index(name), inputs, targets)
 
     def draw() -> object:
         inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
         with torch.inference_mode(), trainer.autocast():
             return to_bytes(trainer.model(inputs).final)
 
-    yield draw
+    if name != "drawing":
+        return step
+    trainer.model.eval().requires_grad_(False)
+    return draw
 
 
 def per_second(work: Work, images: int, device: torch.device) -> float:
@@ -106,21 +101,22 @@ def per_second(work: Work, images: int, device: torch.device) -> float:
     return times * images / (time.perf_counter() - start)
 
 
-def measure(configuration: Configuration, device: torch.device, batch: int) -> list[list[float]]:
-    """Return images per second, a row per way and a column per work."""
+def measure(
+    name: str, configuration: Configuration, device: torch.device, batch: int
+) -> list[float]:
+    """Return images per second of one kind of work, in each way."""
+    torch._dynamo.reset()  # else a network that is compiled once more often is not compiled at all
     works = [
-        list(work_of(with_stages(configuration, options), device, batch))
+        work_of(name, with_stages(configuration, options), device, batch)
         for options in WAYS.values()
     ]
-    for row in works:
-        for work in row:
-            for _ in range(3):  # compiles, and lets cuDNN try out
-                work()
-    best = [[0.0] * len(WORK) for _ in works]
+    for work in works:
+        for _ in range(3):  # compiles, and lets cuDNN try out
+            work()
+    best = [0.0] * len(works)
     for _ in range(_ROUNDS):
-        for column in range(len(WORK)):
-            for rates, row in zip(best, works, strict=True):
-                rates[column] = max(rates[column], per_second(row[column], batch, device))
+        rates = [per_second(work, batch, device) for work in works]
+        best = [max(pair) for pair in zip(best, rates, strict=True)]
     return best
 
 
@@ -143,9 +139,9 @@ def main() -> None:
         f"{configuration.name}, batch {batch}, {name}, torch {torch.__version__}; images per "
         f"second\n\n| | {' | '.join(WORK)} |\n| --- |{' ---: |' * len(WORK)}"
     )
-    found = measure(configuration, device, batch)
-    for title, rates in zip(WAYS, found, strict=True):
-        pairs = zip(rates, found[0], strict=True)
+    columns = [measure(name, configuration, device, batch) for name in WORK]
+    for title, rates in zip(WAYS, zip(*columns, strict=True), strict=True):
+        pairs = zip(rates, (column[0] for column in columns), strict=True)
         cells = [f"{rate:.1f} ({rate / base:.2f}x)" for rate, base in pairs]
         print(f"| {title} | {' | '.join(cells)} |")
 

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "fhpt_eval"
 #: Rooms from the bottom up; a module may import from its own room and from those below it.
 ROOMS = [
     {"_version", "canonical", "errors", "words"},
-    {"validation", "storage", "naming", "statistics", "images"},
+    {"validation", "storage", "naming", "statistics", "images", "machine"},
     {"weights_registry"},
     {"weights_store"},
     {"weights_pull", "weights_bundle"},

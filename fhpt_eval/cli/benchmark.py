@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -84,12 +83,13 @@ def mannequin(
         _refuse_options(context)
         return
     from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
+    from fhpt_eval.machine import available_cores
 
     if out is None and sheet is None:
         raise click.UsageError("Say where to write it: --out DIR, or --sheet FILE.png.")
     settings = Settings(identities, seed, *size)
     if out is not None:
-        written = write_benchmark(out, settings, workers or os.cpu_count() or 1)
+        written = write_benchmark(out, settings, workers or available_cores())
         for split, count in written.images.items():
             click.echo(f"{split}: {count:,} images, {written.pairs[split]:,} pairs")
         click.echo(f"digest: {written.digest}")

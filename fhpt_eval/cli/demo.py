@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -45,12 +44,13 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     from fhpt_eval.cli.show import TerminalProgress, is_complete
     from fhpt_eval.evaluation.evaluate import evaluate
     from fhpt_eval.leaderboard.table import build
+    from fhpt_eval.machine import available_cores
     from fhpt_eval.storage import check_writable, write_atomically
 
     check_writable(out)
     images = out / "mannequin"
     click.echo(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
-    write_benchmark(images, Settings(identities, _SEED), os.cpu_count() or 1)
+    write_benchmark(images, Settings(identities, _SEED), available_cores())
     truth = images / "test"
     results = []
     methods = write_methods(images, out / "methods") | _reference_models(images, out / "methods")

@@ -19,8 +19,8 @@ def doctor() -> int:
     import torch
     from PIL import features
 
-    from fhpt_eval.evaluation.executors.local import available_cores
     from fhpt_eval.evaluation.fingerprint import software
+    from fhpt_eval.machine import available_cores
 
     for name, version in {**software(()), "system": platform.platform(terse=True)}.items():
         click.echo(f"{name:<16}{version}")

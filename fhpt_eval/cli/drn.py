@@ -113,7 +113,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     \b
     fhpt-eval drn train --data mannequin --config drn-tiny --out runs/drn
     fhpt-eval drn train --data mannequin --config drn-tiny --out runs/drn --resume
-    torchrun --nproc-per-node 8 -m fhpt_eval drn train --data fashion --config drn-256 ...
+    torchrun --nproc-per-node 4 -m fhpt_eval drn train --data fashion --config mine.toml ...
     """
     from fhpt_eval.evaluation.device import choose_device
     from fhpt_eval.reference_models.drn.configuration import load_configuration
@@ -154,12 +154,13 @@ def _train(
     configuration: Configuration, world: World, device: torch.device, given: dict[str, Any]
 ) -> None:
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.machine import available_cores
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.logs import duration
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
     from fhpt_eval.reference_models.drn.training import WEIGHTS, Plan, prepare_folder, train
 
-    threads = given["threads"] or max(1, _cores() // world.local_size)
+    threads = given["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)
     plan = Plan(
         configuration, given["out"], given["steps"] or configuration.training.steps,
@@ -247,11 +248,12 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
 
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.machine import available_cores
     from fhpt_eval.reference_models.drn.checkpoints import load_model
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw
 
-    threads = given["threads"] or _cores()
+    threads = given["threads"] or available_cores()
     _set_up(threads)
     device = torch.device(choose_device(given["device"]))
     loaded = load_model(checkpoint, device)
@@ -368,7 +370,3 @@ def _set_up(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

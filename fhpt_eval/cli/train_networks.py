@@ -128,12 +128,12 @@ def _train(
     device: str,
     workers: int | None,
 ) -> None:
-    import os
 
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
     from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.machine import available_cores
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
@@ -142,6 +142,6 @@ def _train(
     chosen = torch.device(choose_device(device))
     folder = pictures or out / "pictures"
     tell(f"{items * 8:,} pictures in {folder}")
-    drawn = load_pictures(folder, wanted, workers or os.cpu_count() or 1)
+    drawn = load_pictures(folder, wanted, workers or available_cores())
     torch.set_num_threads(threads)
     click.echo(train(drawn, out, settings, chosen, tell))

@@ -1,4 +1,4 @@
-"""Run chunks on this machine, in threads. May import: evaluation.threads, torch.
+"""Run chunks on this machine, in threads. May import: machine, evaluation.threads, torch.
 
 Decoding, hashing and tensor operations let go of Python's lock, so threads keep all cores busy,
 need no start-up, and work in notebooks and scripts without a ``__main__`` guard.
@@ -6,7 +6,6 @@ need no start-up, and work in notebooks and scripts without a ``__main__`` guard
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -15,16 +14,10 @@ from typing import TypeVar
 import torch
 
 from fhpt_eval.evaluation.threads import one_thread
+from fhpt_eval.machine import available_cores
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class LocalExecutor:

@@ -73,7 +73,7 @@ class ModelSettings(_Section):
     detail_channels: _Count = 256
     detail_blocks: Annotated[int, Field(ge=1, le=64)] = 4
     face_size: Annotated[int, Field(ge=8, le=1024)] = 64
-    face_blur_sigma: Annotated[float, Field(gt=0, le=100)] = 4.0
+    face_blur_sigma: Annotated[float, Field(ge=0.1, le=100)] = 4.0
     global_module: bool = True
     face_module: bool = True
     style_code: bool = True
@@ -145,7 +145,7 @@ class Configuration(_Section):
     height: Annotated[int, Field(ge=16, le=4096)] = 256
     width: Annotated[int, Field(ge=16, le=4096)] = 176
     #: Of a joint's heatmap, in pixels of the working size.
-    heatmap_sigma: Annotated[float, Field(gt=0, le=100)] = 6.0
+    heatmap_sigma: Annotated[float, Field(ge=0.1, le=100)] = 6.0
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
@@ -164,6 +164,26 @@ class Configuration(_Section):
                     f"{key} ({side}) must be a multiple of {step}, as model.downsamplings is "
                     f"{self.model.downsamplings}; the next ones are {side - side % step} and "
                     f"{side - side % step + step}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_pixels(self) -> Self:
+        """Refuse halvings after which a normalisation over all places would see a single one."""
+        model = self.model
+        sides = [(self.height, self.width, "model.downsamplings", model.downsamplings)]
+        if model.face_module:
+            sides.append(
+                (model.face_size, model.face_size, "model.downsamplings", model.downsamplings)
+            )
+        key = "model.discriminator_downsamplings"
+        sides.append((self.height, self.width, key, model.discriminator_downsamplings))
+        for height, width, name, halvings in sides:
+            left = [side // 2**halvings for side in (height, width)]
+            if min(left) < 1 or max(left) < 2:
+                raise ValueError(
+                    f"{name} ({halvings}) leaves {left[0]} x {left[1]} places of {height} x "
+                    f"{width} pixels, and at least 2 x 1 are needed; set fewer"
                 )
         return self
 

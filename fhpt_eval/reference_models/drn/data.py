@@ -145,6 +145,12 @@ def _distinct(rows: Sequence[Row], path: Path) -> tuple[list[tuple[str, str, int
             raise InputError(
                 f"{path}, line {row.line}: has no source; give a list with columns from,to."
             )
+        for name in (row.source, row.target):
+            if name.startswith("/") or ".." in name.split("/"):
+                raise InputError(
+                    f"{path}, line {row.line}: '{name}' leads out of the folder; give names as "
+                    "they are below it."
+                )
         found.setdefault((row.source, row.target), row.line)
     return [(*names, line) for names, line in found.items()], len(rows) - len(found)
 
@@ -171,19 +177,26 @@ class _Reader:
         names = dict.fromkeys(name for s, t, _ in rows for name in (s, t))
         files = self._check(names)
         wrong = {name: self._fault(name, files[name], name in required) for name in names}
-        joints = {t: self._joints_fault(t) for _, t, _ in rows}
+        sizes = _sizes(rows, files)
+        shown = sorted(name for name in names if name in sizes and not wrong[name])
+        points, outside = self._positions(shown, sizes)
         kept = []
         for source, target, line in rows:
             faults = [(n, f) for n, f in ((source, wrong[source]), (target, wrong[target])) if f]
-            faults = faults or ([(target, joints[target])] if joints[target] else [])
+            if not faults and np.isnan(points[target]).all():
+                # A person without joints may be a source, but nobody can be put in such a pose.
+                faults = [(target, "has no joint in the image, so there is no pose to take")]
             for name, fault in faults:
                 self.problems.add(name, f"{fault}; {lists.pairs.name}, line {line}, wants it")
             if not faults:
                 kept.append((source, target))
         self._refuse(len(rows), len(kept), allow_missing)
-        people, outside = self._people(kept, files)
-        return _pair_set(people, kept, lists, self._notes(len(rows) - len(kept), repeated, outside),
-                         tuple(self.problems.lines()))  # fmt: skip
+        people = [
+            Person(name, _checked_file(files[name]), sizes[name], points[name])
+            for name in sorted({name for pair in kept for name in pair})
+        ]
+        notes = self._notes(len(rows) - len(kept), repeated, outside)
+        return _pair_set(people, kept, lists, notes, tuple(self.problems.lines()))
 
     def _check(self, names: Iterable[str]) -> dict[str, CheckedImage | InputError]:
         """Check every image's file without decoding it."""
@@ -206,13 +219,6 @@ class _Reader:
             return f"has no key points in {self.points.origin}"
         return ""
 
-    def _joints_fault(self, name: str) -> str:
-        """A person without joints may be a source, but nobody can be put in such a pose."""
-        known = self.points.get(name)
-        if known is None or not np.isnan(known).all():
-            return ""
-        return "has no joint at all, so there is no pose to take as a target"
-
     def _refuse(self, rows: int, kept: int, allow_missing: bool) -> None:
         lines = self.problems.lines()
         if not lines or (allow_missing and kept):
@@ -225,25 +231,19 @@ class _Reader:
         raise InputError(f"{rows - kept:,} of {rows:,} pairs lack something:\n  {shown}{more}\n"
                          f"{advice}")  # fmt: skip
 
-    def _people(
-        self, pairs: Sequence[tuple[str, str]], files: Mapping[str, CheckedImage | InputError]
-    ) -> tuple[list[Person], int]:
-        """Return everybody in the pairs, sorted, and how many have joints outside of the image."""
-        checked = {n: f for n, f in files.items() if isinstance(f, CheckedImage)}
-        size = {name: (file.height, file.width) for name, file in checked.items()}
-        for source, target in pairs:
-            size.setdefault(target, size[source])
-        names = sorted({name for pair in pairs for name in pair})
-        sizes = np.array([size[name] for name in names], dtype=np.float64)
-        inside = Frame(outside="absent").positions(self.points, names, sizes)
+    def _positions(
+        self, names: list[str], sizes: Mapping[str, tuple[int, int]]
+    ) -> tuple[dict[str, NDArray[np.float64]], int]:
+        """Return each image's joints in its pixels, and how many images have some outside."""
+        if not names:
+            return {}, 0
+        size = np.array([sizes[name] for name in names], dtype=np.float64)
+        inside = Frame(outside="absent").positions(self.points, names, size)
         annotated = self.points.of(names)[..., 0]
         outside = int((np.isnan(inside[..., 0]) & ~np.isnan(annotated)).any(axis=1).sum())
         if outside > max(1, _MOST_OUTSIDE * len(names)):
-            self._refuse_frame(names, sizes)
-        return [
-            Person(name, checked.get(name), size[name], points)
-            for name, points in zip(names, inside, strict=True)
-        ], outside
+            self._refuse_frame(names, size)
+        return dict(zip(names, inside, strict=True)), outside
 
     def _refuse_frame(self, names: list[str], sizes: NDArray[np.float64]) -> None:
         """Refuse key points of another frame, in the words that tell which joint lies outside."""
@@ -263,6 +263,21 @@ class _Reader:
             (outside, "images have joints outside of them; such a joint counts as missing"),
         )
         return tuple(f"{count:,} {text}." for count, text in counts if count)
+
+
+def _sizes(
+    rows: Sequence[tuple[str, str, int]], files: Mapping[str, CheckedImage | InputError]
+) -> dict[str, tuple[int, int]]:
+    """Return height and width of images; a target that nobody has is as large as a source of it."""
+    sizes = {n: (f.height, f.width) for n, f in files.items() if isinstance(f, CheckedImage)}
+    for source, target, _ in rows:
+        if source in sizes:
+            sizes.setdefault(target, sizes[source])
+    return sizes
+
+
+def _checked_file(file: CheckedImage | InputError) -> CheckedImage | None:
+    return file if isinstance(file, CheckedImage) else None
 
 
 def _mapped(

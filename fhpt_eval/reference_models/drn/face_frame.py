@@ -96,7 +96,9 @@ def face_masks(boxes: Tensor, height: int, width: int, sigma: float) -> Tensor:
 def _safe(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Return which rows are boxes, and boxes with a harmless one in place of what is none."""
     known = has_box(boxes)
-    return known, torch.where(known[:, None], boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
+    # Made on the device: a tensor of Python's numbers would be copied there, and waited for.
+    harmless = torch.cat([boxes.new_zeros(2), boxes.new_ones(2)])
+    return known, torch.where(known[:, None], boxes, harmless)
 
 
 def _centres(size: int, like: Tensor) -> Tensor:

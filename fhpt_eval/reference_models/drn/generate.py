@@ -125,14 +125,14 @@ def generate(
         listener.stage("generating", len(rows))
 
         def write(image: NDArray[np.uint8], number: int) -> None:
-            size = drawer.size(number)
-            data = png_bytes(resized(image, *size), text={MARK: marks[number]}, level=_LEVEL)
-            write_atomically(out / names[number], data, durable=False)
+            pixels = resized(image, *drawer.size(number))
+            content = png_bytes(pixels, text={MARK: marks[number]}, level=_LEVEL)
+            write_atomically(out / names[number], content, durable=False)
 
-        size = max(1, min(batch_size, len(rows)))
+        at_once = max(1, min(batch_size, len(rows)))
         batches = Batches(data, Decoded(data.people, *drawer.working, pool), *drawer.working,
                           targets=False)  # fmt: skip
-        _draw_all(drawer, ahead(maker, batches, _padded(rows, size)), rows,
+        _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once)), rows,
                   lambda image, number: pool.submit(write, image, number), listener)  # fmt: skip
         seconds = time.monotonic() - started
     _write_about(out, loaded, data, precision)

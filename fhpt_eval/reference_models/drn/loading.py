@@ -1,17 +1,15 @@
 """Pixels of the pairs, fast enough that the device need not wait for them.
 
-May import: errors, images, reference_models.drn, numpy, Pillow, torch. Decoded images of the
-working size stay in memory where they fit (10,000 of 128 x 88 are 340 MB), on a GPU in its own;
+May import: errors, images, machine, reference_models.drn, numpy, Pillow, torch. Decoded images of
+the working size stay in memory where they fit (10,000 of 128 x 88 are 340 MB), on a GPU in its own;
 otherwise threads decode ahead. Both give the same bytes.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.images import decode
+from fhpt_eval.machine import free_memory
 from fhpt_eval.reference_models.drn.assembly import Batch
 from fhpt_eval.reference_models.drn.data import PairSet, Person
 from fhpt_eval.reference_models.drn.faces import face_boxes
@@ -29,6 +28,8 @@ from fhpt_eval.reference_models.drn.listener import Listener
 
 #: Share of the memory that is free which images may take, of all processes together.
 _SHARE = 0.5
+#: Images that a message lists; it says how many more there are.
+_SHOWN = 20
 #: Batches that are made ahead of the one in use.
 _AHEAD = 4
 
@@ -107,6 +108,8 @@ def open_pixels(
 ) -> Pixels:
     """Decode all images into memory if they fit, or return what decodes them as they are needed.
 
+    Where they fit, whatever cannot be decoded is found now, and all of it is told at once.
+
     Args:
         people: whose images; all have a file.
         height: of the working size.
@@ -118,7 +121,7 @@ def open_pixels(
         limit: bytes that they may take.  [default: half of what is free, by the processes]
 
     Raises:
-        InputError: a file cannot be decoded.
+        InputError: files cannot be decoded; the message lists them.
     """
     size = len(people) * 3 * height * width
     if size > (free_memory() * _SHARE / processes if limit is None else limit):
@@ -129,25 +132,34 @@ def open_pixels(
         return Decoded(people, height, width, pool)
     listener.stage("decoding images", len(people))
     images = torch.empty((len(people), 3, height, width), dtype=torch.uint8)
-    for place, image in enumerate(
-        ahead(pool, lambda one: read_person(one, height, width), people, depth=64)
-    ):
-        images[place] = image
+
+    def fault_of(place: int) -> str:
+        try:
+            images[place] = read_person(people[place], height, width)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    faults = []
+    for place, fault in enumerate(ahead(pool, fault_of, range(len(people)), depth=64)):
+        faults += [fault] if fault else []
         if place % 100 == 99:
             listener.advance(place + 1)
+    _refuse(faults)
     if device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] * _SHARE / 2:
         images = images.to(device)
     return Cached(images)
 
 
-def free_memory() -> int:
-    """Return the bytes of memory that are free, or could be made so; a quarter of all if unsaid."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        return int(facts["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+def _refuse(faults: Sequence[str]) -> None:
+    if not faults:
+        return
+    more = f"\n  and {len(faults) - _SHOWN:,} more" if len(faults) > _SHOWN else ""
+    shown = "\n  ".join(faults[:_SHOWN])
+    raise InputError(
+        f"{len(faults):,} images cannot be decoded:\n  {shown}{more}\n"
+        "Replace them, or take their rows out of the list of pairs."
+    )
 
 
 class Batches:

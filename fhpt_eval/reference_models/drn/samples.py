@@ -48,13 +48,16 @@ class Samples:
         self._batch = Batches(data, pixels, *size)(rows)
 
     def draw(self, trainer: Trainer) -> NDArray[np.uint8]:
-        """Return a grid of what the model draws now, ``(rows, columns, 3)`` uint8."""
+        """Return a grid of what the model draws now, ``(rows, columns, 3)`` uint8.
+
+        In the coarse stage the final image is the coarse one, as the details know nothing yet.
+        """
         configuration, batch = self._configuration, self._batch
         inputs = to_inputs(batch.to(self._device), configuration.heatmap_sigma,
                            configuration.model.face_size)  # fmt: skip
         trainer.model.eval()
         with torch.no_grad(), trainer.autocast():
-            outputs = trainer.model(inputs)
+            outputs = trainer.model(inputs, coarse_only=trainer.coarse_only)
         trainer.model.train()
         assert batch.target is not None  # noqa: S101 - grids are of pairs whose targets are there
         size = configuration.height, configuration.width

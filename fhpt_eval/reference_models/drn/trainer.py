@@ -118,6 +118,11 @@ class Trainer:
                 found |= self._update_discriminators(inputs, targets, final)
         return {name: found[name].detach() for name in LOSSES if name in found}
 
+    @property
+    def coarse_only(self) -> bool:
+        """Whether the last step was of the coarse stage."""
+        return self._stage == "coarse"
+
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which networks compute in the configured precision."""
         if self.configuration.training.precision == "float32":
@@ -136,7 +141,7 @@ class Trainer:
     def _update_generator(
         self, inputs: Inputs, targets: Targets, adversarial: bool
     ) -> tuple[Outputs, dict[str, Tensor]]:
-        coarse_only = self._stage == "coarse"
+        coarse_only = self.coarse_only
         self.discriminators.requires_grad_(False)
         with self.autocast():
             outputs: Outputs = self._generator(inputs, coarse_only=coarse_only)
@@ -158,7 +163,8 @@ class Trainer:
         """Return the losses of I_c and I_t; one of weight 0 is not computed."""
         weights = self.configuration.loss
         found: dict[str, Tensor] = {}
-        wanted = self._maps(targets.image)
+        looks = (weights.perceptual_coarse, weights.perceptual, weights.style)
+        wanted = self._maps(targets.image) if any(looks) else []
         # Without a detail branch I_t is I_c, and counts once.
         has_coarse = coarse_only or self.configuration.model.has_details
         if has_coarse and weights.l1_coarse:

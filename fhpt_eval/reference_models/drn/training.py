@@ -213,7 +213,7 @@ class _Run:
         self.part = world.part(plan.configuration.training.batch_size)
         checkpoint = self._checkpoint()  # whatever is wrong with it is told before any work
         self.trainer = Trainer(plan.configuration, device, world)
-        self.done, self.seconds = 0, 0.0
+        self.done, self.saved, self.seconds = 0, 0, 0.0
         self.record = self._record()
         self.log: Log | None = None
         self.samples: Samples | None = None
@@ -255,6 +255,7 @@ class _Run:
             )
         self.record = checkpoint.record
         self.done, self.seconds = self.record.steps, self.record.seconds
+        self.saved = self.done
         self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")
 
     def open(self, samples: PairSet, decoders: ThreadPoolExecutor) -> None:
@@ -263,34 +264,48 @@ class _Run:
             return
         self.log = Log(self.plan.out, self.done, self.listener)
         if self.plan.sample_every:
-            self.samples = Samples(samples, self.plan.configuration, self.device, decoders)
+            try:
+                self.samples = Samples(samples, self.plan.configuration, self.device, decoders)
+            except InputError as error:  # of an image, which costs the grids and not the training
+                self.listener.say(f"No grids of samples will be drawn: {error}")
 
     def go(self, decoders: ThreadPoolExecutor, maker: ThreadPoolExecutor) -> None:
         """Do the steps that are left."""
-        settings, plan = self.plan.configuration.training, self.plan
+        settings = self.plan.configuration.training
         batches = self._batches(decoders)
-        steps = range(self.done, plan.stop)
+        steps = range(self.done, self.plan.stop)
         rows = (pairs_at(step, len(self.data), settings)[self.part] for step in steps)
         meter = _Meter(self.done, time.monotonic())
         with _Signals(insist=self.world.size > 1) as signals:
-            for step, batch in zip(steps, ahead(maker, batches, rows), strict=True):
-                meter.add(self._step(step, batch))
-                self.done = step + 1
-                number = self._told_to_stop(signals)
-                ends = bool(number) or self.done == plan.stop
-                saves = ends or self.done % plan.checkpoint_every == 0
-                if saves or self.done % plan.log_every == 0:
-                    self._write(meter)
-                if plan.sample_every and (ends or self.done % plan.sample_every == 0):
-                    began = time.monotonic()
-                    self._draw()
-                    meter.started += time.monotonic() - began
-                if saves:
+            try:
+                for step, batch in zip(steps, ahead(maker, batches, rows), strict=True):
+                    meter.add(self._step(step, batch))
+                    self.done = step + 1
+                    self._keep(meter, self._told_to_stop(signals))
+            except InputError:  # an image cannot be decoded; what was done until here is kept
+                if self.world.size == 1 and self.done > self.saved:
+                    if meter.sums:
+                        self._write(meter)
                     self._save()
-                if number:
-                    raise Stopped(number, self.done, plan.out / CHECKPOINT)
-                if saves:
-                    meter.restart()  # saving, as drawing, is no part of a step's time
+                raise
+
+    def _keep(self, meter: _Meter, number: int) -> None:
+        """After a step: log, draw and save if it is time to, or if a signal's number is given."""
+        plan = self.plan
+        ends = bool(number) or self.done == plan.stop
+        saves = ends or self.done % plan.checkpoint_every == 0
+        if saves or self.done % plan.log_every == 0:
+            self._write(meter)
+        if plan.sample_every and (ends or self.done % plan.sample_every == 0):
+            began = time.monotonic()
+            self._draw()
+            meter.started += time.monotonic() - began
+        if saves:
+            self._save()
+        if number:
+            raise Stopped(number, self.done, plan.out / CHECKPOINT)
+        if saves:
+            meter.restart()  # saving, as drawing, is no part of a step's time
 
     def export(self) -> Record:
         """Write the weights for :mod:`~.generate`; return their record, which goes with them."""
@@ -385,6 +400,7 @@ class _Run:
         trainer = self.trainer
         networks = {"model": trainer.model, "discriminators": trainer.discriminators}
         self._refuse([f"the {name}" for name, one in networks.items() if not _is_finite(one)])
+        self.saved = self.done
         if not self.world.leads:
             return
         checkpoint = Checkpoint(

@@ -19,6 +19,7 @@ from fhpt_eval.reference_models.drn.configuration import (
     load_configuration,
     parse_configuration,
 )
+from tests.reference_models.drn.small import configuration as small
 
 
 def fault(text: str) -> str:
@@ -47,6 +48,20 @@ def test_patn_is_drn_without_its_details(size: str) -> None:
     assert drn.training == patn.training
     assert drn.heatmap_sigma == patn.heatmap_sigma
     assert drn.loss.perceptual_network == patn.loss.perceptual_network
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"discriminator_downsamplings": 5}, "model.discriminator_downsamplings"),
+        ({"downsamplings": 3, "face_size": 8}, "model.downsamplings"),
+    ],
+)
+def test_halvings_that_leave_a_normalisation_one_place_are_refused(
+    settings: dict[str, int], key: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{key} \(\d\) leaves"):
+        small(settings)
 
 
 def test_defaults_are_those_of_drn_256() -> None:

@@ -266,6 +266,41 @@ def test_a_few_joints_outside_of_their_image_count_as_missing(folder: Path) -> N
     assert "1 images have joints outside" in data.notes[0]
 
 
+def test_a_target_whose_joints_all_lie_outside_of_it_has_no_pose(folder: Path) -> None:
+    path = folder / "fasion-resize-annotation-train.csv"
+    people = training_pairs(folder).people
+    moved = {person.name: person.points.copy() for person in people}
+    moved[people[0].name] += 1000
+    path.write_text(annotation_csv(moved))
+    with pytest.raises(InputError, match=rf"{people[0].name}: has no joint in the image"):
+        training_pairs(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", "a/../../secret.jpg"])
+def test_names_that_lead_out_of_the_folder_are_refused_with_their_line(
+    name: str, folder: Path
+) -> None:
+    (folder / "mine.csv").write_text(f"from,to\na.jpg,{name}\n")
+    with pytest.raises(InputError, match=r"mine\.csv, line 2: '.*' leads out of the folder"):
+        read_data(folder, "train", pairs=folder / "mine.csv", targets=False)
+
+
+def test_images_that_only_decoding_finds_damaged_are_listed_together(
+    folder: Path, pool: ThreadPoolExecutor
+) -> None:
+    paths = sorted((folder / "train").iterdir())[:2]
+    for path in paths:
+        broken = bytearray(path.read_bytes())
+        start = broken.index(b"\xff\xc4") + 5  # the Huffman table's counts
+        broken[start : start + 16] = b"\xff" * 16
+        path.write_bytes(broken)
+    data = training_pairs(folder)
+    with pytest.raises(InputError) as caught:
+        open_pixels(data.people, 24, 18, device=CPU, pool=pool, listener=Silent())
+    assert "2 images cannot be decoded" in str(caught.value)
+    assert all(str(path) in str(caught.value) for path in paths)
+
+
 def test_a_target_without_an_image_is_as_large_as_its_source(folder: Path) -> None:
     path = min((folder / "train").iterdir())
     row = f"{sorted((folder / 'train').iterdir())[1].name},{path.name}"

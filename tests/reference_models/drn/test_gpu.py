@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fhpt_eval.reference_models.drn.assembly import to_inputs, to_targets
 from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint, load_model
 from fhpt_eval.reference_models.drn.data import PairSet, read_data
+from fhpt_eval.reference_models.drn.distributed import World
 from fhpt_eval.reference_models.drn.generate import generate
+from fhpt_eval.reference_models.drn.listener import Silent
+from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
+from fhpt_eval.reference_models.drn.schedule import pairs_at
+from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.reference_models.drn.training import Plan, train
 from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
+from tests.reference_models.drn.test_training import gradient, likeness
+
+CUDA = torch.device("cuda")
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,6 +63,26 @@ def test_losses_are_those_of_a_cpu(options: dict[str, Any], data: PairSet, tmp_p
     cpu, gpu = losses(tmp_path / "cpu"), losses(tmp_path / "gpu")
     # bfloat16 has 8 bits; ten small steps drift apart only slowly.
     assert gpu == pytest.approx(cpu, rel=0.05 if options.get("precision") else 0.01)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"precision": "bfloat16", "channels_last": True}, {"compile": True}],
+    ids=["plain", "bfloat16", "compiled"],
+)
+def test_gradients_are_those_of_a_cpu(options: dict[str, Any], data: PairSet) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pixels = open_pixels(data.people, 32, 24, device=CPU, pool=pool, listener=Silent())
+    batch = Batches(data, pixels, 32, 24)(pairs_at(0, len(data), configuration().training))
+    found = []
+    for device, settings in ((CPU, configuration()), (CUDA, configuration(**options))):
+        trainer = Trainer(settings, device, World())
+        there = batch.to(device)
+        trainer.step(10, to_inputs(there, 2.0, 16), to_targets(there))
+        parts = (trainer.model, trainer.discriminators)
+        found.append([gradient(part).cpu() for part in parts])
+    for cpu, gpu in zip(*found, strict=True):
+        assert likeness(cpu, gpu) > (0.95 if options.get("precision") else 0.999)
 
 
 def test_a_training_goes_on_from_cpu_to_gpu_and_back(data: PairSet, tmp_path: Path) -> None:
