@@ -49,6 +49,8 @@ class ModelSettings(_Section):
         appearance_downsamplings: residual down-sampling blocks of the style encoders.
         detail_channels: of the detail paths where they start (before their upsampling).
         detail_blocks: adaptive residual blocks of the detail paths before their upsampling.
+        waves: lengths of the sine waves that the global module's path is given at full size, of
+            which textures can be made; 0, as in the paper, for none.
         face_size: F, side of the square in which the face is drawn, in pixels.
         face_blur_sigma: of the Gaussian that softens the face mask, in pixels of the working size.
         global_module, face_module: whether the model has the module at all.
@@ -72,6 +74,7 @@ class ModelSettings(_Section):
     appearance_downsamplings: Annotated[int, Field(ge=1, le=6)] = 4
     detail_channels: _Count = 256
     detail_blocks: Annotated[int, Field(ge=1, le=64)] = 4
+    waves: Annotated[int, Field(ge=0, le=16)] = 0
     face_size: Annotated[int, Field(ge=8, le=1024)] = 64
     face_blur_sigma: Annotated[float, Field(ge=0.1, le=100)] = 4.0
     global_module: bool = True

@@ -9,6 +9,8 @@ the code knows what.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -25,17 +27,21 @@ class DetailPath(nn.Module):
     Args:
         inputs: channels of the features that the path starts at.
         settings: sizes; ``downsamplings`` is how often the path doubles height and width.
+        waves: lengths of the waves that it is given at full size, 0 for none.
     """
 
-    def __init__(self, inputs: int, settings: ModelSettings) -> None:
+    def __init__(self, inputs: int, settings: ModelSettings, waves: int = 0) -> None:
         super().__init__()
         style = settings.style_dimension if settings.style_code else None
         width = settings.detail_channels
         layers: list[nn.Module] = [AdaptiveLayer(convolution(inputs, width, 1), style)]
         layers += [AdaptiveResidualBlock(width, style) for _ in range(settings.detail_blocks)]
-        for _ in range(settings.downsamplings):
+        for level in range(settings.downsamplings):
             half = max(1, width // 2)
             layers.append(AdaptiveLayer(doubling(width, half), style))
+            if waves and level == settings.downsamplings - 1:
+                layers.append(Waves(waves))
+                layers.append(AdaptiveLayer(convolution(half + 8 * waves, half), style))
             layers.append(AdaptiveLayer(convolution(half, half), style))
             width = half
         self.layers = nn.ModuleList(layers)
@@ -49,6 +55,36 @@ class DetailPath(nn.Module):
         return drawn
 
 
+class Waves(nn.Module):
+    """Appends sine and cosine waves across the image, the same for all images.
+
+    Fourier features (Tancik et al., NeurIPS 2020): what repeats every few pixels takes a network of
+    convolutions long to invent, and little to choose from waves. ``number`` lengths from
+    :data:`SHORTEST` on, each :data:`RATIO` times the one before, in four directions.
+    """
+
+    #: Length of the shortest wave in pixels, and of each one relative to the one before.
+    SHORTEST, RATIO = 3.0, 1.5
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:  # noqa: ARG002 - as layers are called
+        """(N, d, h, w) -> (N, d + 8 number, h, w); the style code is not looked at."""
+        height, width = x.shape[2:]
+        down = torch.arange(height, device=x.device, dtype=torch.float32)[:, None]  # (h, 1)
+        across = torch.arange(width, device=x.device, dtype=torch.float32)  # (w,)
+        ways = torch.stack([
+            down.expand(height, width), across.expand(height, width),
+            (across + down) * math.sqrt(0.5), (across - down) * math.sqrt(0.5),
+        ])  # (4, h, w): pixels along each direction  # fmt: skip
+        lengths = [self.SHORTEST * self.RATIO**power for power in range(self.number)]
+        turns = torch.stack([ways * (2 * math.pi / length) for length in lengths])
+        waves = torch.cat([turns.sin(), turns.cos()]).flatten(0, 1).to(x.dtype)  # (8 number, h, w)
+        return torch.cat([x, waves.expand(len(x), -1, -1, -1)], dim=1)
+
+
 class GlobalModule(nn.Module):
     """Turns F_t and I_s into the residual map R_t.
 
@@ -59,7 +95,7 @@ class GlobalModule(nn.Module):
     def __init__(self, features: int, settings: ModelSettings) -> None:
         super().__init__()
         self.style_encoder = _style_encoder(settings)
-        self.path = DetailPath(features, settings)
+        self.path = DetailPath(features, settings, settings.waves)
 
     def forward(self, features: Tensor, source: Tensor) -> Tensor:
         """F_t, (N, d, H / 2^k, W / 2^k), and I_s, (N, 3, H, W) -> R_t, (N, 3, H, W)."""

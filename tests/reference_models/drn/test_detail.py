@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fhpt_eval.reference_models.drn.adain import AdaptiveInstanceNorm, PlainInstanceNorm
-from fhpt_eval.reference_models.drn.detail import DetailPath, FaceModule, GlobalModule
+from fhpt_eval.reference_models.drn.detail import DetailPath, FaceModule, GlobalModule, Waves
 from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
 from tests.reference_models.drn import tiny
 
@@ -69,6 +69,29 @@ def test_the_global_module_turns_features_and_source_into_a_residual_map() -> No
     assert residual.shape == (2, 3, 32, 24)
     assert not torch.allclose(module(features, source.flip(1)), residual, atol=1e-6)
     assert not torch.allclose(module(features.flip(3), source), residual, atol=1e-6)
+
+
+def test_waves_have_the_lengths_and_directions_that_are_documented() -> None:
+    x = torch.randn(2, 3, 40, 30)
+    found = Waves(3)(x, None)
+    assert found.shape == (2, 3 + 8 * 3, 40, 30)
+    assert found[:, :3].equal(x)
+    waves = found[0, 3:].reshape(2, 3, 4, 40, 30)  # sine and cosine, length, direction
+    torch.testing.assert_close(waves.square().sum(0), torch.ones(3, 4, 40, 30))
+    down, across = torch.arange(40.0)[:, None], torch.arange(30.0)[None]
+    for number, length in enumerate((3.0, 4.5, 6.75)):
+        for direction, places in enumerate(
+            (down + 0 * across, across + 0 * down, (across + down) / 2**0.5,
+             (across - down) / 2**0.5)
+        ):  # fmt: skip
+            wanted = torch.sin(2 * torch.pi * places / length)
+            torch.testing.assert_close(waves[0, number, direction], wanted, atol=1e-4, rtol=0)
+
+
+def test_only_the_global_module_is_given_waves() -> None:
+    settings = tiny.settings(waves=2)
+    assert any(isinstance(one, Waves) for one in GlobalModule(16, settings).modules())
+    assert not any(isinstance(one, Waves) for one in FaceModule(settings).modules())
 
 
 def test_a_residual_map_has_no_bounds() -> None:
