@@ -58,8 +58,8 @@ class DetailPath(nn.Module):
 class Waves(nn.Module):
     """Appends sine and cosine waves across the image, the same for all images.
 
-    Fourier features (Tancik et al., NeurIPS 2020): what repeats every few pixels takes a network of
-    convolutions long to invent, and little to choose from waves. ``number`` lengths from
+    Fourier features (Tancik et al., NeurIPS 2020): meant to spare a small network of
+    convolutions inventing what repeats every few pixels; what they gain is not measured yet. ``number`` lengths from
     :data:`SHORTEST` on, each :data:`RATIO` times the one before, in four directions.
     """
 
