@@ -58,9 +58,9 @@ class DetailPath(nn.Module):
 class Waves(nn.Module):
     """Appends sine and cosine waves across the image, the same for all images.
 
-    Fourier features (Tancik et al., NeurIPS 2020): meant to spare a small network of
-    convolutions inventing what repeats every few pixels; what they gain is not measured yet. ``number`` lengths from
-    :data:`SHORTEST` on, each :data:`RATIO` times the one before, in four directions.
+    Fourier features (Tancik et al., NeurIPS 2020): meant to spare a small network of convolutions
+    inventing what repeats every few pixels; what they gain is not measured yet. ``number`` lengths
+    from :data:`SHORTEST` on, each :data:`RATIO` times the one before, in four directions.
     """
 
     #: Length of the shortest wave in pixels, and of each one relative to the one before.
