@@ -1,8 +1,9 @@
 """Convolutional trunks of ImageNet classifiers, cut open where a perceptual distance looks in.
 
-May import: errors, torch. Needs no torchvision, but reads its state dicts: layers bear the names
-that they have in ``torchvision.models`` (``features.0.weight``, ``features.3.squeeze.bias``, ...),
-and entries that no trunk has a use for, as the classifier's, are passed over.
+May import: features.loading, torch. Needs no torchvision, but reads its state dicts: layers bear
+the names that they have in ``torchvision.models`` (``features.0.weight``,
+``features.3.squeeze.bias``, ...), and entries that no trunk has a use for, as the classifier's, are
+passed over.
 
 Architectures, each without its classifier and without the layers behind the last tap:
 
@@ -28,12 +29,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.loading import check_entries
 
 TrunkName = Literal["alexnet", "vgg16", "vgg19", "squeezenet1_1"]
-
-#: Wrong entries of a state dict that a message lists; the rest are counted.
-_LISTED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def load_trunk(
     name: TrunkName,
     state: Mapping[str, Tensor],
     device: torch.device | str = "cpu",
-    label: str = "the state dict",
+    label: str = "of a state dict",
 ) -> Trunk:
     """Build a trunk from the state dict of the whole classifier, or of its features alone.
 
@@ -109,37 +107,14 @@ def load_trunk(
         WeightsError: lists what is missing, unknown, of another shape, or no finite number.
     """
     expected = layout(name)
-    faults = [*_faults(expected, state, ("classifier.", *TRUNKS[name].behind))]
-    if faults:
-        more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise WeightsError(
-            f"{label} does not hold the weights of torchvision's {name}: "
-            + "; ".join(faults[:_LISTED])
-            + more
-        )
+    unused = ("classifier.", *TRUNKS[name].behind)
+    check_entries(
+        state, expected, label, f"torchvision's {name}", unused=lambda key: key.startswith(unused)
+    )
     trunk = Trunk(name)
     kept = {key: state[key].detach().to(device, torch.float32) for key in expected}
     trunk.load_state_dict(kept, assign=True)
     return trunk.requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def _faults(
-    expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], unused: tuple[str, ...]
-) -> Iterator[str]:
-    for key, shape in expected.items():
-        if key not in state:
-            yield f"{key} is missing"
-            continue
-        value = state[key]
-        if tuple(value.shape) != shape:
-            yield f"{key} has shape {tuple(value.shape)}, not {shape}"
-        elif not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
-            yield f"{key} is no plain tensor of floats but of {value.dtype}"
-        elif not value.isfinite().all():
-            yield f"{key} holds values that are no finite numbers"
-    for key in state:
-        if key not in expected and not key.startswith(unused):
-            yield f"{key} is unknown"
 
 
 class _Fire(nn.Module):

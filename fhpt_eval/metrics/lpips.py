@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
-from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import safetensors.torch
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.mannequin.garments import load_garments
 from fhpt_eval.features.trunks import TRUNKS, Trunk, TrunkName, load_trunk
 from fhpt_eval.metrics.base import Direction, PairMetric
@@ -223,30 +223,18 @@ def _smallest(net: str) -> int:
     return 1 if net == "mannequin" else TRUNKS[_ARCHITECTURES[net]].smallest
 
 
-_LOADING = Lock()
-
-
 def _network(net: str, release: str, source: str, device: torch.device) -> _Network:
-    """Return the network; threads that want the same one wait for the first to load it."""
+    """Return the network, which is loaded once per process and device."""
     if net == "mannequin":
-        garments = load_garments(device, source)
+        garments = load_garments(source, device)
         heads = tuple(torch.ones(channels, device=device) for channels in garments.taps_channels)
         return _Network(garments.maps, heads)
-    digest = weights.digest_of(source)
-    with _LOADING:
-        return _Network(
-            _loaded_trunk(_ARCHITECTURES[net], source, digest, device),
-            _loaded_heads(net, release, device),
-        )
+    trunk = _loaded_trunk(source, _ARCHITECTURES[net], device)
+    return _Network(trunk, _loaded_heads(net, release, device))
 
 
-@lru_cache(maxsize=6)
-def _loaded_trunk(
-    name: TrunkName,
-    source: str,
-    digest: str,  # noqa: ARG001 - a file that changes is another trunk
-    device: torch.device,
-) -> Trunk:
+@loaded_once(6)
+def _loaded_trunk(source: str, name: TrunkName, device: torch.device) -> Trunk:
     return load_trunk(name, weights.load_state(source), device, label=source)
 
 

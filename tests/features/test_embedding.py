@@ -222,11 +222,11 @@ def test_an_address_has_the_digest_of_weights_and_not_their_place(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"conv1.weight": None}, "conv1.weight is missing"),
-        ({"layer2.0.downsample.0.weight": torch.zeros(512, 256, 3, 3)}, "has shape"),
-        ({"layer5.0.conv1.weight": torch.zeros(1)}, "layer5.0.conv1.weight is unknown"),
+        ({"conv1.weight": None}, "missing: conv1.weight"),
+        ({"layer2.0.downsample.0.weight": torch.zeros(512, 256, 3, 3)}, "not .512, 256, 1, 1."),
+        ({"layer5.0.conv1.weight": torch.zeros(1)}, "unknown: layer5.0.conv1.weight"),
         ({"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias holds values"),
-        ({"bn1.bias": torch.zeros(64, dtype=torch.int64)}, "bn1.bias is no plain tensor"),
+        ({"bn1.bias": torch.zeros(64, dtype=torch.int64)}, "bn1.bias is torch.int64, not floats"),
     ],
 )
 def test_weights_of_another_network_are_refused(
@@ -234,18 +234,18 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     state = {**resnet50_state(), **change}
     kept = {name: value for name, value in state.items() if value is not None}
-    with pytest.raises(WeightsError, match=f"some.pth does not hold .* resnet50: .*{message}"):
+    with pytest.raises(WeightsError, match=f".some.pth. are not of .* resnet50; .*{message}"):
         build_resnet50(kept, CPU, "some.pth")
 
 
 def test_many_faults_are_counted() -> None:
-    with pytest.raises(WeightsError, match=r"conv1.weight is missing.*and 259 more"):
+    with pytest.raises(WeightsError, match=r"missing: conv1.weight, .*and 260 more"):
         build_resnet50({}, CPU, "some.pth")
 
 
 def test_loading_shows_a_fault_before_any_work(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="does not hold the weights of torchvision's resnet50"):
+    with pytest.raises(WeightsError, match="are not of torchvision's resnet50"):
         ResNet50(weights=str(tmp_path / "other.pth")).load(CPU)
 
 

@@ -28,7 +28,12 @@ from fhpt_eval.features.mannequin.garment_network import (
     GarmentNetwork,
     resized,
 )
-from fhpt_eval.features.mannequin.garments import Garments, build_garments, load_garments
+from fhpt_eval.features.mannequin.garments import (
+    REGISTERED,
+    Garments,
+    build_garments,
+    load_garments,
+)
 from fhpt_eval.metrics import Retrieval
 from tests.conftest import tensor
 from tests.metrics.rows import feature_rows
@@ -59,7 +64,7 @@ def drawn() -> Drawn:
 
 @pytest.fixture(scope="module")
 def network() -> GarmentNetwork:
-    return load_garments(CPU)
+    return load_garments(REGISTERED, CPU)
 
 
 @pytest.fixture

@@ -339,8 +339,8 @@ Change = Callable[[dict[str, Tensor]], object]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.pop("finder.maps.bias"), "finder.maps.bias is missing"),
-        (lambda state: state.update(extra=torch.zeros(1)), "extra is unknown"),
+        (lambda state: state.pop("finder.maps.bias"), "missing: finder.maps.bias"),
+        (lambda state: state.update(extra=torch.zeros(1)), "unknown: extra"),
         (lambda state: state.update({"descriptor.out.bias": torch.zeros(7)}), "not .128,."),
         (lambda state: state.update({"descriptor.out.bias": torch.zeros(128).int()}), "not floats"),
         (

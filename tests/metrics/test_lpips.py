@@ -346,10 +346,13 @@ def test_the_heads_fit_the_trunks() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"features.0.weight": None}, "features.0.weight is missing"),
-        ({"features.3.bias": torch.zeros(3)}, "features.3.bias has shape (3,), not (192,)"),
-        ({"features.1.running_mean": torch.zeros(3)}, "features.1.running_mean is unknown"),
-        ({"features.0.bias": torch.zeros(64, dtype=torch.int64)}, "no plain tensor of floats"),
+        ({"features.0.weight": None}, "missing: features.0.weight"),
+        ({"features.3.bias": torch.zeros(3)}, "features.3.bias is (3,), not (192,)"),
+        ({"features.1.running_mean": torch.zeros(3)}, "unknown: features.1.running_mean"),
+        (
+            {"features.0.bias": torch.zeros(64, dtype=torch.int64)},
+            "features.0.bias is torch.int64, not floats",
+        ),
         ({"features.0.bias": torch.full((64,), math.nan)}, "no finite numbers"),
     ],
 )
@@ -367,7 +370,7 @@ def test_a_wrong_state_dict_is_explained(
 
 
 def test_the_weights_of_another_network_are_explained_briefly() -> None:
-    with pytest.raises(WeightsError, match=r"features\.0\.weight is missing.* more") as caught:
+    with pytest.raises(WeightsError, match=r"missing: features\.0\.weight, .* more") as caught:
         load_trunk("vgg16", {"model": torch.zeros(1)})
     assert len(str(caught.value)) < 500
 

@@ -62,7 +62,7 @@ def load_embedder(name: str, settings: Mapping[str, Any] | None = None) -> Featu
         kind = _installed(name)
     unknown = sorted(given.keys() - kind.model_fields.keys())
     if unknown:
-        known = ", ".join(kind.model_fields) or "no settings"
+        known = ", ".join(sorted(kind.model_fields)) or "no settings"
         raise ProtocolError(f"The embedder '{name}' takes no {', '.join(unknown)}, but {known}.")
     try:
         return kind.model_validate(given)

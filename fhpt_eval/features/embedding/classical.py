@@ -1,6 +1,6 @@
 """An embedding without weights: colours and local texture of a figure, by thirds of its height.
 
-May import: errors, features.base, features.embedding.levels, numpy, Pillow, scikit-image, torch.
+May import: errors, features.base, features.levels, numpy, Pillow, scikit-image, torch.
 
 Each image by itself, W x H pixels, levels 0..255:
 
@@ -44,7 +44,7 @@ from skimage.feature import local_binary_pattern
 from torch import Tensor
 
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding.levels import as_levels
+from fhpt_eval.features.levels import as_levels
 
 Floats = NDArray[np.float64]
 

@@ -1,16 +1,14 @@
 """Embeddings by a network in a file of the user's: TorchScript or ONNX.
 
-May import: errors, weights, features.base, features.embedding, numpy, torch; onnxruntime inside
+May import: errors, weights, features but other networks', numpy, torch; onnxruntime inside
 functions. Such a file is a program: see docs/embedders.md before using one from elsewhere.
 """
 
 from __future__ import annotations
 
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -24,9 +22,11 @@ from torch import Tensor
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding.levels import as_levels
+from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.embedding.normalised import NetworkInput
-from fhpt_eval.features.embedding.run import run_in_batches, vectors
+from fhpt_eval.features.embedding.vectors import vectors
+from fhpt_eval.features.levels import as_levels
+from fhpt_eval.features.loading import loaded_once
 
 #: What is done by the ending of the file's name.
 TORCHSCRIPT, ONNX = (".pt", ".ts"), (".onnx",)
@@ -36,8 +36,6 @@ _FOLDER_OF_OTHER_FILES = "session.model_external_initializers_file_folder_path"
 
 #: From ``(1, 3, H, W)`` float32 to whatever the network gives.
 Run = Callable[[Tensor], object]
-
-_loading = threading.Lock()
 
 
 class NetworkFile(Feature):
@@ -68,7 +66,7 @@ class NetworkFile(Feature):
         levels = as_levels(images)
         network = self._network(levels.device)
 
-        def run(batch: Tensor) -> Tensor:
+        def run(batch: Tensor) -> Mapping[str, Tensor]:
             try:
                 output = network(self.input.of(batch))
             except Exception as error:  # a network of the user's may fail in any way
@@ -76,9 +74,9 @@ class NetworkFile(Feature):
                     f"{self.path} failed on a (1, 3, {self.input.size[0]}, {self.input.size[1]}) "
                     f"image ({type(error).__name__}: {_short(error)})."
                 ) from error
-            return vectors(output, 1, self.path).to(levels.device)
+            return {"embedding": vectors(output, 1, self.path).to(levels.device)}
 
-        return {"embedding": run_in_batches(run, levels, 1)}
+        return run_in_batches(run, levels, 1, 1)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`; a grey image shows whether the network gives vectors."""
@@ -118,8 +116,7 @@ class NetworkFile(Feature):
         lacking = self.lacks()
         if lacking:
             raise WeightsError(f"{self.path}: {lacking}")
-        with _loading:  # lru_cache alone would let two threads load the same file
-            return _load(self.path, weights.digest_of(Path(self.path)), device, self.input.size)
+        return _load(Path(self.path), device, self.input.size)
 
 
 def is_network_file(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
@@ -127,28 +124,24 @@ def is_network_file(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
     return name.lower().endswith(endings)
 
 
-@lru_cache(maxsize=2)
-def _load(
-    path: str,
-    digest: str,  # noqa: ARG001 - a file that changes is another network
-    device: torch.device,
-    size: tuple[int, int],
-) -> Run:
+@loaded_once(2)
+def _load(path: Path, device: torch.device, size: tuple[int, int]) -> Run:
+    onnx = is_network_file(path.name, ONNX)
     try:
-        if is_network_file(path, ONNX):
-            return _load_onnx(Path(path), size)
+        if onnx:
+            return _load_onnx(path, size)
         return _load_torchscript(path, device)
     except WeightsError:
         raise
     except Exception as error:  # a damaged or hostile file may make its reader fail in any way
-        kind = "an ONNX network" if is_network_file(path, ONNX) else "a TorchScript network"
+        kind = "an ONNX network" if onnx else "a TorchScript network"
         raise WeightsError(
             f"{path} cannot be read as {kind} ({type(error).__name__}: {_short(error)}). A state "
             "dict is no network; docs/embedders.md says how to export one."
         ) from error
 
 
-def _load_torchscript(path: str, device: torch.device) -> Run:
+def _load_torchscript(path: Path, device: torch.device) -> Run:
     jit: Any = torch.jit
     with warnings.catch_warnings():
         # PyTorch wants people to export in another way; files of the old one stay in use.

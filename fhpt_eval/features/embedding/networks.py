@@ -6,9 +6,7 @@ Nothing is downloaded.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -21,19 +19,20 @@ from torch import Tensor
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError, did_you_mean
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding.levels import as_levels
+from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.embedding.normalised import NetworkInput
 from fhpt_eval.features.embedding.resnet import load_resnet50
-from fhpt_eval.features.embedding.run import run_in_batches, vectors
+from fhpt_eval.features.embedding.vectors import vectors
+from fhpt_eval.features.levels import as_levels
+from fhpt_eval.features.loading import loaded_once
+from fhpt_eval.features.network_feature import NetworkFeature
 
 #: Images that pass ResNet-50 together. Always as many, because the shape decides in which order a
 #: library adds. A CPU gains little by more: 1: 230 ms an image, 2: 210, 4: 195, 8: 162, one thread.
 _BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
 
-_loading = threading.Lock()
 
-
-class ResNet50(Feature):
+class ResNet50(NetworkFeature):
     """Pooled features of torchvision's ResNet-50, trained on ImageNet.
 
     Fields:
@@ -42,10 +41,8 @@ class ResNet50(Feature):
     """
 
     name: ClassVar[str] = "embedding-resnet50"
-    registered: ClassVar[str] = "resnet50-imagenet"
 
     input: NetworkInput = NetworkInput()
-    weights: Annotated[str, Field(min_length=1)] | None = None
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return ``embedding`` (N, 2048) float32 of ``(N, 3, H, W)`` images, on their device.
@@ -57,40 +54,22 @@ class ResNet50(Feature):
             WeightsError: the weights are not there, or not this network's.
         """
         levels = as_levels(images)
-        network = load_resnet50(self._source, levels.device)
-        size = _BATCH_CPU if levels.device.type == "cpu" else _BATCH_ACCELERATOR
+        network = load_resnet50(self.source, levels.device)
 
-        def run(batch: Tensor) -> Tensor:
-            return network(self.input.of(batch).contiguous(memory_format=torch.channels_last))
+        def run(batch: Tensor) -> Mapping[str, Tensor]:
+            x = self.input.of(batch).contiguous(memory_format=torch.channels_last)
+            return {"embedding": network(x)}
 
-        return {"embedding": run_in_batches(run, levels, size)}
-
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the weights; of registered ones without a file.
-
-        Raises:
-            WeightsError: an explicit file is not there.
-        """
-        return {self.registered: weights.digest_of(self._source)}
-
-    def canonical(self) -> dict[str, Any]:
-        """See :meth:`Feature.canonical`: of weights the digest counts, not where they lie."""
-        return super().canonical() | {
-            "parameters": {"input": self.input.model_dump(mode="json")},
-            "weights": sorted(self.digests().values()),
-        }
-
-    def lacks(self) -> str:
-        """Say which weights are missing on this machine and what would cure it, or nothing."""
-        return weights.available(self._source)
+        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
-        load_resnet50(self._source, device)
+        load_resnet50(self.source, device)
 
     @property
-    def _source(self) -> str:
-        return self.weights or self.registered
+    def registered(self) -> str:
+        """See :attr:`NetworkFeature.registered`."""
+        return "resnet50-imagenet"
 
 
 class Timm(Feature):
@@ -122,10 +101,10 @@ class Timm(Feature):
         levels = as_levels(images)
         network, taken = self._network(levels.device)
 
-        def run(batch: Tensor) -> Tensor:
-            return vectors(network(taken.of(batch)), 1, f"timm:{self.model}")
+        def run(batch: Tensor) -> Mapping[str, Tensor]:
+            return {"embedding": vectors(network(taken.of(batch)), 1, f"timm:{self.model}")}
 
-        return {"embedding": run_in_batches(run, levels, 1)}
+        return run_in_batches(run, levels, 1, 1)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
@@ -167,17 +146,12 @@ class Timm(Feature):
         lacking = self.lacks()
         if lacking:
             raise WeightsError(f"timm:{self.model} {lacking}")
-        source = self.weights or ""
-        with _loading:  # lru_cache alone would let two threads load the same file
-            return _load_timm(self.model, source, weights.digest_of(source), device)
+        return _load_timm(self.weights or "", self.model, device)
 
 
-@lru_cache(maxsize=2)
+@loaded_once(2)
 def _load_timm(
-    model: str,
-    source: str,
-    digest: str,  # noqa: ARG001 - a file that changes is another network
-    device: torch.device,
+    source: str, model: str, device: torch.device
 ) -> tuple[torch.nn.Module, NetworkInput]:
     timm: Any = import_module("timm")
     network = timm.create_model(model, pretrained=False)

@@ -1,7 +1,8 @@
 """ResNet-50 up to its pooled features: checked weights, batch norms folded in, running it.
 
-May import: errors, weights, torch. Needs no torchvision, but reads its state dict: entries bear the
-names that they have in ``torchvision.models.resnet50``; the classifier's are passed over.
+May import: weights, features.loading, torch. Needs no torchvision, but reads its state dict:
+entries bear the names that they have in ``torchvision.models.resnet50``; the classifier's are
+passed over.
 
 Citation: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR
 2016, arXiv:1512.03385, table 1; the stride of 2 is in a block's 3 x 3 convolution, as in
@@ -10,17 +11,15 @@ torchvision, and not in the 1 x 1 before it.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
 from fhpt_eval import weights
-from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.loading import check_entries, loaded_once
 
 #: Length of the features.
 FEATURES = 2048
@@ -32,10 +31,6 @@ _EPSILON = 1e-5
 _NORM = ("weight", "bias", "running_mean", "running_var")
 #: Entries that the features do without: the last layer, and counts of training steps.
 _CLASSIFIER, _COUNTER = "fc.", ".num_batches_tracked"
-#: Faults that an error lists before it only counts.
-_LISTED = 6
-
-_loading = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +124,7 @@ class ResNet50:
         return conv2d(x, weight, bias, stride=conv.stride, padding=conv.kernel // 2)
 
 
+@loaded_once(2)
 def load_resnet50(source: str, device: torch.device) -> ResNet50:
     """Return the network with the weights of ``source``, a registered name or a file.
 
@@ -138,12 +134,6 @@ def load_resnet50(source: str, device: torch.device) -> ResNet50:
     Raises:
         WeightsError: there are no such weights, or they are not of this network.
     """
-    with _loading:  # lru_cache alone would let two threads load the same file
-        return _load(source, weights.digest_of(source), device)
-
-
-@lru_cache(maxsize=2)
-def _load(source: str, digest: str, device: torch.device) -> ResNet50:  # noqa: ARG001 - a key of the cache
     return build_resnet50(weights.load_state(source), device, source)
 
 
@@ -153,11 +143,13 @@ def build_resnet50(state: Mapping[str, Tensor], device: torch.device, label: str
     Raises:
         WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
     """
-    faults = list(_faults(expected_shapes(), state))
-    if faults:
-        raise WeightsError(
-            f"{label} does not hold the weights of torchvision's resnet50: {_first(faults)}"
-        )
+    check_entries(
+        state,
+        expected_shapes(),
+        label,
+        "torchvision's resnet50",
+        unused=lambda name: name.startswith(_CLASSIFIER) or name.endswith(_COUNTER),
+    )
     return ResNet50({conv.name: _folded(state, conv, device) for conv in convolutions()})
 
 
@@ -172,25 +164,3 @@ def _folded(state: Mapping[str, Tensor], conv: Conv, device: torch.device) -> tu
     weight = (state[f"{conv.name}.weight"].double() * scale[:, None, None, None]).float()
     bias = (offset - mean * scale).float()
     return weight.to(device, memory_format=torch.channels_last), bias.to(device)
-
-
-def _faults(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> Iterator[str]:
-    for name, shape in expected.items():
-        value = state.get(name)
-        if value is None:
-            yield f"{name} is missing"
-        elif tuple(value.shape) != shape:
-            yield f"{name} has shape {tuple(value.shape)}, not {shape}"
-        elif not value.is_floating_point() or value.layout != torch.strided:
-            yield f"{name} is no plain tensor of floats but of {value.dtype}"
-        elif not value.isfinite().all():
-            yield f"{name} holds values that are no finite numbers"
-    for name in state:
-        passed_over = name.startswith(_CLASSIFIER) or name.endswith(_COUNTER)
-        if name not in expected and not passed_over:
-            yield f"{name} is unknown"
-
-
-def _first(faults: Sequence[str]) -> str:
-    more = len(faults) - _LISTED
-    return "; ".join(faults[:_LISTED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,6 +1,6 @@
 """The feature: from images to the face that each of them shows.
 
-May import: errors, features.base, features.faces.*, numpy, pydantic, torch.
+May import: errors, features.base, features.levels, features.faces, numpy, pydantic, torch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from fhpt_eval.errors import ArgumentError, UnavailableError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import models, pool
+from fhpt_eval.features.levels import as_levels
 
 #: How often an image may be doubled to find a face in it.
 Upsample = Annotated[int, Field(ge=0, le=4)]
@@ -121,19 +122,6 @@ def descriptors(
 
 def _levels(images: object) -> NDArray[np.uint8]:
     """Check images and return them as ``(N, H, W, 3)`` uint8, as dlib takes them."""
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
-    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
-        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
-    if images.dtype != torch.uint8:
-        if not images.is_floating_point():
-            raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
-        low, high = images.min().item(), images.max().item()
-        if not (low >= 0 and high <= 1):
-            raise ArgumentError(
-                f"'images' must lie in [0, 1] or be uint8; their values run from {low:g} to "
-                f"{high:g}"
-            )
-        images = (images * 255).round().byte()
-    levels: NDArray[np.uint8] = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    batch = as_levels(images)
+    levels: NDArray[np.uint8] = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return levels

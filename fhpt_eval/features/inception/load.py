@@ -1,19 +1,16 @@
 """Weights of the Inception networks: checked, batch norms folded in, once per process and device.
 
-May import: errors, weights, torch.
+May import: weights, features.loading, features.inception, torch.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from fhpt_eval import weights
-from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.inception.network import (
     FEATURES,
     VARIANTS,
@@ -23,19 +20,17 @@ from fhpt_eval.features.inception.network import (
     layout,
     shapes,
 )
+from fhpt_eval.features.loading import check_entries, loaded_once
 
 #: What TensorFlow and torchvision add to a batch norm's variance.
 _EPSILON = 0.001
 _NORM = ("weight", "bias", "running_mean", "running_var")
 #: A count of training steps, which some files hold and evaluation does not use.
 _COUNTER = ".bn.num_batches_tracked"
-#: Names that an error lists before it only counts.
-_LISTED = 5
-
-_loading = threading.Lock()
 
 
-def load_network(name: NetworkName, source: str, device: torch.device) -> Network:
+@loaded_once(4)
+def load_network(source: str, name: NetworkName, device: torch.device) -> Network:
     """Return the network with the weights of ``source``, a registered name or a file.
 
     Each is loaded once per process and device, however many threads ask at the same time; a file
@@ -44,14 +39,7 @@ def load_network(name: NetworkName, source: str, device: torch.device) -> Networ
     Raises:
         WeightsError: there are no such weights, or they are not of this network.
     """
-    with _loading:  # lru_cache alone would let two threads load the same file
-        return _load(name, source, weights.digest_of(source), device)
-
-
-@lru_cache(maxsize=4)
-def _load(name: NetworkName, source: str, digest: str, device: torch.device) -> Network:  # noqa: ARG001 - a key of the cache
-    state = weights.load_state(source)
-    return build_network(name, state, device, source)
+    return build_network(name, weights.load_state(source), device, source)
 
 
 def build_network(
@@ -70,7 +58,13 @@ def build_network(
     Raises:
         WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
     """
-    _check(name, state, label)
+    check_entries(
+        state,
+        expected_shapes(name),
+        label,
+        f"the network {name}",
+        unused=lambda entry: entry.endswith(_COUNTER) or entry.startswith(VARIANTS[name].ignored),
+    )
     steps = layout(name)
     convolutions, _ = shapes(steps)
     return Network(
@@ -104,41 +98,3 @@ def fold(state: Mapping[str, Tensor], conv: str, device: torch.device) -> tuple[
     weight = (filters * scale[:, None, None, None]).float()
     bias = (offset - mean * scale).float()
     return weight.to(device, memory_format=torch.channels_last), bias.to(device)
-
-
-def _check(name: NetworkName, state: Mapping[str, Tensor], label: str) -> None:
-    expected = expected_shapes(name)
-    ignored = VARIANTS[name].ignored
-    missing = [entry for entry in expected if entry not in state]
-    unknown = [
-        entry
-        for entry in state
-        if entry not in expected and not entry.endswith(_COUNTER) and not entry.startswith(ignored)
-    ]
-    faults = [
-        f"{entry} {fault}"
-        for entry, shape in expected.items()
-        if entry in state and (fault := _fault(state[entry], shape))
-    ]
-    problems = [
-        kind + _first(entries)
-        for kind, entries in (("missing: ", missing), ("unknown: ", unknown), ("", faults))
-        if entries
-    ]
-    if problems:
-        raise WeightsError(
-            f"weights '{label}' are not of the network {name}; {'; '.join(problems)}"
-        )
-
-
-def _fault(value: Tensor, shape: Shape) -> str:
-    if tuple(value.shape) != shape:
-        return f"is {tuple(value.shape)}, not {shape}"
-    if not value.is_floating_point():
-        return f"is {value.dtype}, not floats"
-    return "" if value.isfinite().all() else "holds values that are no finite numbers"
-
-
-def _first(entries: Sequence[str]) -> str:
-    more = len(entries) - _LISTED
-    return ", ".join(entries[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,27 +1,21 @@
 """Weights of the networks of drawn faces: checked, and loaded once per process and device.
 
-May import: errors, weights, face_network, torch.
+May import: weights, features.loading, face_network, torch.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from fhpt_eval import weights
-from fhpt_eval.errors import WeightsError
+from fhpt_eval.features.loading import check_entries, loaded_once
 from fhpt_eval.features.mannequin.face_network import FaceNetworks
 
-#: Wrong entries that an error lists before it only counts.
-_LISTED = 5
 
-_loading = threading.Lock()
-
-
+@loaded_once(2)
 def load_networks(source: str, device: torch.device) -> FaceNetworks:
     """Return both networks with the weights of ``source``, a registered name or a file.
 
@@ -31,12 +25,6 @@ def load_networks(source: str, device: torch.device) -> FaceNetworks:
     Raises:
         WeightsError: there are no such weights, or they are not of these networks.
     """
-    with _loading:  # lru_cache alone would let two threads load the same file
-        return _load(source, weights.digest_of(source), device)
-
-
-@lru_cache(maxsize=2)
-def _load(source: str, digest: str, device: torch.device) -> FaceNetworks:  # noqa: ARG001 - a key of the cache
     return build_networks(weights.load_state(source), device, source)
 
 
@@ -56,28 +44,7 @@ def build_networks(
     with torch.device("meta"):  # no memory, and no random numbers drawn for nothing
         networks = FaceNetworks()
     expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
-    faults = [f"{name} is missing" for name in expected if name not in state]
-    faults += [f"{name} is unknown" for name in state if name not in expected]
-    faults += [
-        f"{name} {fault}"
-        for name, shape in expected.items()
-        if name in state and (fault := _fault(state[name], shape))
-    ]
-    if faults:
-        more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise WeightsError(
-            f"weights '{label}' are not of the networks of drawn faces: "
-            + "; ".join(faults[:_LISTED])
-            + more
-        )
+    check_entries(state, expected, label, "the networks of drawn faces")
     kept = {name: state[name].detach().to(device, torch.float32) for name in expected}
     networks.load_state_dict(kept, assign=True)
     return networks.requires_grad_(False)
-
-
-def _fault(value: Tensor, shape: tuple[int, ...]) -> str:
-    if tuple(value.shape) != shape:
-        return f"is {tuple(value.shape)}, not {shape}"
-    if not value.is_floating_point():
-        return f"is {value.dtype}, not floats"
-    return "" if value.isfinite().all() else "holds values that are no finite numbers"

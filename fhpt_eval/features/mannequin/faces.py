@@ -1,21 +1,20 @@
 """The feature: from images to the drawn face that each of them shows.
 
-May import: errors, weights, features.base, features.exact, features.mannequin, pydantic, torch.
+May import: features but other networks', torch.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from fhpt_eval import weights
-from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding.levels import as_levels
-from fhpt_eval.features.exact import exact
+from fhpt_eval.features.batches import run_in_batches
+from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.mannequin.face_network import (
     HEIGHT,
     LENGTH,
@@ -28,6 +27,7 @@ from fhpt_eval.features.mannequin.face_network import (
     squares,
 )
 from fhpt_eval.features.mannequin.face_weights import load_networks
+from fhpt_eval.features.network_feature import NetworkFeature
 
 #: The registered weights, and the file that training writes.
 NETWORK = "mannequin-faces"
@@ -47,7 +47,7 @@ _BATCH_CPU = 1
 _BATCH_ACCELERATOR = 32
 
 
-class MannequinFaces(Feature):
+class MannequinFaces(NetworkFeature):
     """The likeliest face of each image of a drawn person: its box, a score and a descriptor.
 
     Fields:
@@ -60,8 +60,6 @@ class MannequinFaces(Feature):
     """
 
     name: ClassVar[str] = NETWORK
-
-    weights: str | None = None
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Find and describe the face of N images, on their device.
@@ -87,38 +85,21 @@ class MannequinFaces(Feature):
         levels = as_levels(images)
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:
             return _nothing(len(levels), levels.device)
-        networks = load_networks(self._source, levels.device)
-        size = _BATCH_CPU if levels.device.type == "cpu" else _BATCH_ACCELERATOR
-        with torch.no_grad(), exact(levels.device):
-            parts = [_batch(networks, part, size) for part in torch.split(levels, size)]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        networks = load_networks(self.source, levels.device)
 
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the weights; of registered ones without a file.
+        def run(batch: Tensor) -> Mapping[str, Tensor]:
+            return _likeliest(networks, batch)
 
-        Raises:
-            WeightsError: an explicit file is not there.
-        """
-        return {NETWORK: weights.digest_of(self._source)}
-
-    def canonical(self) -> dict[str, Any]:
-        """See :meth:`Feature.canonical`: of weights the digest counts, not where they lie."""
-        return super().canonical() | {
-            "parameters": {},
-            "weights": sorted(self.digests().values()),
-        }
-
-    def lacks(self) -> str:
-        """Say which weights are missing on this machine and what would cure it, or nothing."""
-        return weights.available(self._source)
+        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
-        load_networks(self._source, device)
+        load_networks(self.source, device)
 
     @property
-    def _source(self) -> str:
-        return self.weights or NETWORK
+    def registered(self) -> str:
+        """See :attr:`NetworkFeature.registered`."""
+        return NETWORK
 
 
 def _nothing(count: int, device: torch.device) -> dict[str, Tensor]:
@@ -131,11 +112,8 @@ def _nothing(count: int, device: torch.device) -> dict[str, Tensor]:
     return {"found": torch.zeros(count, dtype=torch.int64, device=device), **rows}
 
 
-def _batch(networks: FaceNetworks, levels: Tensor, size: int) -> dict[str, Tensor]:
-    """Run up to ``size`` images, the last one repeated to make that many."""
-    count = len(levels)
-    if count < size:
-        levels = torch.cat([levels, levels[-1:].expand(size - count, -1, -1, -1)])
+def _likeliest(networks: FaceNetworks, levels: Tensor) -> dict[str, Tensor]:
+    """Return the rows of uint8 images; see :meth:`MannequinFaces.compute`."""
     height, width = levels.shape[2:]
     x = levels.float()
     if height != HEIGHT:
@@ -147,8 +125,8 @@ def _batch(networks: FaceNetworks, levels: Tensor, size: int) -> dict[str, Tenso
     boxes = (boxes + 0.5) * (height / HEIGHT) - 0.5
     found = scores >= FOUND
     return {
-        "found": found[:count].long(),
-        "box": boxes.where(found[:, None], math.nan)[:count],
-        "score": scores.where(found, math.nan)[:count],
-        "descriptor": descriptors.where(found[:, None], math.nan)[:count],
+        "found": found.long(),
+        "box": boxes.where(found[:, None], math.nan),
+        "score": scores.where(found, math.nan),
+        "descriptor": descriptors.where(found[:, None], math.nan),
     }

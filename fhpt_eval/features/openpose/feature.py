@@ -1,7 +1,6 @@
 """The feature: from images to the key points of the person that each shows.
 
-May import: errors, weights, features.base, features.exact, pydantic, numpy,
-torch.
+May import: errors, features but other networks', pydantic, numpy, torch.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ import torch
 from pydantic import field_validator, model_validator
 from torch import Tensor
 
-from fhpt_eval import weights
 from fhpt_eval.errors import ArgumentError, WeightsError
-from fhpt_eval.features.base import Feature
 from fhpt_eval.features.exact import exact
+from fhpt_eval.features.network_feature import NetworkFeature
 from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
 from fhpt_eval.features.openpose.layout import COCO_18, COCO_18_OF_BODY_25
@@ -40,7 +38,7 @@ _HEIGHTS = (8, 2048)
 _MOST_SCALES, _LARGEST_SCALE = 16, 4.0
 
 
-class OpenPose(Feature):
+class OpenPose(NetworkFeature):
     """Key points of the person in an image, by a network of this room and its decoder.
 
     Fields:
@@ -60,7 +58,6 @@ class OpenPose(Feature):
     name: ClassVar[str] = "openpose"
 
     network: NetworkName = "openpose-coco18"
-    weights: str | None = None
     height: int = HEIGHTS["openpose-coco18"]
     scales: tuple[float, ...] = (1.0,)
     paf_fusion: Literal["mean", "sum"] = "mean"
@@ -116,36 +113,18 @@ class OpenPose(Feature):
         size = torch.tensor(images.shape[2:], device=images.device).expand(len(images), 2)
         return {"keypoints": keypoints, "size": size}
 
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the network's weights; of registered ones without a file.
-
-        Raises:
-            WeightsError: an explicit file is not there.
-        """
-        return {WEIGHTS[self.network]: weights.digest_of(self._source)}
-
-    def canonical(self) -> dict[str, Any]:
-        """See :meth:`Feature.canonical`: of weights the digest counts, not where they lie."""
-        return super().canonical() | {
-            "parameters": self.model_dump(mode="json", exclude={"weights"}),
-            "weights": sorted(self.digests().values()),
-        }
-
-    def lacks(self) -> str:
-        """Say which weights are missing on this machine and what would cure it, or nothing."""
-        return weights.available(self._source)
-
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
-        load_network(self.network, self._source, device)
+        load_network(self.source, self.network, device)
 
     @property
-    def _source(self) -> str:
-        return self.weights or WEIGHTS[self.network]
+    def registered(self) -> str:
+        """See :attr:`NetworkFeature.registered`."""
+        return WEIGHTS[self.network]
 
     def _persons(self, images: Tensor) -> list[Floats]:
         """Return (P, 18, 3) of each image, ordered by the rule of :func:`choose_person`."""
-        network = load_network(self.network, self._source, images.device)
+        network = load_network(self.source, self.network, images.device)
         with torch.no_grad(), exact(images.device):
             return [self._decoded(network, image[None]) for image in images]
 
@@ -174,7 +153,7 @@ class OpenPose(Feature):
         values: Floats = np.ascontiguousarray(maps.cpu().double().numpy())
         if not (values.min() >= -MAX_VALUE and values.max() <= MAX_VALUE):  # NaN is neither
             raise WeightsError(
-                f"the network {self.network} with the weights '{self._source}' gives no finite "
+                f"the network {self.network} with the weights '{self.source}' gives no finite "
                 "numbers, or huge ones: these weights cannot be used."
             )
         return values

@@ -1,6 +1,6 @@
 """Weights of OpenPose's networks: checked, and loaded once per process and device.
 
-May import: errors, weights, network, torch.
+May import: weights, features.loading, network, torch.
 
 The public files (``body_pose_model.pth``, ``pose_iter_584000.caffemodel.pt``) are Caffe's converted
 by caffemodel2pytorch: their entries are Caffe's layers with ``.weight`` and ``.bias``, such as
@@ -13,24 +13,18 @@ the other.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from fhpt_eval import weights
-from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.openpose.network import Network, NetworkName, Shape, shapes
-
-#: Names that an error lists before it only counts.
-_LISTED = 5
-
-_loading = threading.Lock()
+from fhpt_eval.features.loading import check_entries, loaded_once
+from fhpt_eval.features.openpose.network import Network, NetworkName, shapes
 
 
-def load_network(name: NetworkName, source: str, device: torch.device) -> Network:
+@loaded_once(2)
+def load_network(source: str, name: NetworkName, device: torch.device) -> Network:
     """Return the network with the weights of ``source``, a registered name or a file.
 
     Each is loaded once per process and device, however many threads ask at the same time; a file
@@ -39,12 +33,6 @@ def load_network(name: NetworkName, source: str, device: torch.device) -> Networ
     Raises:
         WeightsError: there are no such weights, or they are not of this network.
     """
-    with _loading:  # lru_cache alone would let two threads load the same file
-        return _load(name, source, weights.digest_of(source), device)
-
-
-@lru_cache(maxsize=2)
-def _load(name: NetworkName, source: str, digest: str, device: torch.device) -> Network:  # noqa: ARG001 - a key of the cache
     return build_network(name, weights.load_state(source), device, source)
 
 
@@ -79,39 +67,12 @@ def _checked(name: NetworkName, state: Mapping[str, Tensor], label: str) -> dict
     for entry in state:
         given.setdefault(".".join(entry.split(".")[-2:]), []).append(entry)
     twice = [", ".join(entries) for entries in given.values() if len(entries) > 1]
-    missing = [entry for entry in expected if entry not in given]
-    unknown = [entries[0] for entry, entries in given.items() if entry not in expected]
-    found = {entry: state[given[entry][0]] for entry in expected if entry in given}
-    faults = [
-        f"{given[entry][0]} {fault}"
-        for entry, value in found.items()
-        if (fault := _fault(value, expected[entry]))
-    ]
-    problems = [
-        kind + _first(entries)
-        for kind, entries in (
-            ("missing: ", missing),
-            ("unknown: ", unknown),
-            ("twice: ", twice),
-            ("", faults),
-        )
-        if entries
-    ]
-    if problems:
-        raise WeightsError(
-            f"weights '{label}' are not of the network {name}; {'; '.join(problems)}"
-        )
-    return found
-
-
-def _fault(value: Tensor, shape: Shape) -> str:
-    if tuple(value.shape) != shape:
-        return f"is {tuple(value.shape)}, not {shape}"
-    if not value.is_floating_point():
-        return f"is {value.dtype}, not floats"
-    return "" if value.isfinite().all() else "holds values that are no finite numbers"
-
-
-def _first(entries: Sequence[str]) -> str:
-    more = len(entries) - _LISTED
-    return ", ".join(entries[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    there = {layer: entries[0] for layer, entries in given.items()}
+    check_entries(
+        {entry: state[entry] for entry in there.values()},
+        {there.get(layer, layer): shape for layer, shape in expected.items()},
+        label,
+        f"the network {name}",
+        twice=twice,
+    )
+    return {layer: state[there[layer]] for layer in expected}

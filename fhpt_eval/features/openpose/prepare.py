@@ -1,4 +1,5 @@
-"""What an image is made into before OpenPose sees it. May import: errors, network, torch.
+"""What an image is made into before OpenPose sees it. May import: errors, features.levels, network,
+torch.
 
 Sources: ``src/body.py`` of Hzzone/pytorch-openpose (size, kernel, padding, channels),
 ``uCharCvMatToFloatPtr`` in ``src/openpose/utilities/openCv.cpp`` of
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from fhpt_eval.errors import ArgumentError
+from fhpt_eval.features.levels import checked
 from fhpt_eval.features.openpose.network import STRIDE
 
 #: Largest height and width of a network's input, in pixels.
@@ -30,20 +32,8 @@ def levels(images: object) -> Tensor:
     Raises:
         ArgumentError: they are something else.
     """
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
-    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
-        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
-    if images.dtype == torch.uint8:
-        return images.float()
-    if not images.is_floating_point():
-        raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):
-        raise ArgumentError(
-            f"'images' must lie in [0, 1] or be uint8; their values run from {low:g} to {high:g}"
-        )
-    return (images.float() * 255).round()
+    batch = checked(images)
+    return batch.float() if batch.dtype == torch.uint8 else (batch.float() * 255).round()
 
 
 def scaled_size(height: int, width: int, target: float) -> tuple[int, int]:

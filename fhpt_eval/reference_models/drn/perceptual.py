@@ -69,7 +69,7 @@ class _VGG19(PerceptualNetwork):
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         name = "vgg19-imagenet"
-        self.trunk = load_trunk("vgg19", weights.load_state(name), device, f"weights '{name}'")
+        self.trunk = load_trunk("vgg19", weights.load_state(name), device, name)
         self.record = {
             "network": name,
             "weights": weights.digest_of(name),
@@ -94,7 +94,7 @@ class _Mannequin(PerceptualNetwork):
         from fhpt_eval.features.mannequin.garments import load_garments
 
         # A copy: the loaded one is shared, and a training may want another layout in memory.
-        self.network = copy.deepcopy(load_garments(device, _MANNEQUIN))
+        self.network = copy.deepcopy(load_garments(_MANNEQUIN, device))
         self.record = {
             "network": "mannequin",
             "weights": weights.digest_of(_MANNEQUIN),

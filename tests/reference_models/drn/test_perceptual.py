@@ -115,7 +115,7 @@ def test_the_mannequin_network_is_a_garment_network_and_not_the_one_that_scores(
     assert network.record["network"] == "mannequin"
     assert network.record["weights"] == weights.digest_of("mannequin-perceptual")
     assert network.record["weights"] != weights.digest_of("mannequin-garments")
-    own = load_garments(torch.device("cpu"), "mannequin-perceptual")
+    own = load_garments("mannequin-perceptual", torch.device("cpu"))
     expected = own.stages((images + 1) / 2)
     assert expected[0].shape[2:] == (16, 12)  # half of what came in, which was not enlarged
     for found, wanted in zip(network(images), expected, strict=True):

@@ -1,33 +1,10 @@
-"""Running a network over images such that a row depends on its own image alone.
-
-May import: errors, features.exact, torch.
-"""
+"""What an embedder's network gives: vectors, checked. May import: errors, torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 
 from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.exact import exact
-
-
-def run_in_batches(run: Callable[[Tensor], Tensor], levels: Tensor, size: int) -> Tensor:
-    """Return the rows that ``run`` gives for batches of exactly ``size`` images.
-
-    The last image is repeated where there are fewer: another shape may be added up in another
-    order.
-    """
-    found = []
-    with torch.no_grad(), exact(levels.device):
-        for batch in torch.split(levels, size):
-            count = len(batch)
-            if count < size:
-                batch = torch.cat([batch, batch[-1:].expand(size - count, -1, -1, -1)])
-            found.append(run(batch)[:count])
-    return torch.cat(found)
 
 
 def vectors(output: object, count: int, label: str) -> Tensor:

@@ -1,0 +1,38 @@
+"""Running a network over images such that a row depends on its own image alone.
+
+May import: features.exact, torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from fhpt_eval.features.exact import exact
+
+
+def run_in_batches(
+    run: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, on_cpu: int, on_accelerator: int
+) -> dict[str, Tensor]:
+    """Return the rows that ``run`` gives, from batches that are always as large.
+
+    The last image is repeated where there are fewer: another shape may be added up in another
+    order.
+
+    Args:
+        run: from ``(B, 3, H, W)`` to named arrays of B rows.
+        images: ``(N, 3, H, W)``, on the device that shall compute.
+        on_cpu: B, where that is a CPU.
+        on_accelerator: B elsewhere.
+    """
+    size = on_cpu if images.device.type == "cpu" else on_accelerator
+    parts = []
+    with torch.no_grad(), exact(images.device):
+        for batch in torch.split(images, size):
+            count = len(batch)
+            if count < size:
+                batch = torch.cat([batch, batch[-1:].expand(size - count, -1, -1, -1)])
+            parts.append({name: rows[:count] for name, rows in run(batch).items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,49 @@
+"""What every feature takes: a batch of images, checked. May import: errors, torch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fhpt_eval.errors import ArgumentError
+
+
+def checked(images: object, overshoot: float = 0.0) -> Tensor:
+    """Return images as they are, if they are images.
+
+    Args:
+        images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+        overshoot: how far beyond [0, 1] floats may lie, since a bicubic kernel overshoots.
+
+    Raises:
+        ArgumentError: says what was expected and what was given.
+    """
+    if not isinstance(images, Tensor):
+        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
+    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
+        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
+    if images.dtype == torch.uint8:
+        return images
+    if not images.is_floating_point():
+        raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
+    low, high = images.min().item(), images.max().item()
+    if not (low >= -overshoot and high <= 1 + overshoot):  # also where one of them is NaN
+        beyond = f" (a resize may overshoot by {overshoot:g})" if overshoot else ""
+        raise ArgumentError(
+            f"'images' must lie in [0, 1]{beyond} or be uint8; "
+            f"their values run from {low:g} to {high:g}"
+        )
+    return images
+
+
+def as_levels(images: object) -> Tensor:
+    """Return images as uint8.
+
+    Args:
+        images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+
+    Raises:
+        ArgumentError: says what was expected and what was given.
+    """
+    batch = checked(images)
+    return batch if batch.dtype == torch.uint8 else (batch * 255).round().to(torch.uint8)
