@@ -72,10 +72,12 @@ def keypoints(
     fhpt-eval keypoints --images test/ --out test.csv --network openpose-body25
     """
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.errors import UnavailableError
+    from fhpt_eval.errors import ArgumentError, UnavailableError
     from fhpt_eval.evaluation.device import choose_device
     from fhpt_eval.features.openpose import OpenPose
 
+    if network_weights == "":
+        raise ArgumentError("--network-weights is empty: give a registered name or a file.")
     pose = OpenPose.model_validate({"network": network, "weights": network_weights})
     lacking = pose.lacks()
     if lacking:

@@ -1,4 +1,6 @@
 """Features: arrays computed from one image by a named network; one file or folder each.
 
-May import: errors, images, weights, torch. Never metrics.
+What they share: ``base`` and ``network_feature`` (what a feature is), ``levels`` (the images it
+takes), ``loading`` (weights), ``batches`` and ``exact`` (running a network). May import: errors,
+images, validation, weights, pydantic, torch. Never metrics.
 """

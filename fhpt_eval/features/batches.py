@@ -14,7 +14,11 @@ from fhpt_eval.features.exact import exact
 
 
 def run_in_batches(
-    run: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, on_cpu: int, on_accelerator: int
+    run: Callable[[Tensor], Mapping[str, Tensor]],
+    images: Tensor,
+    on_cpu: int,
+    on_accelerator: int,
+    prepare: Callable[[Tensor], Tensor] = lambda images: images,
 ) -> dict[str, Tensor]:
     """Return the rows that ``run`` gives, from batches that are always as large.
 
@@ -22,17 +26,20 @@ def run_in_batches(
     order.
 
     Args:
-        run: from ``(B, 3, H, W)`` to named arrays of B rows.
+        run: from B images, as ``prepare`` gives them, to named arrays of B rows.
         images: ``(N, 3, H, W)``, on the device that shall compute.
         on_cpu: B, where that is a CPU.
         on_accelerator: B elsewhere.
+        prepare: what is done to images before, each by itself: that of B copies of a large image
+            would be paid for B times.
     """
     size = on_cpu if images.device.type == "cpu" else on_accelerator
     parts = []
     with torch.no_grad(), exact(images.device):
         for batch in torch.split(images, size):
             count = len(batch)
+            ready = prepare(batch)
             if count < size:
-                batch = torch.cat([batch, batch[-1:].expand(size - count, -1, -1, -1)])
-            parts.append({name: rows[:count] for name, rows in run(batch).items()})
+                ready = torch.cat([ready, ready[-1:].expand(size - count, -1, -1, -1)])
+            parts.append({name: rows[:count] for name, rows in run(ready).items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

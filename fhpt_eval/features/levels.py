@@ -7,13 +7,16 @@ from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError
 
+#: How far beyond [0, 1] levels may lie where scripts feed what a bicubic kernel gave.
+OVERSHOOT = 0.5
 
-def checked(images: object, overshoot: float = 0.0) -> Tensor:
+
+def checked_images(images: object, overshoot: float = 0.0) -> Tensor:
     """Return images as they are, if they are images.
 
     Args:
         images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-        overshoot: how far beyond [0, 1] floats may lie, since a bicubic kernel overshoots.
+        overshoot: how far beyond [0, 1] floats may lie; 0 or :data:`OVERSHOOT`.
 
     Raises:
         ArgumentError: says what was expected and what was given.
@@ -45,5 +48,5 @@ def as_levels(images: object) -> Tensor:
     Raises:
         ArgumentError: says what was expected and what was given.
     """
-    batch = checked(images)
+    batch = checked_images(images)
     return batch if batch.dtype == torch.uint8 else (batch * 255).round().to(torch.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
@@ -40,7 +40,7 @@ def check_entries(
         state: the entries that are there.
         expected: shapes of the entries that the network needs, all of them floats.
         label: the name or file of the weights.
-        network: what the weights should be of.
+        network: what the weights should be of, in a sentence.
         unused: whether an entry that is not expected may be there all the same.
         twice: entries that stand for the same, which the caller found.
 
@@ -48,12 +48,12 @@ def check_entries(
         WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
     """
     kinds = (
-        ("missing: ", [name for name in expected if name not in state]),
-        ("unknown: ", [name for name in state if name not in expected and not unused(name)]),
-        ("twice: ", twice),
-        ("", list(_faults(state, expected))),
+        ("missing: ", [name for name in expected if name not in state], ", "),
+        ("unknown: ", [name for name in state if name not in expected and not unused(name)], ", "),
+        ("twice: ", twice, ", "),
+        ("", list(_faults(state, expected)), "; "),
     )
-    problems = [kind + _first(entries) for kind, entries in kinds if entries]
+    problems = [kind + _first(entries, between) for kind, entries, between in kinds if entries]
     if problems:
         raise WeightsError(f"weights '{label}' are not of {network}; {'; '.join(problems)}")
 
@@ -73,13 +73,18 @@ def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> Itera
             yield f"{name} holds values that are no finite numbers"
 
 
-def _first(entries: Sequence[str]) -> str:
+def _first(entries: Sequence[str], between: str) -> str:
     more = len(entries) - _LISTED
-    return ", ".join(entries[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return between.join(entries[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def shapes_of(network: nn.Module) -> dict[str, Shape]:
+    """Return the shape of every entry of a network's state dict."""
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def loaded_once(
-    networks: int,
+    kept: int,
 ) -> Callable[[Callable[[Source, *Further], Loaded]], Callable[[Source, *Further], Loaded]]:
     """Make a function load each source once per process, however many threads ask for it.
 
@@ -87,7 +92,7 @@ def loaded_once(
     another. What it returns is shared, and must not be changed.
 
     Args:
-        networks: how many results are kept, the last used ones.
+        kept: how many results stay in memory, the last used ones.
     """
 
     def decorate(
@@ -95,7 +100,7 @@ def loaded_once(
     ) -> Callable[[Source, *Further], Loaded]:
         lock = threading.Lock()  # lru_cache alone would let two threads load the same file
 
-        @lru_cache(maxsize=networks)
+        @lru_cache(maxsize=kept)
         def cached(digest: str, source: Source, *further: *Further) -> Loaded:  # noqa: ARG001 - a key
             return load(source, *further)
 

@@ -29,7 +29,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fhpt_eval.features.loading import check_entries
+from fhpt_eval.features.loading import check_entries, shapes_of
 
 TrunkName = Literal["alexnet", "vgg16", "vgg19", "squeezenet1_1"]
 
@@ -84,14 +84,14 @@ class Trunk(nn.Module):
 
 def layout(name: TrunkName) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every entry of a state dict that the trunk reads."""
-    return {key: tuple(value.shape) for key, value in Trunk(name).state_dict().items()}
+    return shapes_of(Trunk(name))
 
 
 def load_trunk(
     name: TrunkName,
     state: Mapping[str, Tensor],
-    device: torch.device | str = "cpu",
-    label: str = "of a state dict",
+    device: torch.device,
+    label: str,
 ) -> Trunk:
     """Build a trunk from the state dict of the whole classifier, or of its features alone.
 
@@ -101,15 +101,19 @@ def load_trunk(
             behind the last tap are passed over; there must be no others than those of
             :func:`layout`.
         device: where the trunk shall compute.
-        label: where the state dict is from, for messages.
+        label: what an error calls the state dict.
 
     Raises:
         WeightsError: lists what is missing, unknown, of another shape, or no finite number.
     """
     expected = layout(name)
-    unused = ("classifier.", *TRUNKS[name].behind)
+    passed_over = ("classifier.", *TRUNKS[name].behind)
     check_entries(
-        state, expected, label, f"torchvision's {name}", unused=lambda key: key.startswith(unused)
+        state,
+        expected,
+        label,
+        f"torchvision's {name}",
+        unused=lambda key: key.startswith(passed_over),
     )
     trunk = Trunk(name)
     kept = {key: state[key].detach().to(device, torch.float32) for key in expected}

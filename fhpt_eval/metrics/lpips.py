@@ -1,7 +1,7 @@
 """LPIPS: the distance of two images in the feature maps of a network that recognises objects.
 
-May import: errors, weights, words, features.trunks, features.mannequin, metrics.base, pydantic,
-safetensors, torch, the standard library.
+May import: errors, weights, words, features.loading, features.trunks, features.mannequin,
+metrics.base, pydantic, safetensors, torch, the standard library.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", CVPR 2018 ("the paper" below), with the linear layers of its authors' package
@@ -224,7 +224,7 @@ def _smallest(net: str) -> int:
 
 
 def _network(net: str, release: str, source: str, device: torch.device) -> _Network:
-    """Return the network, which is loaded once per process and device."""
+    """Return the network; its trunk is loaded once per process and device."""
     if net == "mannequin":
         garments = load_garments(source, device)
         heads = tuple(torch.ones(channels, device=device) for channels in garments.taps_channels)

@@ -122,6 +122,15 @@ def test_the_network_is_the_one_that_was_asked_for(images: Path, tmp_path: Path)
     assert (SEEN[0].network, SEEN[0].weights) == ("openpose-body25", "mine.pth")
 
 
+def test_an_empty_name_of_weights_is_refused_in_a_sentence(images: Path, tmp_path: Path) -> None:
+    finished = run(images, tmp_path / "list.csv", "--network-weights", "")
+    assert finished.status == 2
+    assert finished.err == (
+        "Error: --network-weights is empty: give a registered name or a file.\n"
+    )
+    assert not (tmp_path / "list.csv").exists()
+
+
 def test_repeating_a_command_gives_the_same_files(images: Path, tmp_path: Path) -> None:
     for more in ((), ("--format", "json")):
         out = tmp_path / ("pose" if more else "list.csv")

@@ -158,7 +158,7 @@ def test_weights_of_another_network_are_told_by_their_names(lab: Lab) -> None:
     torch.save({"some.weight": torch.zeros(3)}, stream)
     register(lab, stream.getvalue())
     lab.file.write_bytes(stream.getvalue())
-    refused(lab, "features.3.squeeze.bias")
+    refused(lab, "missing: features.0.weight, features.0.bias")
 
 
 def test_without_a_network_pull_says_what_it_tried(lab: Lab) -> None:

@@ -319,7 +319,7 @@ def test_entries_that_do_not_fit_are_all_named(file: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         build_garments(state, CPU, "some.file")
     message = str(caught.value)
-    assert "'some.file' are not of mannequin-garments" in message
+    assert "'some.file' are not of the network of drawn garments" in message
     assert "missing: pool.bias" in message
     assert "unknown: head.weight" in message
     assert "stem.weight is (8, 3, 5, 5), not (32, 3, 5, 5)" in message

@@ -46,10 +46,10 @@ def test_an_entry_that_does_not_fit_is_named(entry: Tensor, fault: str) -> None:
 def test_all_that_is_wrong_is_said_at_once() -> None:
     found = {"weight": torch.zeros(1), **{f"x{number}": torch.zeros(1) for number in range(7)}}
     with pytest.raises(WeightsError) as caught:
-        check_entries(found, EXPECTED, "own", "a line", twice=["a, b"])
+        check_entries(found, EXPECTED, "own", "a line", twice=["a and b"])
     assert str(caught.value) == (
         "weights 'own' are not of a line; missing: bias; unknown: x0, x1, x2, x3, x4 and 2 more; "
-        "twice: a, b; weight is (1,), not (2, 3)"
+        "twice: a and b; weight is (1,), not (2, 3)"
     )
 
 

@@ -356,7 +356,7 @@ def test_weights_of_other_networks_are_refused(
     state = weights.load_state(untrained)
     change(state)
     with pytest.raises(WeightsError, match=message):
-        face_weights.build_networks(state, CPU)
+        face_weights.build_networks(state, CPU, "some.file")
 
 
 def test_a_missing_file_is_told_before_any_work(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_missing_unknown_and_misshapen_entries_are_named() -> None:
 def test_an_entry_under_two_names_is_refused() -> None:
     state = random_openpose_state()
     state["model0.conv1_1.bias"] = state["conv1_1.bias"]
-    with pytest.raises(WeightsError, match=r"twice: conv1_1\.bias, model0\.conv1_1\.bias"):
+    with pytest.raises(WeightsError, match=r"twice: conv1_1\.bias and model0\.conv1_1\.bias"):
         build(state)
 
 

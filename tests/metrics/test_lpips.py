@@ -371,13 +371,15 @@ def test_a_wrong_state_dict_is_explained(
 
 def test_the_weights_of_another_network_are_explained_briefly() -> None:
     with pytest.raises(WeightsError, match=r"missing: features\.0\.weight, .* more") as caught:
-        load_trunk("vgg16", {"model": torch.zeros(1)})
+        load_trunk("vgg16", {"model": torch.zeros(1)}, torch.device("cpu"), "some.pth")
     assert len(str(caught.value)) < 500
 
 
 def test_a_trunk_takes_weights_of_half_precision() -> None:
     state = {name: value.half() for name, value in seeded_state("squeeze").items()}
-    maps = load_trunk("squeezenet1_1", state)(torch.zeros(1, 3, 40, 50))
+    maps = load_trunk("squeezenet1_1", state, torch.device("cpu"), "some.pth")(
+        torch.zeros(1, 3, 40, 50)
+    )
     assert [m.shape[1] for m in maps] == list(TRUNKS["squeezenet1_1"].channels)
     assert all(m.dtype == torch.float32 and not m.requires_grad for m in maps)
 

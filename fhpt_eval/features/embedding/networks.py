@@ -1,7 +1,7 @@
 """Embeddings by named networks: torchvision's ResNet-50, and any model of timm.
 
-May import: errors, weights, features.base, features.embedding, torch; timm inside functions.
-Nothing is downloaded.
+May import: errors, weights, what features share, features.embedding, pydantic, torch; timm inside
+functions. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -56,11 +56,10 @@ class ResNet50(NetworkFeature):
         levels = as_levels(images)
         network = load_resnet50(self.source, levels.device)
 
-        def run(batch: Tensor) -> Mapping[str, Tensor]:
-            x = self.input.of(batch).contiguous(memory_format=torch.channels_last)
-            return {"embedding": network(x)}
+        def run(x: Tensor) -> Mapping[str, Tensor]:
+            return {"embedding": network(x.contiguous(memory_format=torch.channels_last))}
 
-        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR)
+        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR, self.input.of)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""

@@ -1,6 +1,6 @@
 """The feature: from images to what an Inception network says of them.
 
-May import: errors, features but other networks', torch.
+May import: errors, what features share, features.inception, torch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.inception.load import load_network
 from fhpt_eval.features.inception.network import SMALLEST, NetworkName
 from fhpt_eval.features.inception.resize import RESIZE, ResizeName
-from fhpt_eval.features.levels import checked
+from fhpt_eval.features.levels import OVERSHOOT, checked_images
 from fhpt_eval.features.network_feature import NetworkFeature
 
-#: How far beyond [0, 1] levels may lie: a bicubic kernel overshoots, and scripts feed that.
-OVERSHOOT = 0.5
 #: Images that pass the network together. Always as many, because the shape decides in which order
 #: a library adds. On a CPU 4 were fastest (1: +26 %, 2: +4 %, 8: +4 %, 16: +13 % time an image).
 _BATCH_CPU = 4
@@ -60,14 +58,17 @@ class Inception(NetworkFeature):
             ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the weights are not there, or not this network's.
         """
-        network = load_network(self.source, self.network, self._checked(images).device)
+        batch = self._checked(images)
+        network = load_network(self.source, self.network, batch.device)
 
-        def run(batch: Tensor) -> Mapping[str, Tensor]:
-            levels = batch.float() if batch.dtype == torch.uint8 else batch.float() * 255
-            x = RESIZE[self.resize](levels.contiguous())
+        def prepare(images: Tensor) -> Tensor:
+            levels = images.float() if images.dtype == torch.uint8 else images.float() * 255
+            return RESIZE[self.resize](levels.contiguous())
+
+        def run(x: Tensor) -> Mapping[str, Tensor]:
             return network(x.contiguous(memory_format=torch.channels_last))._asdict()
 
-        return run_in_batches(run, images, _BATCH_CPU, _BATCH_ACCELERATOR)
+        return run_in_batches(run, batch, _BATCH_CPU, _BATCH_ACCELERATOR, prepare)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
@@ -79,7 +80,7 @@ class Inception(NetworkFeature):
         return self.network
 
     def _checked(self, images: object) -> Tensor:
-        batch = checked(images, OVERSHOOT)
+        batch = checked_images(images, OVERSHOOT)
         if self.resize == "none" and min(batch.shape[2:]) < SMALLEST:
             raise ArgumentError(
                 f"'images' must be at least {SMALLEST} x {SMALLEST} where they are not resized, "

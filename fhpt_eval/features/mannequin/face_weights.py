@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fhpt_eval import weights
-from fhpt_eval.features.loading import check_entries, loaded_once
+from fhpt_eval.features.loading import check_entries, loaded_once, shapes_of
 from fhpt_eval.features.mannequin.face_network import FaceNetworks
 
 
@@ -28,9 +28,7 @@ def load_networks(source: str, device: torch.device) -> FaceNetworks:
     return build_networks(weights.load_state(source), device, source)
 
 
-def build_networks(
-    state: Mapping[str, Tensor], device: torch.device, label: str = "the state dict"
-) -> FaceNetworks:
+def build_networks(state: Mapping[str, Tensor], device: torch.device, label: str) -> FaceNetworks:
     """Make both networks of a state dict, without gradients.
 
     Args:
@@ -43,7 +41,7 @@ def build_networks(
     """
     with torch.device("meta"):  # no memory, and no random numbers drawn for nothing
         networks = FaceNetworks()
-    expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
+    expected = shapes_of(networks)
     check_entries(state, expected, label, "the networks of drawn faces")
     kept = {name: state[name].detach().to(device, torch.float32) for name in expected}
     networks.load_state_dict(kept, assign=True)

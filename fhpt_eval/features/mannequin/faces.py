@@ -1,6 +1,6 @@
 """The feature: from images to the drawn face that each of them shows.
 
-May import: features but other networks', torch.
+May import: what features share, features.mannequin, torch.
 """
 
 from __future__ import annotations

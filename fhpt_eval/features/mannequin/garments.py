@@ -1,6 +1,6 @@
 """The feature: from images to what the garment network says of them.
 
-May import: weights, features but other networks', torch.
+May import: weights, what features share, features.mannequin, torch.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from torch import Tensor
 
 from fhpt_eval import weights
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.levels import checked
-from fhpt_eval.features.loading import check_entries, loaded_once
+from fhpt_eval.features.levels import OVERSHOOT, checked_images
+from fhpt_eval.features.loading import check_entries, loaded_once, shapes_of
 from fhpt_eval.features.mannequin.garment_network import GarmentNetwork, Outputs, resized
 from fhpt_eval.features.network_feature import NetworkFeature
 
 #: The name of the weights in the registry, which is also the feature's.
 REGISTERED = "mannequin-garments"
-#: How far beyond [0, 1] levels may lie: a bicubic kernel overshoots.
-OVERSHOOT = 0.5
 #: Images that pass the network together. Always as many, because the shape decides in which order
 #: a library adds.
 _BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
@@ -56,16 +54,19 @@ class Garments(NetworkFeature):
             ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the weights are not there, or not this network's.
         """
-        levels = checked(images, OVERSHOOT)
-        network = load_garments(self.source, levels.device)
+        batch = checked_images(images, OVERSHOOT)
+        network = load_garments(self.source, batch.device)
 
-        def run(batch: Tensor) -> Mapping[str, Tensor]:
+        def prepare(images: Tensor) -> Tensor:
             # On [0, 1]; the division is made for uint8 only, so that floats stay what they are.
-            x = batch.float() / 255 if batch.dtype == torch.uint8 else batch.float()
-            outputs: Outputs = network(resized(x.contiguous()))
+            x = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+            return resized(x.contiguous())
+
+        def run(x: Tensor) -> Mapping[str, Tensor]:
+            outputs: Outputs = network(x)
             return outputs._asdict()
 
-        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR)
+        return run_in_batches(run, batch, _BATCH_CPU, _BATCH_ACCELERATOR, prepare)
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`."""
@@ -99,8 +100,8 @@ def build_garments(state: Mapping[str, Tensor], device: torch.device, label: str
     """
     with torch.device("meta"):
         network = GarmentNetwork()
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    check_entries(state, expected, label, REGISTERED)
+    expected = shapes_of(network)
+    check_entries(state, expected, label, "the network of drawn garments")
     network.load_state_dict({name: state[name].float() for name in expected}, assign=True)
     network.eval().requires_grad_(False)
     return network.to(device).to(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
 """The feature: from images to the key points of the person that each shows.
 
-May import: errors, features but other networks', pydantic, numpy, torch.
+May import: errors, what features share, features.openpose, pydantic, numpy, torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fhpt_eval.features.openpose.network import (
     NetworkName,
 )
 from fhpt_eval.features.openpose.persons import choose_person, rank
-from fhpt_eval.features.openpose.prepare import levels, network_input, scaled_size
+from fhpt_eval.features.openpose.prepare import float_levels, network_input, scaled_size
 from fhpt_eval.features.openpose.settings import STANDARD, Decoding
 from fhpt_eval.features.openpose.surface import Plane, axis
 
@@ -108,7 +108,7 @@ class OpenPose(NetworkFeature):
             ArgumentError: the tensor has the wrong type, shape or range, or is too wide.
             WeightsError: the weights are not there, or not this network's.
         """
-        chosen = [choose_person(persons) for persons in self._persons(levels(images))]
+        chosen = [choose_person(persons) for persons in self._persons(float_levels(images))]
         keypoints = torch.from_numpy(np.stack(chosen)).to(images.device, torch.float32)
         size = torch.tensor(images.shape[2:], device=images.device).expand(len(images), 2)
         return {"keypoints": keypoints, "size": size}
@@ -185,7 +185,7 @@ def estimate(image: Tensor, pose: OpenPose = STANDARD_POSE) -> Floats:
         raise ArgumentError(
             f"'image' must be a torch.Tensor (3, H, W), not a {type(image).__name__}{shape}"
         )
-    return pose._persons(levels(image[None]))[0]
+    return pose._persons(float_levels(image[None]))[0]
 
 
 def _as_coco_18(persons: Floats) -> Floats:

@@ -66,7 +66,7 @@ def _checked(name: NetworkName, state: Mapping[str, Tensor], label: str) -> dict
     given: dict[str, list[str]] = {}
     for entry in state:
         given.setdefault(".".join(entry.split(".")[-2:]), []).append(entry)
-    twice = [", ".join(entries) for entries in given.values() if len(entries) > 1]
+    twice = [" and ".join(entries) for entries in given.values() if len(entries) > 1]
     there = {layer: entries[0] for layer, entries in given.items()}
     check_entries(
         {entry: state[entry] for entry in there.values()},

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.levels import checked
+from fhpt_eval.features.levels import checked_images
 from fhpt_eval.features.openpose.network import STRIDE
 
 #: Largest height and width of a network's input, in pixels.
@@ -23,7 +23,7 @@ MAX_SIDE = 4096
 _PADDING = 128
 
 
-def levels(images: object) -> Tensor:
+def float_levels(images: object) -> Tensor:
     """Return images as whole levels, float32 0..255.
 
     Args:
@@ -32,7 +32,7 @@ def levels(images: object) -> Tensor:
     Raises:
         ArgumentError: they are something else.
     """
-    batch = checked(images)
+    batch = checked_images(images)
     return batch.float() if batch.dtype == torch.uint8 else (batch.float() * 255).round()
 
 

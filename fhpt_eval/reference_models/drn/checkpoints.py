@@ -1,8 +1,9 @@
 """Checkpoints, from which a training goes on to the bit, and weights, which generating needs.
 
-May import: errors, storage, validation, weights, _version, reference_models.drn, pydantic, torch,
-safetensors. A checkpoint is one PyTorch file of tensors and plain values (nothing in it is ever
-executed), put in place whole; weights are a safetensors file, with the record in its metadata.
+May import: errors, storage, validation, weights, features.loading, _version, reference_models.drn,
+pydantic, torch, safetensors. A checkpoint is one PyTorch file of tensors and plain values (nothing
+in it is ever executed), put in place whole; weights are a safetensors file, with the record in its
+metadata.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 from fhpt_eval import weights
 from fhpt_eval._version import __version__
 from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.network import Model, build_model
 from fhpt_eval.storage import write_atomically
@@ -228,8 +230,9 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
         WeightsError: there is none, or it is damaged or something else.
     """
     found = weights.find(name_or_path)
-    state, record = _weights(found.path)
-    _check_shapes(record.configuration, state, found.path)
+    stored, record = _weights(found.path)
+    _check_entries(record.configuration, stored, found.path)
+    state = {name: one.float() for name, one in stored.items()}
     model = build_model(record.configuration)
     model.load_state_dict(state)
     return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
@@ -274,27 +277,17 @@ def _weights(path: Path) -> tuple[Mapping[str, Tensor], Record]:
         raise WeightsError(f"{path}: its record is no JSON ({error}).") from error
     if not isinstance(values, dict):
         raise WeightsError(f"{path}: its record is no object.")
-    state = {name: one.float() for name, one in weights.load_state(path).items()}
-    return state, Record.of(values, str(path))
+    return weights.load_state(path), Record.of(values, str(path))
 
 
-def _check_shapes(configuration: Configuration, state: Mapping[str, Tensor], path: Path) -> None:
+def _check_entries(configuration: Configuration, state: Mapping[str, Tensor], path: Path) -> None:
     """Compare tensors with their configuration's model, of which nothing is allocated for that.
 
     So a small file cannot ask for a large model.
     """
     with torch.device("meta"):
         model = build_model(configuration)
-    wanted = {name: tuple(one.shape) for name, one in model.state_dict().items()}
-    there = {name: tuple(one.shape) for name, one in state.items()}
-    wrong = [name for name in {**wanted, **there} if wanted.get(name) != there.get(name)]
-    if wrong:
-        name = wrong[0]
-        raise WeightsError(
-            f"{path} does not fit its own configuration: {len(wrong):,} tensors are missing, too "
-            f"many or of another shape, such as {name} ({there.get(name, 'missing')} there, "
-            f"{wanted.get(name, 'unknown')} by the configuration)."
-        )
+    check_entries(state, shapes_of(model), str(path), "the model of their own configuration")
 
 
 def _load(path: Path) -> Mapping[str, Any]:

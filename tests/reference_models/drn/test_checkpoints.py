@@ -212,7 +212,7 @@ def test_weights_that_do_not_fit_their_configuration_are_told(tmp_path: Path) ->
     state = dict(checkpoint().model)
     state.pop(next(iter(state)))
     export(path, state, RECORD, "float32")
-    with pytest.raises(WeightsError, match=r"1 tensors are missing.*\(missing there"):
+    with pytest.raises(WeightsError, match="of their own configuration; missing: "):
         load_model(path, CPU)
 
 
@@ -221,5 +221,5 @@ def test_a_small_file_cannot_ask_for_a_large_model(tmp_path: Path) -> None:
     large = configuration({"base_channels": 4096, "blocks": 64, "detail_channels": 4096})
     record = Record(large, 12, "d" * 64, {"network": "random"}, 34.5, "cpu")
     export(path, checkpoint().model, record, "float32")
-    with pytest.raises(WeightsError, match="does not fit its own configuration"):
+    with pytest.raises(WeightsError, match="are not of the model of their own configuration"):
         load_model(path, CPU)
