@@ -32,7 +32,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary(path), suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -47,6 +47,15 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> str:
+    """Return how the name of a file's temporary one begins.
+
+    Of a long name only the start is in it: 60 characters are at most 240 bytes, and file systems
+    take 255 with the 14 that are added.
+    """
+    return f".{path.name[:60]}."
 
 
 def check_writable(folder: Path) -> None:

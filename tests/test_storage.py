@@ -37,6 +37,13 @@ class TestWriting:
         write_atomically(path, b"\0\r\nbytes\xff")
         assert path.read_bytes() == b"\0\r\nbytes\xff"
 
+    @pytest.mark.parametrize("name", ["n" * 255, "ä" * 127])
+    def test_a_name_may_be_as_long_as_the_file_system_takes(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        write_atomically(tmp_path / name, b"bytes")
+        assert (tmp_path / name).read_bytes() == b"bytes"
+
     def test_no_temporary_file_is_left(self, tmp_path: Path) -> None:
         write_atomically(tmp_path / "result.json", b"new")
         assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -232,7 +232,7 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     found = weights.find(name_or_path)
     stored, record = _weights(found.path)
     _check_entries(record.configuration, stored, found.path)
-    state = {name: one.float() for name, one in stored.items()}
+    state = _as_float32(stored)
     model = build_model(record.configuration)
     model.load_state_dict(state)
     return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
@@ -254,7 +254,7 @@ def read_record(name_or_path: str | Path) -> tuple[Record, Mapping[str, Tensor]]
         WeightsError: as for :func:`load_model`.
     """
     state, record = _weights(weights.find(name_or_path).path)
-    return record, state
+    return record, _as_float32(state)
 
 
 def _weights(path: Path) -> tuple[Mapping[str, Tensor], Record]:
@@ -278,6 +278,11 @@ def _weights(path: Path) -> tuple[Mapping[str, Tensor], Record]:
     if not isinstance(values, dict):
         raise WeightsError(f"{path}: its record is no object.")
     return weights.load_state(path), Record.of(values, str(path))
+
+
+def _as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in the type that the model has and its digest is of."""
+    return {name: one.float() for name, one in state.items()}
 
 
 def _check_entries(configuration: Configuration, state: Mapping[str, Tensor], path: Path) -> None:

@@ -1,7 +1,8 @@
 """Configurations: every size, weight and schedule of a model in one checked, frozen record.
 
-May import: errors, canonical, validation, pydantic, the standard library. Configurations are TOML
-files; those in ``configurations/`` are shipped and known by name. docs/drn.md explains the keys.
+May import: errors, validation, pydantic, the standard library. Configurations are TOML
+files; those in ``configurations/`` are shipped and known by name. The sections' docstrings explain
+every key.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import InputError, did_you_mean
 from fhpt_eval.validation import explain_validation
 
@@ -49,8 +49,8 @@ class ModelSettings(_Section):
         appearance_downsamplings: residual down-sampling blocks of the style encoders.
         detail_channels: of the detail paths where they start (before their upsampling).
         detail_blocks: adaptive residual blocks of the detail paths before their upsampling.
-        waves: lengths of the sine waves that the global module's path is given at full size, of
-            which textures can be made; 0, as in the paper, for none.
+        waves: number of sine waves, each of another length and in four directions, that the global
+            module's path is given at full size to make textures of; 0, as in the paper, for none.
         face_size: F, side of the square in which the face is drawn, in pixels.
         face_blur_sigma: of the Gaussian that softens the face mask, in pixels of the working size.
         global_module, face_module: whether the model has the module at all.
@@ -111,8 +111,13 @@ class TrainingSettings(_Section):
         batch_size: pairs per step, on all devices together.
         decay_from: share of the steps after which the learning rate falls linearly to 0.
         discriminator_updates: of each discriminator per update of the generator.
+        learning_rate: of both RAdam optimisers, at the start.
+        betas: RAdam's decay rates, of the gradients' mean and of their variance.
         adversarial_from: the step at which the adversarial loss sets in.
+        seed: of the first weights, of the order of the pairs and of every other random number.
         precision: what the networks compute in; parameters and losses are float32 throughout.
+        channels_last: whether images lie in memory with their channels together.
+        compile: whether the networks are compiled first (``torch.compile``).
     """
 
     steps: Annotated[int, Field(ge=1, le=10**9)] = 200_000
@@ -154,6 +159,17 @@ class Configuration(_Section):
     training: TrainingSettings = TrainingSettings()
 
     @model_validator(mode="after")
+    def _comes_to_pass(self) -> Self:
+        late, steps = self.training.adversarial_from, self.training.steps
+        if self.loss.adversarial and late > steps:
+            raise ValueError(
+                f"training.adversarial_from ({late}) lies behind the last of {steps} steps, so "
+                "that the adversarial loss would never be used; set an earlier step, or "
+                "loss.adversarial to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _divides(self) -> Self:
         step = 2**self.model.downsamplings
         sides = {
@@ -189,11 +205,6 @@ class Configuration(_Section):
                     f"{width} pixels, and at least 2 x 1 are needed; set fewer"
                 )
         return self
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all settings, defaults written out, but for the name, which moves nothing."""
-        return digest_of(self.model_dump(mode="json", exclude={"name"}))
 
 
 def configuration_names() -> list[str]:

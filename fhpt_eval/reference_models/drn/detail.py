@@ -27,7 +27,7 @@ class DetailPath(nn.Module):
     Args:
         inputs: channels of the features that the path starts at.
         settings: sizes; ``downsamplings`` is how often the path doubles height and width.
-        waves: lengths of the waves that it is given at full size, 0 for none.
+        waves: how many waves it is given at full size, 0 for none.
     """
 
     def __init__(self, inputs: int, settings: ModelSettings, waves: int = 0) -> None:

@@ -105,7 +105,7 @@ def joined(device: str) -> Iterator[tuple[World, torch.device]]:
     Yields the world and this process's device: of several GPUs each process takes its own.
 
     Raises:
-        InputError: the environment's numbers cannot be used.
+        InputError: the environment's numbers cannot be used, or the processes do not meet.
     """
     if "WORLD_SIZE" not in os.environ:
         yield World(), _numbered(torch.device(device))
@@ -129,7 +129,13 @@ def joined(device: str) -> Iterator[tuple[World, torch.device]]:
     if world.size == 1:
         yield world, here
         return
-    distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    try:
+        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"The {world.size} processes cannot find each other ({error}); start them with "
+            "torchrun."
+        ) from error
     try:
         yield world, here
     finally:

@@ -2,9 +2,9 @@
 
 May import: errors, images, storage, reference_models.drn, numpy, torch, Pillow.
 
-Each file carries a mark: a digest of the weights and of everything that its pixels were made from.
-So a command that is repeated draws what is missing and nothing else, and never mixes the images of
-two models in one folder.
+Each file carries a mark: the digest of the weights, and one of all else that its pixels were made
+from. So a command that is repeated draws what is missing and nothing else, and never mixes the
+images of two models in one folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,10 @@ from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.listener import Listener, Silent
 from fhpt_eval.reference_models.drn.loading import Batches, Decoded, ahead, resized
 from fhpt_eval.reference_models.drn.logs import png_bytes
-from fhpt_eval.storage import check_writable, write_atomically
+from fhpt_eval.storage import check_writable, csv_text, write_atomically
 
+#: The list of pairs beside the images, for ``fhpt-eval run --pairs``.
+PAIRS = "pairs.csv"
 #: The key of a PNG's text that holds its mark.
 MARK = "fhpt-eval-drn"
 #: What the networks may compute in.
@@ -106,7 +108,8 @@ def generate(
         precision: what the networks compute in.
         compiled: whether to compile the model first, which pays for thousands of images.
         threads: that decode, resize and write.
-        overwrite: replace images of another model or of other data, instead of refusing.
+        overwrite: replace images of another model or of other data, instead of refusing. Those that
+            another model drew of other pairs are removed.
         listener: is told how far it is.
 
     Raises:
@@ -118,9 +121,15 @@ def generate(
     names = file_names(data)
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as maker:
         marks = [drawer.mark(number) for number in range(len(data))]
-        wanted = _missing(out, dict(zip(names, marks, strict=True)), pool, overwrite, listener)
-        rows = np.array([n for n, name in enumerate(names) if name in wanted], dtype=np.int64)
+        there = _marks_in(out, pool)
+        foreign = _foreign(there, dict(zip(names, marks, strict=True)), loaded.digest)
+        _tell(out, there, names, foreign, overwrite, listener)
         check_writable(out)
+        for name in foreign:  # before the first new one, so that a stop leaves no mixture
+            (out / name).unlink()
+        _write_about(out, loaded, data, names, precision)
+        left = [n for n, name in enumerate(names) if there.get(name) != marks[n]]
+        rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
         listener.stage("generating", len(rows))
 
@@ -135,7 +144,6 @@ def generate(
         _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once)), rows,
                   lambda image, number: pool.submit(write, image, number), listener)  # fmt: skip
         seconds = time.monotonic() - started
-    _write_about(out, loaded, data, precision)
     return Generated(len(rows), len(data) - len(rows), seconds)
 
 
@@ -173,18 +181,18 @@ class _Drawer:
         return self.data.people[target].size
 
     def mark(self, number: int) -> str:
-        """Return the digest of all that a pair's pixels depend on."""
+        """Return the digest of the weights, and that of all else that a pair's pixels depend on."""
         source, target = (self.data.people[place] for place in self.data.pairs[number])
         assert source.file is not None  # noqa: S101 - reading the data made sure
         settings = self.configuration
         parts = [
-            self.loaded.digest, source.file.identity, list(target.size), self.precision,
-            list(self.working), settings.heatmap_sigma, settings.model.model_dump(mode="json"),
+            source.file.identity, list(target.size), self.precision, list(self.working),
+            settings.heatmap_sigma, settings.model.model_dump(mode="json"),
         ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(parts).encode())
         for person in (source, target):
             digest.update(person.points.astype("<f8").tobytes())
-        return digest.hexdigest()
+        return f"{self.loaded.digest} {digest.hexdigest()}"
 
 
 def _draw_all(
@@ -232,37 +240,51 @@ def _padded(rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int
         yield np.pad(part, (0, batch_size - len(part)), mode="edge")
 
 
-def _missing(
-    out: Path,
-    marks: dict[str, str],
-    pool: ThreadPoolExecutor,
-    overwrite: bool,
-    listener: Listener,
-) -> set[str]:
-    """Return which files are to be made: those that are not there with their very mark."""
+def _marks_in(out: Path, pool: ThreadPoolExecutor) -> dict[str, str | None]:
+    """Return the mark of each image below a folder, or nothing where it has none."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
-    there = {
+    there = sorted(
         path.relative_to(out).as_posix()
         for path in (out.rglob("*") if out.is_dir() else ())
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    }
-    known = [name for name in marks if name in there]
-    found = dict(zip(known, pool.map(lambda name: _mark_in(out / name), known), strict=True))
-    others = [name for name in known if found[name] != marks[name]]
-    if others and not overwrite:
+    )
+    return dict(zip(there, pool.map(lambda name: _mark_in(out / name), there), strict=True))
+
+
+def _foreign(there: Mapping[str, str | None], marks: Mapping[str, str], weights: str) -> list[str]:
+    """Return the images that must not stay: of these pairs but otherwise made, or another model's.
+
+    Whatever carries no mark and is of none of these pairs is somebody's own.
+    """
+    return [
+        name
+        for name, mark in there.items()
+        if mark != marks.get(name, mark) or (mark and mark.partition(" ")[0] != weights)
+    ]
+
+
+def _tell(
+    out: Path,
+    there: Mapping[str, str | None],
+    names: Sequence[str],
+    foreign: Sequence[str],
+    overwrite: bool,
+    listener: Listener,
+) -> None:
+    """Refuse a folder that would mix images of two models; say what else it holds."""
+    if foreign and not overwrite:
         raise InputError(
-            f"--out: {out} holds {len(others):,} images that were made by another model, from "
-            f"other data or in another precision, such as {others[0]}. Choose another folder, or "
-            "replace them with --overwrite."
+            f"--out: {out} holds {len(foreign):,} images that were made by another model, from "
+            f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
+            "have them replaced with --overwrite."
         )
-    extra = sorted(there - marks.keys())
+    extra = sorted(there.keys() - set(names) - set(foreign))
     if extra:
         listener.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "
-            f"{extra[0]}; fhpt-eval run will tell of them."
+            f"{extra[0]}; fhpt-eval run scores them too if their names match."
         )
-    return {name for name, mark in marks.items() if found.get(name) != mark}
 
 
 def _mark_in(path: Path) -> str | None:
@@ -277,8 +299,10 @@ def _mark_in(path: Path) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
-def _write_about(out: Path, loaded: Loaded, data: PairSet, precision: str) -> None:
-    """Say beside the images what made them."""
+def _write_about(
+    out: Path, loaded: Loaded, data: PairSet, names: Sequence[str], precision: str
+) -> None:
+    """Say beside the images what makes them, and which pair each of them is."""
     about = {
         "weights": loaded.digest,
         "pairs": data.digest,
@@ -286,3 +310,9 @@ def _write_about(out: Path, loaded: Loaded, data: PairSet, precision: str) -> No
         "record": loaded.record.values(),
     }
     write_atomically(out / "about.json", (json.dumps(about, indent=1) + "\n").encode())
+    rows = [
+        [name, *(data.people[place].name for place in (target, source))]
+        for name, (source, target) in zip(names, data.pairs.tolist(), strict=True)
+    ]
+    text = csv_text([["generated", "ground_truth", "source"], *rows])
+    write_atomically(out / PAIRS, text.encode())

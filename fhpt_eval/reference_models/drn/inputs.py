@@ -23,14 +23,6 @@ class _Tensors:
 
         return replace(self, **{f.name: moved(getattr(self, f.name)) for f in fields(self)})
 
-    def __getitem__(self, rows: slice) -> Self:
-        """Return these rows of every tensor."""
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    def __len__(self) -> int:
-        first: Tensor = getattr(self, fields(self)[0].name)
-        return len(first)
-
 
 @dataclass(frozen=True)
 class Inputs(_Tensors):

@@ -108,7 +108,8 @@ def open_pixels(
 ) -> Pixels:
     """Decode all images into memory if they fit, or return what decodes them as they are needed.
 
-    Where they fit, whatever cannot be decoded is found now, and all of it is told at once.
+    Each is decoded once in any case: damage that comes to light at hour three would cost the
+    training, as mended images are other data than its checkpoint's.
 
     Args:
         people: whose images; all have a file.
@@ -124,28 +125,32 @@ def open_pixels(
         InputError: files cannot be decoded; the message lists them.
     """
     size = len(people) * 3 * height * width
-    if size > (free_memory() * _SHARE / processes if limit is None else limit):
+    fits = size <= (free_memory() * _SHARE / processes if limit is None else limit)
+    if not fits:
         listener.say(
             f"{len(people):,} images of {height} x {width} take {size / 1e9:.1f} GB, more than "
             "memory has to spare: they are decoded as they are needed."
         )
-        return Decoded(people, height, width, pool)
-    listener.stage("decoding images", len(people))
-    images = torch.empty((len(people), 3, height, width), dtype=torch.uint8)
+    images = torch.empty((len(people) if fits else 0, 3, height, width), dtype=torch.uint8)
 
     def fault_of(place: int) -> str:
         try:
-            images[place] = read_person(people[place], height, width)
+            pixels = read_person(people[place], height, width)
         except InputError as error:
             return str(error)
+        if fits:
+            images[place] = pixels
         return ""
 
+    listener.stage("decoding images" if fits else "checking images", len(people))
     faults = []
     for place, fault in enumerate(ahead(pool, fault_of, range(len(people)), depth=64)):
         faults += [fault] if fault else []
         if place % 100 == 99:
             listener.advance(place + 1)
     _refuse(faults)
+    if not fits:
+        return Decoded(people, height, width, pool)
     if device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] * _SHARE / 2:
         images = images.to(device)
     return Cached(images)

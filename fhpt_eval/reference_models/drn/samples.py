@@ -45,7 +45,8 @@ class Samples:
         count = min(_ROWS, len(data))
         rows = np.arange(count, dtype=np.int64) * len(data) // count
         # One further each time: lists often go through everybody's views in the same order.
-        rows = (rows + np.arange(count)) % len(data)
+        if rows[-1] + count <= len(data):
+            rows += np.arange(count)
         pixels = Decoded(data.people, *size, decoders)
         self._batch = Batches(data, pixels, *size)(rows)
 

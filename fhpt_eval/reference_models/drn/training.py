@@ -195,6 +195,7 @@ def train(
             listener.say(f"{run.done:,} steps are done already.")
         else:
             run.open(samples or data, decoders)
+            run.forget_weights()
             try:
                 run.go(decoders, maker)
             finally:
@@ -306,6 +307,11 @@ class _Run:
             raise Stopped(number, self.done, plan.out / CHECKPOINT)
         if saves:
             meter.restart()  # saving, as drawing, is no part of a step's time
+
+    def forget_weights(self) -> None:
+        """Remove the weights of fewer steps: whoever draws next must not take them for these."""
+        if self.world.leads:
+            (self.plan.out / WEIGHTS).unlink(missing_ok=True)
 
     def export(self) -> Record:
         """Write the weights for :mod:`~.generate`; return their record, which goes with them."""

@@ -84,9 +84,3 @@ def test_the_target_pose_is_the_targets_and_its_image_is_the_target() -> None:
     assert inputs.target_face_pose[0, 0].argmax() == 6 * 8 + 2
     assert one.target is not None
     assert to_bytes(to_targets(one).image).equal(one.target)
-
-
-def test_inputs_can_be_taken_apart_by_rows() -> None:
-    inputs = to_inputs(batch(), 2.0, 8)
-    assert len(inputs) == 1
-    assert len(inputs[0:0]) == 0

@@ -176,7 +176,9 @@ def test_half_as_large_weights_are_read_as_float32(tmp_path: Path) -> None:
     export(path, state, RECORD, "float16")
     _, back = read_record(path)
     for name, one in state.items():
+        assert back[name].dtype == torch.float32, name
         assert back[name].equal(one.half().float()), name
+    assert tensors_digest(back) == load_model(path, CPU).digest
 
 
 def test_weights_are_found_by_their_name_in_the_registry(

@@ -285,9 +285,11 @@ def test_names_that_lead_out_of_the_folder_are_refused_with_their_line(
         read_data(folder, "train", pairs=folder / "mine.csv", targets=False)
 
 
+@pytest.mark.parametrize("limit", [None, 0])
 def test_images_that_only_decoding_finds_damaged_are_listed_together(
-    folder: Path, pool: ThreadPoolExecutor
+    limit: int | None, folder: Path, pool: ThreadPoolExecutor
 ) -> None:
+    """Whether memory holds all images or not."""
     paths = sorted((folder / "train").iterdir())[:2]
     for path in paths:
         broken = bytearray(path.read_bytes())
@@ -296,7 +298,7 @@ def test_images_that_only_decoding_finds_damaged_are_listed_together(
         path.write_bytes(broken)
     data = training_pairs(folder)
     with pytest.raises(InputError) as caught:
-        open_pixels(data.people, 24, 18, device=CPU, pool=pool, listener=Silent())
+        open_pixels(data.people, 24, 18, device=CPU, pool=pool, listener=Silent(), limit=limit)
     assert "2 images cannot be decoded" in str(caught.value)
     assert all(str(path) in str(caught.value) for path in paths)
 

@@ -105,6 +105,17 @@ def test_a_half_set_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
+def test_an_environment_without_a_meeting_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some launchers of clusters leave it."""
+    place = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for key, value in place.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    message = r"2 processes cannot find each other .*MASTER_ADDR.* start them with torchrun"
+    with pytest.raises(InputError, match=message), joined("cpu"):
+        pass
+
+
 def test_an_error_of_the_leading_process_is_everybodys() -> None:
     with pytest.raises(InputError, match="refused"):
         World().of_leader(InputError("refused"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from fhpt_eval.matching import match_pairs
 from fhpt_eval.pairs import Folders
 from fhpt_eval.reference_models.drn.checkpoints import Loaded, Record, tensors_digest
 from fhpt_eval.reference_models.drn.data import PairSet, Person, read_data
-from fhpt_eval.reference_models.drn.generate import MARK, file_names, generate
+from fhpt_eval.reference_models.drn.generate import MARK, PAIRS, file_names, generate
 from fhpt_eval.reference_models.drn.layout import Lists
+from fhpt_eval.reference_models.drn.listener import Silent
 from fhpt_eval.reference_models.drn.network import build_model
 from tests.reference_models.drn.small import CPU, configuration, draw_folder
 
@@ -46,6 +48,20 @@ def named(*pairs: tuple[str, str]) -> PairSet:
     people = tuple(Person(name, None, (8, 8), np.zeros((18, 2))) for name in names)
     rows = np.array([[names.index(s), names.index(t)] for s, t in pairs])
     return PairSet(people, rows, Lists(Path("pairs.csv"), Path("points.csv")))
+
+
+def part(data: PairSet, rows: slice) -> PairSet:
+    return replace(data, pairs=data.pairs[rows])
+
+
+class Tells(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.messages.append(message)
 
 
 def test_every_pair_gets_an_image_of_the_datas_size_that_run_matches(
@@ -96,6 +112,49 @@ def test_images_of_another_model_are_not_mixed_in(data: PairSet, tmp_path: Path)
     assert (done.written, done.skipped) == (12, 0)
 
 
+def test_images_that_another_model_drew_of_other_pairs_are_not_mixed_in(
+    data: PairSet, tmp_path: Path
+) -> None:
+    """Else a run would score the images of both as one method."""
+    first, second = part(data, slice(0, 6)), part(data, slice(6, 12))
+    generate(model(0), first, tmp_path, device=CPU)
+    with pytest.raises(InputError, match="6 images that were made by another model"):
+        generate(model(1), second, tmp_path, device=CPU)
+    generate(model(1), second, tmp_path, device=CPU, overwrite=True)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == sorted(file_names(second))
+
+
+def test_images_of_other_pairs_by_the_same_model_stay(data: PairSet, tmp_path: Path) -> None:
+    generate(model(), part(data, slice(0, 6)), tmp_path, device=CPU)
+    (tmp_path / "own.png").write_bytes(b"")
+    told = Tells()
+    done = generate(model(), data, tmp_path, device=CPU, listener=told)
+    assert (done.written, done.skipped) == (6, 6)
+    assert told.messages == [
+        f"{tmp_path} also holds 1 images that are of none of these pairs, such as own.png; "
+        "fhpt-eval run scores them too if their names match."
+    ]
+
+
+def test_a_replacement_that_is_cut_off_leaves_no_mixture(data: PairSet, tmp_path: Path) -> None:
+    generate(model(0), data, tmp_path, device=CPU)
+
+    class Stops(Silent):
+        def advance(self, done: int) -> None:
+            if done > 4:
+                raise KeyboardInterrupt
+
+    other = model(1)
+    with pytest.raises(KeyboardInterrupt):
+        generate(other, data, tmp_path, device=CPU, batch_size=2, overwrite=True, listener=Stops())
+    left = list(tmp_path.glob("*.png"))
+    assert 0 < len(left) < 12
+    for path in left:
+        with Image.open(path) as image:
+            assert image.info[MARK].startswith(other.digest)
+    assert json.loads((tmp_path / "about.json").read_text())["weights"] == other.digest
+
+
 def test_a_damaged_image_is_no_image_of_this_model(data: PairSet, tmp_path: Path) -> None:
     generate(model(), data, tmp_path, device=CPU)
     (tmp_path / file_names(data)[0]).write_bytes(b"damaged")
@@ -138,6 +197,35 @@ def test_names_keep_the_targets_folder_so_that_run_finds_it() -> None:
     ]
 
 
+def test_pairs_across_folders_are_matched_by_the_list_beside_the_images(
+    folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.name for path in (folder / "test").iterdir())[:2]
+    for name, sub in zip(names, ("y", "x"), strict=True):
+        (tmp_path / "data" / "test" / sub).mkdir(parents=True)
+        content = (folder / "test" / name).read_bytes()
+        (tmp_path / "data" / "test" / sub / name).write_bytes(content)
+    points = (folder / "fasion-resize-annotation-test.csv").read_text().splitlines()
+    rows = [f"{sub}/{line}" for n, sub in zip(names, ("y", "x"), strict=True)
+            for line in points if line.startswith(n)]  # fmt: skip
+    (tmp_path / "data" / "fasion-resize-annotation-test.csv").write_text(
+        "\n".join([points[0], *rows])
+    )
+    (tmp_path / "data" / "fasion-resize-pairs-test.csv").write_text(
+        f"from,to\ny/{names[0]},x/{names[1]}\n"
+    )
+    out, truth = tmp_path / "out", tmp_path / "data" / "test"
+    generate(model(), read_data(tmp_path / "data", "test"), out, device=CPU)
+    matching = match_pairs(Folders(out, truth, truth), pairs_csv=out / PAIRS)
+    assert matching.problems == ()
+    (pair,) = matching.pairs
+    assert pair.source is not None
+    assert (pair.source.path, pair.ground_truth.path) == (
+        truth / "y" / names[0],
+        truth / "x" / names[1],
+    )
+
+
 def test_two_pairs_never_share_a_file() -> None:
     with pytest.raises(InputError, match=r"Two pairs would share the file x/y_a___b_vis\.png"):
         file_names(named(("y/a", "x/b"), ("x/y_a", "x/b")))
@@ -146,6 +234,7 @@ def test_two_pairs_never_share_a_file() -> None:
 def test_a_name_that_no_file_can_have_is_told() -> None:
     with pytest.raises(InputError, match="above 255 bytes"):
         file_names(named(("a" * 130, "b" * 130)))
+    assert [len(name) for name in file_names(named(("a" * 120, "b" * 124)))] == [255]
 
 
 def test_a_file_in_place_of_the_folder_is_told(data: PairSet, tmp_path: Path) -> None:

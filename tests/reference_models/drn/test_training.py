@@ -241,10 +241,21 @@ def test_a_model_that_is_not_finite_any_more_replaces_no_checkpoint(
     assert (out / "checkpoint.pt").read_bytes() == before
 
 
-def test_an_image_that_fails_in_mid_training_costs_no_step_before_it(
+class _Spoils(Silent):
+    """Empties a file when the first row is logged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def say(self, message: str) -> None:
+        if message.startswith("step"):
+            self.path.write_bytes(b"")
+
+
+def test_an_image_that_changes_in_mid_training_costs_no_step_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where memory has no room for all images, damage may come up late."""
+    """Where memory has no room for all images, each is read whenever its pair comes."""
     monkeypatch.setattr("fhpt_eval.reference_models.drn.loading.free_memory", lambda: 0)
     folder = draw_folder(tmp_path / "data")
     data = training_pairs(folder)
@@ -257,10 +268,23 @@ def test_an_image_that_fails_in_mid_training_costs_no_step_before_it(
     assert step > 3
     late = data.people[place]
     assert late.file is not None
-    Path(late.file.ref.path).write_bytes(b"")
+    spoils = _Spoils(Path(late.file.ref.path))
+    plan = Plan(settings, tmp_path / "out", 20, log_every=1, sample_every=0)
     with pytest.raises(InputError, match=re.escape(late.name)):
-        train(Plan(settings, tmp_path / "out", 20, sample_every=0), data, CPU)
+        train(plan, data, CPU, listener=spoils)
     assert load_checkpoint(tmp_path / "out" / "checkpoint.pt").record.steps == step
+
+
+def test_weights_of_fewer_steps_do_not_outlive_a_training_that_goes_on(
+    data: PairSet, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    train(Plan(configuration(), out, 3, sample_every=0), data, CPU)
+    assert (out / "weights.safetensors").is_file()
+    plan = Plan(configuration(), out, 20, resume=True, log_every=3, sample_every=0)
+    with pytest.raises(Stopped):
+        train(plan, data, CPU, listener=_Interrupts(signal.SIGTERM))
+    assert not (out / "weights.safetensors").exists()
 
 
 class _Interrupts(Silent):
