@@ -368,7 +368,7 @@ def test_a_file_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> No
         ({"embedder": "clasical"}, "no embedder 'clasical'. Did you mean 'classical'"),
         ({"input_size": (64, 64)}, "'classical' takes no input"),
         ({"embedder_weights": "x.pth"}, "'classical' takes no weights"),
-        ({"embedder": "x.pt", "embedder_weights": "y.pth"}, "takes no weights, but path, input"),
+        ({"embedder": "x.pt", "embedder_weights": "y.pth"}, "takes no weights, but input, path"),
         ({"gallery_items": "items.csv"}, "there is no gallery"),
         ({"distance": "cosin"}, "Did you mean 'cosine'"),
         ({"embedder": "resnet50", "input_size": (0, 9)}, "retrieval.input_size"),
