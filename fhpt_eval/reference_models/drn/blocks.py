@@ -34,6 +34,7 @@ def doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
     Its kernel, 4, is a multiple of its stride, 2, so that every pixel gets as many terms: else a
     checkerboard shows (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill, 2016).
+    Uneven weights can still draw one, and after short trainings a faint lattice is seen.
     """
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
