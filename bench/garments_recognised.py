@@ -3,7 +3,9 @@
 ``python -m bench.garments_recognised --gt DIR --truth FILE RESULTS...`` takes the mannequin
 benchmark's ground truth, its ``truth-SPLIT.jsonl`` and folders of drawn images of the same pairs.
 The ground truth stands above them as the most that can be, and the commonest garment as what
-guessing gives. A texture that the network names is one that survived.
+guessing gives. A texture that the network names is one that survived. ``--working-size`` adds the
+ground truth made smaller to that height and width and enlarged again: the most that can be of a
+model that works at that size.
 """
 
 from __future__ import annotations
@@ -28,12 +30,19 @@ from fhpt_eval.pairs import Folders
 Labels = NDArray[np.int64]
 
 
-def recognised(paths: Sequence[Path]) -> Labels:
-    """Return what the network takes the garments of images for, ``(N, 2)``."""
+def recognised(paths: Sequence[Path], working_size: tuple[int, int] | None = None) -> Labels:
+    """Return what the network takes the garments of images for, ``(N, 2)``.
+
+    With a working size, height and width, the images are resized to it and back first.
+    """
     rows = []
     for path in paths:
-        with Image.open(path) as image:
-            levels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        if working_size is not None:
+            small = image.resize(working_size[::-1], Image.Resampling.BICUBIC)
+            image = small.resize(image.size, Image.Resampling.BICUBIC)
+        levels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
         rows.append(int(Garments().compute(levels.contiguous())["logits"].argmax()))
     return np.stack(np.divmod(np.array(rows), len(TEXTURES)), axis=1)
 
@@ -61,6 +70,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--gt", type=Path, required=True)
     parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--working-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     chosen = parser.parse_args()
     truth = read_truth(chosen.truth)
     print("| Images | Kind | Texture | Texture, where it is not plain |")
@@ -69,7 +79,11 @@ def main() -> None:
         pairs = match_pairs(Folders(folder, chosen.gt)).pairs
         worn = np.array([truth[pair.ground_truth.path.stem] for pair in pairs])
         if not place:
-            print(row("ground truth", recognised([p.ground_truth.path for p in pairs]), worn))
+            real = [pair.ground_truth.path for pair in pairs]
+            print(row("ground truth", recognised(real), worn))
+            if size := chosen.working_size:
+                name = f"ground truth at {size[0]} x {size[1]}, enlarged"
+                print(row(name, recognised(real, tuple(size)), worn))
             common = [Counter(column.tolist()).most_common(1)[0][0] for column in worn.T]
             print(row("the commonest garment", np.broadcast_to(common, worn.shape), worn))
         print(row(folder.name, recognised([pair.generated.path for pair in pairs]), worn))
