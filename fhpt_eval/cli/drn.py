@@ -13,6 +13,8 @@ import click
 from fhpt_eval.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from fhpt_eval.reference_models.drn.configuration import Configuration
@@ -74,6 +76,11 @@ def drn() -> None:
     help="A shipped configuration, such as drn-256 or drn-tiny, or a TOML file.",
 )
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="A new or empty folder.")
+@click.option(
+    "--start-from",
+    metavar="NAME|FILE",
+    help="Weights of a model of the same sizes to start from.  [default: random ones]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the training in --out, if there is one.")
 @click.option(
     "--steps",
@@ -158,18 +165,24 @@ def _train(
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.logs import duration
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
-    from fhpt_eval.reference_models.drn.training import WEIGHTS, Plan, prepare_folder, train
+    from fhpt_eval.reference_models.drn.training import (
+        WEIGHTS,
+        Plan,
+        check_start,
+        prepare_folder,
+        train,
+    )
 
     threads = given["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)
     plan = Plan(
         configuration, given["out"], given["steps"] or configuration.training.steps,
         given["resume"], threads, given["checkpoint_every"], given["log_every"],
-        given["sample_every"],
+        given["sample_every"], given["start_from"],
     )  # fmt: skip
-    # Both are found out before the data is read, which may take a while.
-    if world.size == 1:
-        prepare_folder(plan.out, plan.resume)
+    # All these are found out before the data is read, which may take a while.
+    if world.size == 1 and not prepare_folder(plan.out, plan.resume):
+        check_start(plan)
     perceptual_network(configuration.loss.perceptual_network, "cpu")
     progress = TerminalProgress()
     listener = progress if world.leads else None
@@ -298,12 +311,17 @@ def info(checkpoint: str) -> None:
         f"on {record.device}\n"
         f"data digest: {record.data_digest}\n"
         f"weights digest: {tensors_digest(state)}\n"
-        f"perceptual network: {', '.join(f'{k} {v}' for k, v in record.perceptual.items())}\n"
+        f"perceptual network: {_named(record.perceptual)}\n"
+        f"started from: {_named(record.start) if record.start else 'random weights'}\n"
         f"parameters: {sum(parts.values()):,} ({told})\n"
         f"written by: fhpt-eval {record.version}\n"
     )
     for key, value in settings_of(settings).items():
         click.echo(f"{key} = {value}")
+
+
+def _named(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 @drn.command()

@@ -108,6 +108,19 @@ def test_steps_stops_early_and_resume_goes_on(folder: Path, config: Path, tmp_pa
     assert "3 steps in" in done.out
 
 
+def test_a_training_starts_from_the_weights_of_another(
+    trained: Path, folder: Path, config: Path, tmp_path: Path
+) -> None:
+    first, out = trained / "weights.safetensors", tmp_path / "later"
+    done = fhpt_eval("drn", "train", "--data", folder, "--config", config, "--out", out,
+                     "--start-from", first, "--device", "cpu", "--threads", "1",
+                     "--steps", "1")  # fmt: skip
+    assert done.status == 0, done.err
+    told = fhpt_eval("drn", "info", out / "weights.safetensors").out
+    digest = fhpt_eval("drn", "info", first).out.split("weights digest: ")[1].split()[0]
+    assert f"started from: configuration small, steps 6, weights {digest}" in told
+
+
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(
     folder: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +197,11 @@ def test_export_writes_weights_of_half_the_size(trained: Path, tmp_path: Path) -
         (("info", "drn-tinny"), "drn-tinny"),
         (("generate", "--checkpoint", "nowhere.pt", "--data", ".", "--out", "x"), "nowhere.pt"),
         (("train", "--data", ".", "--config", "drn-tinny", "--out", "x"), "'drn-tiny'"),
+        (
+            ("train", "--data", ".", "--config", "CONFIG", "--out", "x", "--start-from", "no.pt"),
+            "no.pt",
+        ),
+        (("train", "--data", ".", "--config", "drn-tiny-details", "--out", "x"), "--start-from"),
         (("train", "--data", "/nowhere", "--config", "CONFIG", "--out", "x"), "no folder"),
     ],
 )

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +56,8 @@ class Record:
         seconds: that the steps took.
         device: that the last of them were computed on.
         version: of fhpt-eval.
+        start: of the weights that the training started from: their ``configuration``, ``steps``,
+            ``weights`` (SHA-256 of the tensors) and ``data_digest``; empty if they were random.
     """
 
     configuration: Configuration
@@ -65,6 +67,7 @@ class Record:
     seconds: float = 0.0
     device: str = ""
     version: str = __version__
+    start: Mapping[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """Return the record as plain values."""
@@ -76,6 +79,7 @@ class Record:
             "seconds": self.seconds,
             "device": self.device,
             "version": self.version,
+            **({"start": dict(self.start)} if self.start else {}),
         }
 
     @classmethod
@@ -97,6 +101,7 @@ class Record:
                 float(_checked(values, "seconds", (int, float))),
                 _checked(values, "device", str),
                 _checked(values, "version", str),
+                _checked({"start": {}, **values}, "start", dict),
             )
         except ValidationError as error:
             fault = explain_validation(error, Configuration, "configuration")
@@ -236,6 +241,25 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     model = build_model(record.configuration)
     model.load_state_dict(state)
     return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
+
+
+def start_from(model: Model, name_or_path: str | Path) -> dict[str, str]:
+    """Give a new model the weights of a trained one; return what the record says of them.
+
+    Raises:
+        WeightsError: there are none, they are damaged, or they are of a model of other sizes.
+    """
+    found = weights.find(name_or_path)
+    stored, record = _weights(found.path)
+    check_entries(stored, shapes_of(model), str(found.path), "the model that is to start from them")
+    state = _as_float32(stored)
+    model.load_state_dict(state)
+    return {
+        "configuration": record.configuration.name,
+        "steps": str(record.steps),
+        "weights": tensors_digest(state),
+        "data_digest": record.data_digest,
+    }
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> str:

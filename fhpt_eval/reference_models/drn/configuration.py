@@ -91,13 +91,18 @@ class ModelSettings(_Section):
 
 
 class LossSettings(_Section):
-    """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t."""
+    """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t.
+
+    What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.losses`; ``texture`` is
+    not the paper's.
+    """
 
     l1_coarse: _Weight = 5.0
     perceptual_coarse: _Weight = 1.0
     l1: _Weight = 5.0
     perceptual: _Weight = 1.0
     style: _Weight = 500.0
+    texture: _Weight = 0.0
     adversarial: _Weight = 1.0
     perceptual_network: PerceptualName = "vgg19-imagenet"
 
@@ -108,11 +113,15 @@ class TrainingSettings(_Section):
     Parameters:
         steps: updates of the generator in all.
         coarse_steps: how many of them, at the start, are of the pose transfer branch alone.
+        branch_stays: whether the pose transfer branch keeps the weights that the training starts
+            from, so that all steps are the detail branch's.
         batch_size: pairs per step, on all devices together.
         decay_from: share of the steps after which the learning rate falls linearly to 0.
         discriminator_updates: of each discriminator per update of the generator.
         learning_rate: of both RAdam optimisers, at the start.
         betas: RAdam's decay rates, of the gradients' mean and of their variance.
+        clip_norm: largest norm of a generator's gradient, to which a longer one is cut; 0, as in
+            the paper, leaves all as they are.
         adversarial_from: the step at which the adversarial loss sets in.
         seed: of the first weights, of the order of the pairs and of every other random number.
         precision: what the networks compute in; parameters and losses are float32 throughout.
@@ -122,6 +131,7 @@ class TrainingSettings(_Section):
 
     steps: Annotated[int, Field(ge=1, le=10**9)] = 200_000
     coarse_steps: _Steps = 60_000
+    branch_stays: bool = False
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 7
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
     decay_from: _Share = 0.5
@@ -129,6 +139,7 @@ class TrainingSettings(_Section):
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         Field(strict=False),
     ] = (0.5, 0.999)
+    clip_norm: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     discriminator_updates: Annotated[int, Field(ge=1, le=100)] = 3
     adversarial_from: _Steps = 60_000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -142,6 +153,11 @@ class TrainingSettings(_Section):
             raise ValueError(
                 f"coarse_steps ({self.coarse_steps}) are among the {self.steps} steps; there "
                 "cannot be more of them"
+            )
+        if self.branch_stays and self.coarse_steps:
+            raise ValueError(
+                f"coarse_steps ({self.coarse_steps}) train the pose transfer branch, and "
+                "branch_stays keeps it as it is; set coarse_steps to 0, or branch_stays to false"
             )
         return self
 
@@ -166,6 +182,15 @@ class Configuration(_Section):
                 f"training.adversarial_from ({late}) lies behind the last of {steps} steps, so "
                 "that the adversarial loss would never be used; set an earlier step, or "
                 "loss.adversarial to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_something_to_train(self) -> Self:
+        if self.training.branch_stays and not self.model.has_details:
+            raise ValueError(
+                "training.branch_stays leaves nothing to train without model.global_module and "
+                "model.face_module"
             )
         return self
 

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import l1_loss, mse_loss, unfold
+
+#: Sides of the windows of :func:`texture` in each layer's own pixels, from the first layer on. A
+#: layer is mostly half as wide as the one before, so that later windows cover more of the image.
+WINDOWS = (8, 6, 4)
+#: Below it, mean covariances count as this much: an even image has none.
+_LEAST = 1e-6
 
 
 def l1(image: Tensor, target: Tensor) -> Tensor:
@@ -49,6 +55,48 @@ def style(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     Arguments are as for :func:`perceptual`.
     """
     return _mean([l1(gram(one), gram(other)) for one, other in zip(maps, targets, strict=True)])
+
+
+def covariances(maps: Tensor, window: int, down: int = 0, across: int = 0) -> Tensor:
+    """Return how the channels vary together within each window: (N, C, h, w) -> (M, C, C) float32.
+
+    Windows lie side by side; the first begins ``down`` rows and ``across`` columns from the corner,
+    and what does not fill a window is left out.
+    """
+    channels = maps.shape[1]
+    with torch.autocast(maps.device.type, enabled=False):
+        parts = unfold(maps.float()[:, :, down:, across:], window, stride=window)
+        parts = parts.transpose(1, 2).reshape(-1, channels, window**2)  # (M, C, window^2)
+        parts = parts - parts.mean(dim=2, keepdim=True)
+        found: Tensor = parts @ parts.transpose(1, 2) / window**2
+        return found
+
+
+def texture(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Return the mean over layers of the difference of covariances within windows.
+
+    As a share of the targets' covariances, so that a blank image has 1. The Gram matrix of a whole
+    image mixes all that is worn, and is mostly about mean colours: a source in another pose, with
+    the right texture, can be further away by it than a drawn image without any. Within a window,
+    and less the mean, a texture counts where it is, whatever its phase there. (Textures as second
+    moments of a network's features: Gatys et al., "Texture Synthesis Using Convolutional Neural
+    Networks", NeurIPS 2015.)
+
+    Where windows begin is drawn from torch's global generator.
+
+    Args:
+        maps: as for :func:`perceptual`; as many layers count as :data:`WINDOWS` has sides.
+        targets: likewise.
+    """
+    found = []
+    for one, other, side in zip(maps, targets, WINDOWS, strict=False):
+        window = min(side, *one.shape[2:])
+        spare = (min(window, length - window + 1) for length in one.shape[2:])
+        down, across = (int(torch.randint(number, ())) for number in spare)
+        drawn = covariances(one, window, down, across)
+        wanted = covariances(other, window, down, across)
+        found.append(l1(drawn, wanted) / wanted.abs().mean().clamp_min(_LEAST))
+    return _mean(found)
 
 
 def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from fhpt_eval.reference_models.drn import losses
 from fhpt_eval.reference_models.drn.configuration import Configuration
@@ -40,6 +41,7 @@ LOSSES = (
     "l1",
     "perceptual",
     "style",
+    "texture",
     "adversarial",
     "discriminator_appearance",
     "discriminator_pose",
@@ -130,12 +132,14 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def _enter(self, stage: Stage) -> None:
-        """Begin a stage: in the coarse one the detail branch has no gradients."""
+        """Begin a stage: in the coarse one the detail branch has no gradients, and a pose transfer
+        branch that stays has none in any.
+        """
         if stage == self._stage:
             return
         self._stage = stage
         self.model.requires_grad_(stage == "fine")
-        self.model.pose_branch.requires_grad_(True)
+        self.model.pose_branch.requires_grad_(not self.configuration.training.branch_stays)
         self._generator = self.world.wrap(self.model, self.device)
 
     def _update_generator(
@@ -153,6 +157,8 @@ class Trainer:
         found["total"] = sum_of([getattr(weights, name) * one for name, one in found.items()])
         self.generator_optimiser.zero_grad()
         found["total"].backward()  # type: ignore[no-untyped-call]
+        if longest := self.configuration.training.clip_norm:
+            clip_grad_norm_(self.model.parameters(), longest)
         self.generator_optimiser.step()
         self.discriminators.requires_grad_(True)
         return outputs, found
@@ -163,10 +169,11 @@ class Trainer:
         """Return the losses of I_c and I_t; one of weight 0 is not computed."""
         weights = self.configuration.loss
         found: dict[str, Tensor] = {}
-        looks = (weights.perceptual_coarse, weights.perceptual, weights.style)
-        wanted = self._maps(targets.image) if any(looks) else []
-        # Without a detail branch I_t is I_c, and counts once.
+        looks = (weights.perceptual, weights.style, weights.texture)
+        wanted = self._maps(targets.image) if any((weights.perceptual_coarse, *looks)) else []
+        # Without a detail branch I_t is I_c, and counts once; a branch that stays has no losses.
         has_coarse = coarse_only or self.configuration.model.has_details
+        has_coarse = has_coarse and not self.configuration.training.branch_stays
         if has_coarse and weights.l1_coarse:
             found["l1_coarse"] = losses.l1(outputs.coarse, targets.image)
         if has_coarse and weights.perceptual_coarse:
@@ -176,11 +183,13 @@ class Trainer:
             return found
         if weights.l1:
             found["l1"] = losses.l1(outputs.final, targets.image)
-        maps = self._perceptual(outputs.final) if weights.perceptual or weights.style else []
+        maps = self._perceptual(outputs.final) if any(looks) else []
         if weights.perceptual:
             found["perceptual"] = losses.perceptual(maps, wanted)
         if weights.style:
             found["style"] = losses.style(maps, wanted)
+        if weights.texture:
+            found["texture"] = losses.texture(maps, wanted)
         return found
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Train a model: go through the steps, log, draw samples, keep checkpoints, go on from one.
 
-May import: errors, storage, reference_models.drn, numpy, torch.
+May import: errors, storage, weights, reference_models.drn, numpy, torch.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import math
 import signal
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 
+from fhpt_eval import weights
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 from fhpt_eval.reference_models.drn.assembly import Batch, to_inputs, to_targets
 from fhpt_eval.reference_models.drn.checkpoints import (
@@ -26,6 +28,7 @@ from fhpt_eval.reference_models.drn.checkpoints import (
     export,
     load_checkpoint,
     save_checkpoint,
+    start_from,
 )
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data import PairSet
@@ -67,6 +70,8 @@ class Plan:
         checkpoint_every: steps between two checkpoints.
         log_every: steps between two rows of the log.
         sample_every: steps between two sample grids; 0 for none.
+        start_from: name or file of the weights of a model of the same sizes, with which a new
+            training starts; ``None`` for random ones. One that goes on has its checkpoint's.
     """
 
     configuration: Configuration
@@ -77,6 +82,7 @@ class Plan:
     checkpoint_every: int = 500
     log_every: int = 50
     sample_every: int = 500
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         steps = self.configuration.training.steps
@@ -153,6 +159,24 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     return CHECKPOINT in there
 
 
+def check_start(plan: Plan) -> None:
+    """Refuse a new training without the weights that it is to start from.
+
+    Raises:
+        InputError: the pose transfer branch is to stay as it is, and nobody has trained it.
+        WeightsError: there are no such weights.
+    """
+    configuration = plan.configuration
+    if plan.start_from is not None:
+        weights.find(plan.start_from)
+    elif configuration.training.branch_stays:
+        raise InputError(
+            f"Configuration '{configuration.name}' keeps the pose transfer branch as it is "
+            "(training.branch_stays), so it needs a trained one: give the weights of a model of "
+            "the same sizes by --start-from."
+        )
+
+
 def _is_leftover(path: Path) -> bool:
     """Whether a kill left a file half written, see :func:`fhpt_eval.storage.write_atomically`."""
     return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
@@ -215,6 +239,11 @@ class _Run:
         checkpoint = self._checkpoint()  # whatever is wrong with it is told before any work
         self.trainer = Trainer(plan.configuration, device, world)
         self.done, self.saved, self.seconds = 0, 0, 0.0
+        self.start: Mapping[str, str] = {}
+        if checkpoint is None:
+            check_start(plan)
+            if plan.start_from is not None:
+                self.start = start_from(self.trainer.model, plan.start_from)
         self.record = self._record()
         self.log: Log | None = None
         self.samples: Samples | None = None
@@ -254,7 +283,7 @@ class _Run:
                 f"there and {now} here. Put the weights of then in their place, or begin a new "
                 "training in another --out."
             )
-        self.record = checkpoint.record
+        self.record, self.start = checkpoint.record, checkpoint.record.start
         self.done, self.seconds = self.record.steps, self.record.seconds
         self.saved = self.done
         self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")
@@ -331,6 +360,7 @@ class _Run:
         return Record(
             self.plan.configuration, self.done, self.data.digest, self.trainer.perceptual_record,
             self.seconds, f"{self.world.size} x {name}" if self.world.size > 1 else name,
+            start=self.start,
         )  # fmt: skip
 
     def _batches(self, decoders: ThreadPoolExecutor) -> Batches:
@@ -475,13 +505,13 @@ def _prepared(out: Path, resume: bool) -> bool | FhptEvalError:
 
 def _check_losses(configuration: Configuration) -> None:
     """Refuse a stage without a loss."""
-    weights, settings = configuration.loss, configuration.training
-    if settings.coarse_steps and not (weights.l1_coarse or weights.perceptual_coarse):
+    loss, settings = configuration.loss, configuration.training
+    if settings.coarse_steps and not (loss.l1_coarse or loss.perceptual_coarse):
         raise InputError(
             "loss.l1_coarse and loss.perceptual_coarse are both 0, so the coarse_steps have no "
             "loss. Set one, or training.coarse_steps to 0."
         )
-    if settings.coarse_steps < settings.steps and not (weights.l1 or weights.perceptual):
+    if settings.coarse_steps < settings.steps and not (loss.l1 or loss.perceptual):
         raise InputError(
             "loss.l1 and loss.perceptual are both 0, so nothing draws the final image towards "
             "the target. Set one of them."

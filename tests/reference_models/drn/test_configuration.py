@@ -26,7 +26,8 @@ def fault(text: str) -> str:
 
 
 def test_the_shipped_ones_are_the_model_and_its_pose_branch_in_two_sizes() -> None:
-    assert configuration_names() == ["drn-256", "drn-tiny", "patn-256", "patn-tiny"]
+    names = ["drn-256", "drn-tiny", "drn-tiny-details", "patn-256", "patn-tiny"]
+    assert configuration_names() == names
     for name in configuration_names():
         found = load_configuration(name)
         assert found.name == name
@@ -143,6 +144,28 @@ def test_more_coarse_steps_than_steps_are_refused() -> None:
     assert "coarse_steps (30) are among the 20 steps" in fault(
         'name = "a"\n[training]\nsteps = 20\ncoarse_steps = 30\nadversarial_from = 0\n'
     )
+
+
+def test_details_go_on_with_the_same_model() -> None:
+    first, later = load_configuration("drn-tiny"), load_configuration("drn-tiny-details")
+    assert later.model == first.model
+    assert later.heatmap_sigma == first.heatmap_sigma
+    assert later.training.branch_stays
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("[training]\nbranch_stays = true\n", "coarse_steps (60000) train the pose transfer"),
+        (
+            "[training]\nbranch_stays = true\ncoarse_steps = 0\n"
+            "[model]\nglobal_module = false\nface_module = false\n",
+            "branch_stays leaves nothing to train",
+        ),
+    ],
+)
+def test_a_branch_that_stays_leaves_something_to_train(settings: str, words: str) -> None:
+    assert words in fault('name = "a"\n' + settings)
 
 
 def test_an_adversarial_loss_that_would_never_be_used_is_refused() -> None:

@@ -66,6 +66,61 @@ def test_style_does_not_ask_where() -> None:
     assert losses.perceptual(maps(0), shuffled) > 0.1
 
 
+def test_covariances_are_those_of_channels_within_windows() -> None:
+    values = maps(0)[0]  # 7 x 5: windows of 3 begin at rows 1 and 4, and at column 1
+    found = losses.covariances(values, 3, down=1, across=1)
+    expected = [
+        np.cov(values[n, :, row : row + 3, 1:4].double().flatten(1).numpy(), bias=True)
+        for n in range(2)
+        for row in (1, 4)
+    ]
+    np.testing.assert_allclose(found, np.stack(expected), rtol=CLOSE, atol=1e-6)
+
+
+def stripes(phase: int = 0, brightness: float = 0.0) -> list[Tensor]:
+    """Return one layer: an upper half with stripes across, a lower one with stripes along."""
+    wave = torch.sin((torch.arange(32) + phase) * (2 * np.pi / 4))
+    upper, lower = wave[:16, None].expand(16, 32), wave[None].expand(16, 32)
+    return [torch.cat([upper, lower])[None, None] + brightness]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_texture_asks_where_and_not_for_phase_or_brightness(seed: int) -> None:
+    """What a style loss over the whole image gets wrong; by how much, whatever windows are drawn.
+
+    One channel tells nothing of direction, so a slope is put beside it: the difference of rows.
+    """
+
+    def distance(one: list[Tensor], other: list[Tensor]) -> float:
+        torch.manual_seed(seed)
+        both = [[torch.cat([x[..., 1:, :], x.diff(dim=2)], 1) for x in y] for y in (one, other)]
+        return losses.texture(*both).item()
+
+    wanted = stripes()
+    turned = [wanted[0].flip(2)]  # the same stripes, in the wrong places
+    even = [torch.zeros_like(wanted[0])]
+    assert distance(stripes(brightness=0.5), wanted) == pytest.approx(0, abs=1e-5)
+    assert distance(even, wanted) == pytest.approx(1, rel=0.01)
+    assert distance(stripes(phase=1), wanted) < 0.25
+    assert distance(turned, wanted) > 0.3
+
+
+def test_texture_of_layers_smaller_than_a_window_is_that_of_the_whole_layer() -> None:
+    small = [torch.rand(1, 2, 3, 5, generator=torch.Generator().manual_seed(1))]
+    assert losses.texture(small, small) == 0
+    assert losses.texture([torch.zeros(1, 2, 3, 5)], small).item() == pytest.approx(1, rel=CLOSE)
+
+
+def test_texture_of_an_even_target_is_finite_and_has_a_gradient() -> None:
+    drawn = torch.rand(1, 2, 9, 9, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    found = losses.texture([drawn], [torch.ones(1, 2, 9, 9)])
+    found.backward()
+    assert torch.isfinite(found)
+    assert drawn.grad is not None
+    assert drawn.grad.isfinite().all()
+    assert drawn.grad.any()
+
+
 def test_adversarial_losses_are_least_squares() -> None:
     real, generated = maps(0)[0], maps(1)[0] - 1
     r, g = real.double().numpy(), generated.double().numpy()
@@ -99,6 +154,7 @@ def test_losses_are_float32_whatever_comes_in() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         for found in (losses.l1(half[0], other[0]), losses.perceptual(half, other),
                       losses.style(half, other), losses.gram(half[0]),
+                      losses.texture(half, other), losses.covariances(half[0], 3),
                       losses.generator_loss(half[0])):  # fmt: skip
             assert found.dtype == torch.float32
     exact = losses.gram(half[0].float())
