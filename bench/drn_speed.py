@@ -53,9 +53,20 @@ def noise(configuration: Configuration, batch: int, device: torch.device) -> Bat
     return Batch(images[0], images[1], points[0], points[1], boxes, boxes).to(device)
 
 
+def work_in(configuration: Configuration) -> list[str]:
+    """Return what there is to time of a configuration, of :data:`WORK`."""
+    idle = set()
+    if configuration.training.pose_branch_stays:
+        idle.add("coarse step")
+    if not configuration.loss.adversarial:
+        idle.add("adversarial step")
+    return [name for name in WORK if name not in idle]
+
+
 def with_stages(configuration: Configuration, options: dict[str, Any]) -> Configuration:
     """Return the configuration, computed in one of the ways, with one step in each stage."""
-    stages = {"steps": 3, "coarse_steps": 1, "adversarial_from": 2, "precision": "float32"}
+    coarse = 0 if configuration.training.pose_branch_stays else 1
+    stages = {"steps": 3, "coarse_steps": coarse, "adversarial_from": 2, "precision": "float32"}
     training = configuration.training.model_copy(update=stages | options)
     # Weights of a pretrained network need not be there, and take a time that is not the model's.
     loss = configuration.loss.model_copy(update={"perceptual_network": "random"})
@@ -135,11 +146,12 @@ def main() -> None:
     name = f"CPU, {given.threads} threads"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
+    works = work_in(configuration)
     print(
         f"{configuration.name}, batch {batch}, {name}, torch {torch.__version__}; images per "
-        f"second\n\n| | {' | '.join(WORK)} |\n| --- |{' ---: |' * len(WORK)}"
+        f"second\n\n| | {' | '.join(works)} |\n| --- |{' ---: |' * len(works)}"
     )
-    columns = [measure(name, configuration, device, batch) for name in WORK]
+    columns = [measure(name, configuration, device, batch) for name in works]
     for title, rates in zip(WAYS, zip(*columns, strict=True), strict=True):
         pairs = zip(rates, (column[0] for column in columns), strict=True)
         cells = [f"{rate:.1f} ({rate / base:.2f}x)" for rate, base in pairs]

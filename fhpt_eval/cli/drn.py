@@ -165,10 +165,11 @@ def _train(
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.logs import duration
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
+    from fhpt_eval.reference_models.drn.start import check_start
     from fhpt_eval.reference_models.drn.training import (
+        CHECKPOINT,
         WEIGHTS,
         Plan,
-        check_start,
         prepare_folder,
         train,
     )
@@ -181,8 +182,10 @@ def _train(
         given["sample_every"], given["start_from"],
     )  # fmt: skip
     # All these are found out before the data is read, which may take a while.
-    if world.size == 1 and not prepare_folder(plan.out, plan.resume):
-        check_start(plan)
+    if world.size == 1:
+        prepare_folder(plan.out, plan.resume)
+    if not (plan.out / CHECKPOINT).exists():
+        check_start(plan.start_from, configuration, plan.out)
     perceptual_network(configuration.loss.perceptual_network, "cpu")
     progress = TerminalProgress()
     listener = progress if world.leads else None

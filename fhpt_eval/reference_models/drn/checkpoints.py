@@ -26,6 +26,7 @@ from fhpt_eval.errors import InputError, WeightsError
 from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.network import Model, build_model
+from fhpt_eval.reference_models.drn.perceptual import perceptual_network
 from fhpt_eval.storage import write_atomically
 from fhpt_eval.validation import explain_validation
 
@@ -40,6 +41,9 @@ FREE = frozenset({"name", "training.precision", "training.channels_last", "train
 
 #: The types in which weights can be exported; all are loaded as float32.
 Stored = Literal["float32", "float16", "bfloat16"]
+
+#: Longest text that a record may hold, in characters.
+_LONGEST = 1000
 
 _TENSORS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
 
@@ -97,11 +101,11 @@ class Record:
                 Configuration.model_validate_json(json.dumps(values["configuration"])),
                 steps,
                 _checked(values, "data_digest", str),
-                _checked(values, "perceptual", dict),
+                _texts(values, "perceptual"),
                 float(_checked(values, "seconds", (int, float))),
                 _checked(values, "device", str),
                 _checked(values, "version", str),
-                _checked({"start": {}, **values}, "start", dict),
+                _texts({"start": {}, **values}, "start"),
             )
         except ValidationError as error:
             fault = explain_validation(error, Configuration, "configuration")
@@ -237,29 +241,11 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     found = weights.find(name_or_path)
     stored, record = _weights(found.path)
     _check_entries(record.configuration, stored, found.path)
+    _check_summary(record, found.path)
     state = _as_float32(stored)
     model = build_model(record.configuration)
     model.load_state_dict(state)
     return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
-
-
-def start_from(model: Model, name_or_path: str | Path) -> dict[str, str]:
-    """Give a new model the weights of a trained one; return what the record says of them.
-
-    Raises:
-        WeightsError: there are none, they are damaged, or they are of a model of other sizes.
-    """
-    found = weights.find(name_or_path)
-    stored, record = _weights(found.path)
-    check_entries(stored, shapes_of(model), str(found.path), "the model that is to start from them")
-    state = _as_float32(stored)
-    model.load_state_dict(state)
-    return {
-        "configuration": record.configuration.name,
-        "steps": str(record.steps),
-        "weights": tensors_digest(state),
-        "data_digest": record.data_digest,
-    }
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> str:
@@ -319,6 +305,19 @@ def _check_entries(configuration: Configuration, state: Mapping[str, Tensor], pa
     check_entries(state, shapes_of(model), str(path), "the model of their own configuration")
 
 
+def _check_summary(record: Record, path: Path) -> None:
+    """Refuse a model whose style code hears of another network than the one that is here."""
+    if not record.configuration.model.style_summary:
+        return
+    now = perceptual_network(record.configuration.loss.perceptual_network, "cpu").record
+    if dict(now) != dict(record.perceptual):
+        raise WeightsError(
+            f"{path} draws by the summary of a perceptual network that is another one here: "
+            f"{dict(record.perceptual)} then and {dict(now)} now. Use the fhpt-eval that wrote it, "
+            f"{record.version}, or put its weights in their place."
+        )
+
+
 def _load(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -362,6 +361,14 @@ def _checked(values: Mapping[str, Any], key: str, kind: type | tuple[type, ...])
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{key} is a {type(value).__name__}")
     return value
+
+
+def _texts(values: Mapping[str, Any], key: str) -> dict[str, str]:
+    found = _checked(values, key, dict)
+    for text in (*found, *found.values()):
+        if not (isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST):
+            raise TypeError(f"{key} holds {text!r:.40}, not a short text")
+    return dict(found)
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -44,6 +44,8 @@ class ModelSettings(_Section):
         pose_width: channels inside a block's pose path, as a multiple of its image path's.
         style_dimension: length of the style code.
         style_grid: rows and columns of the adaptive average pooling before the style code.
+        style_summary: whether a linear map of the perceptual network's summary of the source image
+            is added to the global module's style code; the paper has nothing of the kind.
         appearance_channels: of the style encoders at full size; doubled by each downsampling block
             up to eight times as many.
         appearance_downsamplings: residual down-sampling blocks of the style encoders.
@@ -70,6 +72,7 @@ class ModelSettings(_Section):
         tuple[Annotated[int, Field(ge=1, le=16)], Annotated[int, Field(ge=1, le=16)]],
         Field(strict=False),
     ] = (4, 2)
+    style_summary: bool = False
     appearance_channels: _Count = 64
     appearance_downsamplings: Annotated[int, Field(ge=1, le=6)] = 4
     detail_channels: _Count = 256
@@ -93,8 +96,9 @@ class ModelSettings(_Section):
 class LossSettings(_Section):
     """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t.
 
-    What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.losses`; ``texture`` is
-    not the paper's.
+    What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.losses`. ``texture``, of
+    the perceptual network's first three maps, and ``summary``, of what it says of the whole image,
+    are not the paper's.
     """
 
     l1_coarse: _Weight = 5.0
@@ -103,6 +107,7 @@ class LossSettings(_Section):
     perceptual: _Weight = 1.0
     style: _Weight = 500.0
     texture: _Weight = 0.0
+    summary: _Weight = 0.0
     adversarial: _Weight = 1.0
     perceptual_network: PerceptualName = "vgg19-imagenet"
 
@@ -113,15 +118,15 @@ class TrainingSettings(_Section):
     Parameters:
         steps: updates of the generator in all.
         coarse_steps: how many of them, at the start, are of the pose transfer branch alone.
-        branch_stays: whether the pose transfer branch keeps the weights that the training starts
-            from, so that all steps are the detail branch's.
+        pose_branch_stays: whether the pose transfer branch keeps the weights that the training
+            starts from, so that all steps are the detail branch's.
         batch_size: pairs per step, on all devices together.
         decay_from: share of the steps after which the learning rate falls linearly to 0.
         discriminator_updates: of each discriminator per update of the generator.
         learning_rate: of both RAdam optimisers, at the start.
         betas: RAdam's decay rates, of the gradients' mean and of their variance.
-        clip_norm: largest norm of a generator's gradient, to which a longer one is cut; 0, as in
-            the paper, leaves all as they are.
+        clip_norm: largest L2 norm of all gradients of the generator together, to which longer ones
+            are shortened; 0, as in the paper, leaves them as they are.
         adversarial_from: the step at which the adversarial loss sets in.
         seed: of the first weights, of the order of the pairs and of every other random number.
         precision: what the networks compute in; parameters and losses are float32 throughout.
@@ -131,7 +136,7 @@ class TrainingSettings(_Section):
 
     steps: Annotated[int, Field(ge=1, le=10**9)] = 200_000
     coarse_steps: _Steps = 60_000
-    branch_stays: bool = False
+    pose_branch_stays: bool = False
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 7
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
     decay_from: _Share = 0.5
@@ -154,10 +159,11 @@ class TrainingSettings(_Section):
                 f"coarse_steps ({self.coarse_steps}) are among the {self.steps} steps; there "
                 "cannot be more of them"
             )
-        if self.branch_stays and self.coarse_steps:
+        if self.pose_branch_stays and self.coarse_steps:
             raise ValueError(
                 f"coarse_steps ({self.coarse_steps}) train the pose transfer branch, and "
-                "branch_stays keeps it as it is; set coarse_steps to 0, or branch_stays to false"
+                "pose_branch_stays keeps it as it is; set coarse_steps to 0, or pose_branch_stays "
+                "to false"
             )
         return self
 
@@ -187,10 +193,10 @@ class Configuration(_Section):
 
     @model_validator(mode="after")
     def _has_something_to_train(self) -> Self:
-        if self.training.branch_stays and not self.model.has_details:
+        if self.training.pose_branch_stays and not self.model.has_details:
             raise ValueError(
-                "training.branch_stays leaves nothing to train without model.global_module and "
-                "model.face_module"
+                "training.pose_branch_stays leaves nothing to train, as model.global_module and "
+                "model.face_module are false; set it to false, or one of them to true"
             )
         return self
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fhpt_eval.reference_models.drn.adain import AdaptiveLayer, AdaptiveResidualBlock
 from fhpt_eval.reference_models.drn.blocks import convolution, doubling, encoder, to_colours
 from fhpt_eval.reference_models.drn.configuration import ModelSettings
+from fhpt_eval.reference_models.drn.perceptual import Summary
 from fhpt_eval.reference_models.drn.pose_branch import JOINTS
 from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
 
@@ -90,11 +91,18 @@ class GlobalModule(nn.Module):
 
     R_t has no bounds, so that a wrong colour of I_c can be mended wherever it lies, and so that no
     gradient fades. Without a style code R_t is made of F_t alone.
+
+    Args:
+        features: d, channels of F_t.
+        settings: sizes, and what is left out.
+        summary: of a perceptual network, which the style code hears of.
     """
 
-    def __init__(self, features: int, settings: ModelSettings) -> None:
+    def __init__(
+        self, features: int, settings: ModelSettings, summary: Summary | None = None
+    ) -> None:
         super().__init__()
-        self.style_encoder = _style_encoder(settings)
+        self.style_encoder = _style_encoder(settings, summary)
         self.path = DetailPath(features, settings, settings.waves)
 
     def forward(self, features: Tensor, source: Tensor) -> Tensor:
@@ -129,7 +137,7 @@ class FaceModule(nn.Module):
         return torch.tanh(self.path(features, style))
 
 
-def _style_encoder(settings: ModelSettings) -> StyleEncoder | None:
+def _style_encoder(settings: ModelSettings, summary: Summary | None = None) -> StyleEncoder | None:
     if not settings.style_code:
         return None
     return StyleEncoder(
@@ -137,4 +145,5 @@ def _style_encoder(settings: ModelSettings) -> StyleEncoder | None:
         settings.appearance_downsamplings,
         settings.style_grid,
         settings.style_dimension,
+        summary,
     )

@@ -1,7 +1,8 @@
 """Several processes that train one model, a part of each batch each. May import: errors, torch.
 
 ``torchrun`` starts them and says in the environment which is which. Gradients are averaged, so
-that equal parts give what one process with the whole batch would give.
+that equal parts give what one process with the whole batch would give (the texture loss, a ratio of
+means, nearly).
 """
 
 from __future__ import annotations

@@ -107,15 +107,20 @@ def _line(row: Mapping[str, float | int | str], total: int, left: float) -> str:
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:
-    """Return an older log's rows up to a step; a row that was cut off by a kill is dropped."""
+    """Return an older log's rows up to a step; a row that was cut off by a kill is dropped.
+
+    Its header counts: one of another version may lack a loss.
+    """
     if not path.is_file():
         return []
     try:
         rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
     except (OSError, ValueError, csv.Error) as error:
         raise StorageError(f"{path} cannot be read ({error}); move it away.") from error
-    kept = [row for row in rows[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
-    return [row for row in kept if int(row[0]) <= step]
+    header = rows[0] if rows else []
+    whole = [dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header)]
+    kept = [row for row in whole if row.get("step", "").isdecimal()]
+    return [[row.get(name, "") for name in COLUMNS] for row in kept if int(row["step"]) <= step]
 
 
 def _open_board(folder: Path, step: int, listener: Listener) -> SummaryWriter | None:

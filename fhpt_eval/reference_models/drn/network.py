@@ -15,6 +15,7 @@ from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.detail import FaceModule, GlobalModule
 from fhpt_eval.reference_models.drn.face_frame import face_masks, place_faces
 from fhpt_eval.reference_models.drn.inputs import Inputs
+from fhpt_eval.reference_models.drn.perceptual import Summary
 from fhpt_eval.reference_models.drn.pose_branch import PoseTransferBranch
 
 
@@ -75,9 +76,11 @@ class Model(nn.Module):
         settings = configuration.model
         self.sigma = settings.face_blur_sigma
         self.pose_branch = PoseTransferBranch(settings)
-        self.global_module = (
-            GlobalModule(self.pose_branch.channels, settings) if settings.global_module else None
-        )
+        self.global_module: GlobalModule | None = None
+        if settings.global_module:
+            network = configuration.loss.perceptual_network
+            summary = Summary(network) if settings.style_summary else None
+            self.global_module = GlobalModule(self.pose_branch.channels, settings, summary)
         self.face_module = FaceModule(settings) if settings.face_module else None
 
     def forward(self, inputs: Inputs, *, coarse_only: bool = False) -> Outputs:

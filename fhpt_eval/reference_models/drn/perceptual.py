@@ -1,4 +1,4 @@
-"""Networks that tell how alike two images look, for the perceptual and the style loss.
+"""Networks that tell how alike two images look, and what is on one: they are not trained here.
 
 May import: weights, features, reference_models.drn.configuration, torch.
 
@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from fhpt_eval import weights
 from fhpt_eval.features.trunks import load_trunk
@@ -26,6 +27,12 @@ _DEVIATION = (0.229, 0.224, 0.225)
 #: Channels of the random network's stages, each at half of the size of the one before.
 _RANDOM_STAGES = (16, 32, 64, 128)
 _RANDOM_SEED = 20_200_526
+#: How many numbers a network's summary has.
+SUMMARY_LENGTHS: Mapping[PerceptualName, int] = {
+    "vgg19-imagenet": 64 + 128 + 256 + 512 + 512,
+    "mannequin": 128,
+    "random": sum(_RANDOM_STAGES),
+}
 #: The registered weights of the garment network that is there for this.
 _MANNEQUIN = "mannequin-perceptual"
 
@@ -42,6 +49,13 @@ class PerceptualNetwork(nn.Module):
     def maps(self, images01: Tensor) -> list[Tensor]:
         """Return the maps of ``(N, 3, H, W)`` images in [0, 1]."""
         raise NotImplementedError
+
+    def summary(self, images01: Tensor) -> Tensor:
+        """Return ``(N, K)`` numbers that say what is on the images: each channel's mean.
+
+        K is :data:`SUMMARY_LENGTHS` by the network's name.
+        """
+        return torch.cat([maps.mean(dim=(2, 3)) for maps in self.maps(images01)], dim=1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """``(N, 3, H, W)`` in [-1, 1] -> a ``(N, C, h, w)`` tensor per layer; differentiable."""
@@ -60,6 +74,35 @@ def perceptual_network(name: PerceptualName, device: torch.device | str) -> Perc
     """
     makers = {"vgg19-imagenet": _VGG19, "mannequin": _Mannequin, "random": _Random}
     return makers[name](torch.device(device)).eval().requires_grad_(False)
+
+
+class Summary(nn.Module):
+    """A perceptual network's summary of images, for a model that does not hold the network.
+
+    The network is loaded when it is first asked, and is in no state dict.
+    """
+
+    def __init__(self, name: PerceptualName) -> None:
+        super().__init__()
+        self.name, self.length = name, SUMMARY_LENGTHS[name]
+        # A dictionary, so that torch does not take the network for a part of the model.
+        self._loaded: dict[torch.device, PerceptualNetwork] = {}
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, length) float32: mean 0 and variance 1 in each row.
+
+        Raises:
+            WeightsError: the network's weights are missing.
+        """
+        if images.device not in self._loaded:
+            # The loaded network may be shared, and what a step draws must not depend on whether it
+            # is the first.
+            with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+                self._loaded[images.device] = perceptual_network(self.name, images.device)
+        with torch.no_grad():
+            found = self._loaded[images.device].summary((images + 1) / 2)
+            return layer_norm(found.float(), (self.length,))
 
 
 class _VGG19(PerceptualNetwork):
@@ -103,6 +146,10 @@ class _Mannequin(PerceptualNetwork):
 
     def maps(self, images01: Tensor) -> list[Tensor]:
         return self.network.stages(images01)
+
+    def summary(self, images01: Tensor) -> Tensor:
+        """Return the pool features, ``(N, 128)``, of images resized to the network's own size."""
+        return self.network.pooled(self.network.maps(images01))
 
 
 class _Random(PerceptualNetwork):

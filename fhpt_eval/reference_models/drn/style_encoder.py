@@ -1,4 +1,7 @@
-"""What somebody looks like, as one vector. May import: reference_models.drn.blocks, torch."""
+"""What somebody looks like, as one vector.
+
+May import: reference_models.drn.blocks, reference_models.drn.perceptual, torch.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from fhpt_eval.reference_models.drn.blocks import SLOPE, ResidualHalving, convolution
+from fhpt_eval.reference_models.drn.perceptual import Summary
 
 
 class StyleEncoder(nn.Module):
@@ -20,11 +24,15 @@ class StyleEncoder(nn.Module):
         downsamplings: residual down-sampling blocks.
         grid: rows and columns that remain after the pooling.
         style_dimension: length of the style code.
+        summary: of a perceptual network, from which a linear map is added to the code; at first it
+            is 0. A, as it were, second opinion of somebody who has seen more: the texture encoder
+            of ADGAN (Men et al., CVPR 2020) joins features of a fixed VGG to learnt ones so.
     """
 
     def __init__(
-        self, channels: int, downsamplings: int, grid: tuple[int, int], style_dimension: int
-    ) -> None:
+        self, channels: int, downsamplings: int, grid: tuple[int, int], style_dimension: int,
+        summary: Summary | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         widths = [channels * 2 ** min(level, 3) for level in range(downsamplings + 1)]
         self.appearance = nn.Sequential(
@@ -42,11 +50,18 @@ class StyleEncoder(nn.Module):
             nn.Linear(style_dimension, style_dimension),
         )
         self.apply(_keep_scale)
+        self.summary = summary
+        self.told: nn.Linear | None = None
+        if summary is not None:
+            self.told = nn.Linear(summary.length, style_dimension, bias=False)
+            nn.init.zeros_(self.told.weight)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> z_s, (N, style_dimension)."""
         pooled = self.appearance(image)  # (N, widths[-1], rows, columns)
         code: Tensor = self.style(pooled.flatten(1))
+        if self.summary is not None and self.told is not None:
+            code = code + self.told(self.summary(image))
         return code
 
 

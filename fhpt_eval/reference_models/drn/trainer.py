@@ -42,6 +42,7 @@ LOSSES = (
     "perceptual",
     "style",
     "texture",
+    "summary",
     "adversarial",
     "discriminator_appearance",
     "discriminator_pose",
@@ -139,7 +140,7 @@ class Trainer:
             return
         self._stage = stage
         self.model.requires_grad_(stage == "fine")
-        self.model.pose_branch.requires_grad_(not self.configuration.training.branch_stays)
+        self.model.pose_branch.requires_grad_(not self.configuration.training.pose_branch_stays)
         self._generator = self.world.wrap(self.model, self.device)
 
     def _update_generator(
@@ -173,7 +174,7 @@ class Trainer:
         wanted = self._maps(targets.image) if any((weights.perceptual_coarse, *looks)) else []
         # Without a detail branch I_t is I_c, and counts once; a branch that stays has no losses.
         has_coarse = coarse_only or self.configuration.model.has_details
-        has_coarse = has_coarse and not self.configuration.training.branch_stays
+        has_coarse = has_coarse and not self.configuration.training.pose_branch_stays
         if has_coarse and weights.l1_coarse:
             found["l1_coarse"] = losses.l1(outputs.coarse, targets.image)
         if has_coarse and weights.perceptual_coarse:
@@ -190,7 +191,15 @@ class Trainer:
             found["style"] = losses.style(maps, wanted)
         if weights.texture:
             found["texture"] = losses.texture(maps, wanted)
+        if weights.summary:
+            with torch.no_grad():
+                meant = self._summary(targets.image)
+            found["summary"] = losses.summary(self._summary(outputs.final), meant)
         return found
+
+    def _summary(self, image: Tensor) -> Tensor:
+        summary: Tensor = self._perceptual.summary((image.clamp(-1, 1) + 1) / 2)
+        return summary
 
     @torch.no_grad()
     def _maps(self, image: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """Train a model: go through the steps, log, draw samples, keep checkpoints, go on from one.
 
-May import: errors, storage, weights, reference_models.drn, numpy, torch.
+May import: errors, storage, reference_models.drn, numpy, torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from fhpt_eval import weights
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 from fhpt_eval.reference_models.drn.assembly import Batch, to_inputs, to_targets
 from fhpt_eval.reference_models.drn.checkpoints import (
@@ -28,7 +27,6 @@ from fhpt_eval.reference_models.drn.checkpoints import (
     export,
     load_checkpoint,
     save_checkpoint,
-    start_from,
 )
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data import PairSet
@@ -38,6 +36,7 @@ from fhpt_eval.reference_models.drn.loading import Batches, ahead, open_pixels
 from fhpt_eval.reference_models.drn.logs import Log
 from fhpt_eval.reference_models.drn.samples import Samples
 from fhpt_eval.reference_models.drn.schedule import learning_rate, pairs_at, stage_of
+from fhpt_eval.reference_models.drn.start import check_same_start, check_start, read_start
 from fhpt_eval.reference_models.drn.trainer import LOSSES, Trainer
 from fhpt_eval.storage import check_writable
 
@@ -159,24 +158,6 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     return CHECKPOINT in there
 
 
-def check_start(plan: Plan) -> None:
-    """Refuse a new training without the weights that it is to start from.
-
-    Raises:
-        InputError: the pose transfer branch is to stay as it is, and nobody has trained it.
-        WeightsError: there are no such weights.
-    """
-    configuration = plan.configuration
-    if plan.start_from is not None:
-        weights.find(plan.start_from)
-    elif configuration.training.branch_stays:
-        raise InputError(
-            f"Configuration '{configuration.name}' keeps the pose transfer branch as it is "
-            "(training.branch_stays), so it needs a trained one: give the weights of a model of "
-            "the same sizes by --start-from."
-        )
-
-
 def _is_leftover(path: Path) -> bool:
     """Whether a kill left a file half written, see :func:`fhpt_eval.storage.write_atomically`."""
     return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
@@ -241,9 +222,7 @@ class _Run:
         self.done, self.saved, self.seconds = 0, 0, 0.0
         self.start: Mapping[str, str] = {}
         if checkpoint is None:
-            check_start(plan)
-            if plan.start_from is not None:
-                self.start = start_from(self.trainer.model, plan.start_from)
+            self._start()
         self.record = self._record()
         self.log: Log | None = None
         self.samples: Samples | None = None
@@ -260,6 +239,17 @@ class _Run:
         checkpoint = load_checkpoint(path)
         check_same(checkpoint.record, plan.configuration, self.data.digest, path)
         return checkpoint
+
+    def _start(self) -> None:
+        """Begin: with the weights that the plan names, if it names any."""
+        plan = self.plan
+        check_start(plan.start_from, plan.configuration, plan.out)
+        if plan.start_from is None:
+            return
+        start = read_start(plan.start_from, plan.configuration)
+        start.give_to(self.trainer.model)
+        self.start = start.values()
+        self.listener.say(start.told())
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         trainer = self.trainer
@@ -284,6 +274,9 @@ class _Run:
                 "training in another --out."
             )
         self.record, self.start = checkpoint.record, checkpoint.record.start
+        begun = self.plan.start_from
+        if begun and not check_same_start(begun, self.record, self.plan.out / CHECKPOINT):
+            self.listener.say(f"{begun} is not there any more, and not needed.")
         self.done, self.seconds = self.record.steps, self.record.seconds
         self.saved = self.done
         self.listener.say(f"Going on after step {self.done:,} of {self.plan.out / CHECKPOINT}.")

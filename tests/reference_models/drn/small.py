@@ -10,6 +10,7 @@ import torch
 from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data import PairSet, read_data
+from fhpt_eval.reference_models.drn.listener import Silent
 
 CPU = torch.device("cpu")
 
@@ -52,6 +53,16 @@ def configuration(
             "training": TRAINING | training,
         }
     )
+
+
+class Kept(Silent):
+    """A listener that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
 
 def toml_of(one: Configuration) -> str:

@@ -109,6 +109,10 @@ def test_another_pytorch_file_is_told(tmp_path: Path) -> None:
         ("steps", "many", "its record is damaged"),
         ("steps", -5, "its record is damaged"),
         ("model", None, "it lacks model"),
+        ("start", {"weights": torch.zeros(2)}, "start holds tensor.*, not a short text"),
+        ("start", {"weights": "\x1b[31m"}, "start holds .*, not a short text"),
+        ("start", ["weights"], "its record is damaged"),
+        ("perceptual", {"network": 3}, "perceptual holds 3, not a short text"),
     ],
 )
 def test_damage_is_told_by_its_place(key: str, value: object, words: str, path: Path) -> None:

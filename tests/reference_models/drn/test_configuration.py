@@ -146,21 +146,21 @@ def test_more_coarse_steps_than_steps_are_refused() -> None:
     )
 
 
-def test_details_go_on_with_the_same_model() -> None:
+def test_details_start_from_the_same_model_and_add_a_summary() -> None:
     first, later = load_configuration("drn-tiny"), load_configuration("drn-tiny-details")
-    assert later.model == first.model
+    assert later.model == first.model.model_copy(update={"style_summary": True})
     assert later.heatmap_sigma == first.heatmap_sigma
-    assert later.training.branch_stays
+    assert later.training.pose_branch_stays
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("[training]\nbranch_stays = true\n", "coarse_steps (60000) train the pose transfer"),
+        ("[training]\npose_branch_stays = true\n", "coarse_steps (60000) train the pose transfer"),
         (
-            "[training]\nbranch_stays = true\ncoarse_steps = 0\n"
+            "[training]\npose_branch_stays = true\ncoarse_steps = 0\n"
             "[model]\nglobal_module = false\nface_module = false\n",
-            "branch_stays leaves nothing to train",
+            "pose_branch_stays leaves nothing to train",
         ),
     ],
 )

@@ -8,6 +8,8 @@ from torch import nn
 
 from fhpt_eval.reference_models.drn.adain import AdaptiveInstanceNorm, PlainInstanceNorm
 from fhpt_eval.reference_models.drn.detail import DetailPath, FaceModule, GlobalModule, Waves
+from fhpt_eval.reference_models.drn.network import build_model
+from fhpt_eval.reference_models.drn.perceptual import Summary
 from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
 from tests.reference_models.drn import tiny
 
@@ -52,6 +54,29 @@ def test_a_style_code_comes_from_three_fully_connected_layers() -> None:
     layers = [one for one in StyleEncoder(4, 2, (2, 1), 8).modules() if isinstance(one, nn.Linear)]
     assert [one.out_features for one in layers] == [8, 8, 8]
     assert layers[0].in_features == 16 * 2 * 1
+
+
+def test_a_summary_is_added_to_the_style_code_by_a_map_that_is_zero_at_first() -> None:
+    image = torch.rand(2, 3, 32, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    torch.manual_seed(0)
+    summary = Summary("random")
+    encoder = StyleEncoder(4, 2, (2, 1), 8, summary)
+    torch.manual_seed(0)
+    plain = StyleEncoder(4, 2, (2, 1), 8)
+    assert encoder(image).equal(plain(image))
+    assert encoder.told is not None
+    torch.nn.init.normal_(encoder.told.weight)
+    added = summary(image) @ encoder.told.weight.T
+    torch.testing.assert_close(encoder(image), plain(image) + added)
+    encoder(image).sum().backward()
+    assert encoder.told.weight.grad is not None
+    assert encoder.told.weight.grad.any()
+
+
+def test_only_the_global_module_hears_of_a_summary() -> None:
+    model = build_model(tiny.configuration(style_summary=True))
+    told = [name for name in model.state_dict() if "told" in name or "summary" in name]
+    assert told == ["global_module.style_encoder.told.weight"]
 
 
 def test_every_layer_of_a_detail_path_but_the_last_is_adaptive() -> None:

@@ -17,17 +17,13 @@ from fhpt_eval.reference_models.drn.logs import COLUMNS, Log, duration, png_byte
 from fhpt_eval.reference_models.drn.samples import grid_of
 from fhpt_eval.reference_models.drn.skeleton import LIMBS, draw_skeleton
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
-
-
-class Kept(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
+from tests.reference_models.drn.small import (
+    CPU,
+    Kept,
+    configuration,
+    draw_folder,
+    training_pairs,
+)
 
 
 @pytest.fixture
@@ -46,6 +42,18 @@ def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 def row(step: int, **losses: float) -> dict[str, float | int | str]:
     return {"step": step, "stage": "coarse", "learning_rate": 2e-4, "images_per_second": 12.5,
             "seconds": 3.0, **losses}  # fmt: skip
+
+
+def test_an_older_log_without_a_loss_keeps_its_rows(tmp_path: Path, no_tensorboard: None) -> None:
+    old = [name for name in COLUMNS if name != "texture"]
+    cells = {"step": "50", "stage": "fine", "style": "0.25", "seconds": "3"}
+    line = ",".join(cells.get(name, "") for name in old)
+    (tmp_path / "log.csv").write_text(f"{','.join(old)}\n{line}\n60,fi")
+    Log(tmp_path, 50, Silent()).close()
+    header, kept = (tmp_path / "log.csv").read_text().splitlines()
+    found = dict(zip(header.split(","), kept.split(","), strict=True))
+    assert tuple(found) == COLUMNS
+    assert {name: value for name, value in found.items() if value} == cells
 
 
 def test_a_row_has_a_cell_for_every_loss_and_empty_ones_where_a_stage_has_none(

@@ -136,7 +136,7 @@ def test_a_model_is_made_by_the_seed() -> None:
 #: Another value for each setting that a model is made of.
 OTHERS: dict[str, Any] = {
     "base_channels": 6, "downsamplings": 1, "blocks": 3, "stem_kernel": 5, "pose_width": 0.5,
-    "style_dimension": 6, "style_grid": (1, 1), "appearance_channels": 6,
+    "style_dimension": 6, "style_grid": (1, 1), "style_summary": True, "appearance_channels": 6,
     "appearance_downsamplings": 1, "detail_channels": 12, "detail_blocks": 2, "waves": 2,
     "face_size": 12, "face_blur_sigma": 3.0,
     "global_module": False, "face_module": False, "style_code": False,

@@ -14,7 +14,13 @@ from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
 from fhpt_eval.features.mannequin.garments import load_garments
 from fhpt_eval.features.trunks import layout
-from fhpt_eval.reference_models.drn.perceptual import PerceptualNetwork, perceptual_network
+from fhpt_eval.reference_models.drn.configuration import PerceptualName
+from fhpt_eval.reference_models.drn.perceptual import (
+    SUMMARY_LENGTHS,
+    PerceptualNetwork,
+    Summary,
+    perceptual_network,
+)
 
 
 @pytest.fixture
@@ -68,6 +74,36 @@ def test_the_random_networks_signal_neither_fades_nor_grows(images: Tensor) -> N
     assert max(scales) / min(scales) < 4
 
 
+@pytest.mark.parametrize("name", ["random", "mannequin"])
+def test_a_summary_has_its_length_and_tells_images_apart(
+    name: PerceptualName, images: Tensor
+) -> None:
+    summary = Summary(name)
+    assert list(summary.state_dict()) == list(summary.parameters()) == []
+    found = summary(images)
+    assert found.shape == (len(images), SUMMARY_LENGTHS[name])
+    assert not found.requires_grad
+    torch.testing.assert_close(found.mean(1), torch.zeros(len(images)), atol=1e-5, rtol=0)
+    again = summary(images.flip(0)).flip(0)
+    torch.testing.assert_close(again, found, atol=1e-4, rtol=1e-4)
+    assert (found[0] - found[1]).abs().max() > 0.01
+
+
+def test_a_summary_draws_no_random_numbers(images: Tensor) -> None:
+    """It is loaded in the midst of a step, and in that of another one when a training goes on."""
+    before = torch.random.get_rng_state()
+    Summary("random")(images)
+    assert torch.random.get_rng_state().equal(before)
+
+
+def test_a_summary_asked_in_inference_mode_leaves_the_network_fit_for_training() -> None:
+    with torch.inference_mode():
+        Summary("mannequin")(torch.zeros(1, 3, 128, 88))
+    image = torch.zeros(1, 3, 32, 24, requires_grad=True)
+    perceptual_network("mannequin", "cpu")(image)[0].sum().backward()
+    assert image.grad is not None
+
+
 def test_vgg19_gives_the_first_relu_of_each_stage(
     images: Tensor, vgg_state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +116,7 @@ def test_vgg19_gives_the_first_relu_of_each_stage(
         "weights": "0" * 64,
         "maps": "relu1_1, relu2_1, relu3_1, relu4_1, relu5_1",
     }
+    assert Summary("vgg19-imagenet")(images).shape == (2, SUMMARY_LENGTHS["vgg19-imagenet"])
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     x = ((images + 1) / 2 - mean) / deviation

@@ -12,14 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
+from fhpt_eval.errors import FhptEvalError, InputError
 from fhpt_eval.reference_models.drn.assembly import to_inputs, to_targets
-from fhpt_eval.reference_models.drn.checkpoints import (
-    load_checkpoint,
-    read_record,
-    save_checkpoint,
-    tensors_digest,
-)
+from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint, save_checkpoint
 from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.distributed import World
 from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
@@ -132,7 +127,7 @@ def test_the_pose_transfer_branch_alone_has_one_loss_of_its_image(
 
 
 def test_a_branch_that_stays_keeps_every_bit_and_has_no_loss(batch: tuple[Inputs, Targets]) -> None:
-    trainer = Trainer(configuration(branch_stays=True, coarse_steps=0), CPU, World())
+    trainer = Trainer(configuration(pose_branch_stays=True, coarse_steps=0), CPU, World())
     everything = parameters(trainer.model)
     branch = parameters(trainer.model.pose_branch)
     found = [trainer.step(step, *batch) for step in (0, 1)][-1]
@@ -141,12 +136,24 @@ def test_a_branch_that_stays_keeps_every_bit_and_has_no_loss(batch: tuple[Inputs
     assert sum(changed(everything, trainer.model)) > 0.8 * (len(everything) - len(branch))
 
 
-def test_the_loss_of_textures_counts_where_it_has_a_weight(batch: tuple[Inputs, Targets]) -> None:
+@pytest.mark.parametrize("name", ["texture", "summary"])
+def test_a_loss_for_textures_counts_where_it_has_a_weight(
+    name: str, batch: tuple[Inputs, Targets]
+) -> None:
     without = Trainer(configuration(), CPU, World()).step(5, *batch)
-    found = Trainer(configuration(loss={"texture": 2.0}), CPU, World()).step(5, *batch)
-    assert "texture" not in without
+    found = Trainer(configuration(loss={name: 2.0}), CPU, World()).step(5, *batch)
+    assert name not in without
     more = found["total"] - without["total"]
-    assert more.item() == pytest.approx(2 * found["texture"].item(), rel=1e-4)
+    assert more.item() == pytest.approx(2 * found[name].item(), rel=1e-3)
+
+
+def test_the_summarys_loss_reaches_the_model(batch: tuple[Inputs, Targets]) -> None:
+    zero = dict.fromkeys(("l1_coarse", "perceptual_coarse", "perceptual", "style"), 0.0)
+    one = configuration(loss={**zero, "l1": 1e-6, "summary": 1.0}, adversarial_from=20)
+    trainer = Trainer(one, CPU, World())
+    trainer.step(5, *batch)
+    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    assert sum(float(one.abs().max()) > 1e-7 for one in gradients) > 0.5 * len(gradients)
 
 
 def test_a_gradient_longer_than_clip_norm_is_cut_to_it(batch: tuple[Inputs, Targets]) -> None:
@@ -154,7 +161,7 @@ def test_a_gradient_longer_than_clip_norm_is_cut_to_it(batch: tuple[Inputs, Targ
         trainer = Trainer(configuration(**settings), CPU, World())
         trainer.step(5, *batch)
         gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
+        return float(torch.cat([one.flatten() for one in gradients]).norm())
 
     whole = length()
     assert length(clip_norm=whole / 10) == pytest.approx(whole / 10, rel=1e-3)
@@ -199,51 +206,6 @@ def gradient(module: torch.nn.Module) -> torch.Tensor:
 def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
     """Return the cosine between two gradients; 1 where they point the same way."""
     return torch.nn.functional.cosine_similarity(one, other, dim=0).item()
-
-
-def trained(data: PairSet, out: Path, **training: Any) -> Path:
-    """Train for three steps; return the file of weights."""
-    one = configuration(steps=3, coarse_steps=1, adversarial_from=3, **training)
-    train(Plan(one, out, 3, sample_every=0), data, CPU)
-    return out / "weights.safetensors"
-
-
-def test_a_training_starts_from_given_weights_and_says_which(data: PairSet, tmp_path: Path) -> None:
-    first = trained(data, tmp_path / "first", seed=3)
-    record, state = read_record(first)
-    later = configuration(steps=4, coarse_steps=0, adversarial_from=4, branch_stays=True)
-    out = tmp_path / "later"
-    train(Plan(later, out, 2, sample_every=0, start_from=str(first)), data, CPU)
-    found, changed_state = read_record(out / "weights.safetensors")
-    assert found.start == {
-        "configuration": "small",
-        "steps": "3",
-        "weights": tensors_digest(state),
-        "data_digest": record.data_digest,
-    }
-    same = {name for name, one in state.items() if one.equal(changed_state[name])}
-    assert {name for name in state if name.startswith("pose_branch.")} <= same
-    assert len(same) < 0.7 * len(state)
-    assert record.start == {}
-    # It goes on without them, from its checkpoint.
-    first.unlink()
-    train(Plan(later, out, 4, resume=True, sample_every=0), data, CPU)
-    assert read_record(out / "weights.safetensors")[0].start == found.start
-
-
-def test_weights_of_another_size_are_no_start(data: PairSet, tmp_path: Path) -> None:
-    first = trained(data, tmp_path / "first")
-    other = Plan(
-        configuration({"style_dimension": 9}), tmp_path / "later", 2, start_from=str(first)
-    )
-    with pytest.raises(WeightsError, match="the model that is to start from them"):
-        train(other, data, CPU)
-
-
-def test_a_branch_that_nobody_has_trained_cannot_stay(data: PairSet, tmp_path: Path) -> None:
-    one = configuration(branch_stays=True, coarse_steps=0)
-    with pytest.raises(InputError, match=r"needs a trained one: .* --start-from"):
-        train(Plan(one, tmp_path / "out", 2, sample_every=0), data, CPU)
 
 
 def test_losses_fall(data: PairSet, tmp_path: Path) -> None:

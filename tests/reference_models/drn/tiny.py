@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 from fhpt_eval.benchmarks.mannequin import Drawing, draw
-from fhpt_eval.reference_models.drn.configuration import Configuration, ModelSettings
+from fhpt_eval.reference_models.drn.configuration import (
+    Configuration,
+    LossSettings,
+    ModelSettings,
+)
 from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
 
 HEIGHT, WIDTH, FACE = 32, 24, 16
@@ -27,7 +31,10 @@ def settings(**changes: Any) -> ModelSettings:
 
 
 def configuration(height: int = HEIGHT, width: int = WIDTH, **changes: Any) -> Configuration:
-    return Configuration(name="test", height=height, width=width, model=settings(**changes))
+    loss = LossSettings(perceptual_network="random")  # whose weights are always there
+    return Configuration(
+        name="test", height=height, width=width, model=settings(**changes), loss=loss
+    )
 
 
 def inputs(number: int = 2, height: int = HEIGHT, width: int = WIDTH, size: int = FACE) -> Inputs:

@@ -1,0 +1,149 @@
+"""The trained weights that a new training starts from, in place of random ones.
+
+May import: errors, weights, features.loading, reference_models.drn, torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fhpt_eval import weights
+from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.features.loading import check_entries, shapes_of
+from fhpt_eval.reference_models.drn.checkpoints import (
+    Record,
+    read_record,
+    settings_of,
+    tensors_digest,
+)
+from fhpt_eval.reference_models.drn.configuration import Configuration
+from fhpt_eval.reference_models.drn.network import Model, build_model
+
+#: Settings that no tensor's shape shows, and that trained weights are used to all the same.
+_SHAPELESS = ("height", "width", "heatmap_sigma", "model.face_blur_sigma", "model.face_size")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights for a new training, checked against its configuration.
+
+    Attributes:
+        state: the tensors, float32, by their names in the model.
+        record: how they came about.
+        source: the name or file that they are from.
+        anew: names of the new model's tensors that they lack, which stay random.
+        differing: settings that the two models do not share, though their shapes fit.
+    """
+
+    state: Mapping[str, Tensor]
+    record: Record
+    source: str
+    anew: tuple[str, ...]
+    differing: tuple[str, ...]
+
+    def give_to(self, model: Model) -> None:
+        """Put the weights into a model of the configuration that they were checked against."""
+        model.load_state_dict(dict(self.state), strict=False)
+
+    def values(self) -> dict[str, str]:
+        """Return what the new training's record says of them."""
+        return {
+            "configuration": self.record.configuration.name,
+            "steps": str(self.record.steps),
+            "weights": tensors_digest(self.state),
+            "data_digest": self.record.data_digest,
+        }
+
+    def told(self) -> str:
+        """Return what a person should know of them, in sentences."""
+        made = f"'{self.record.configuration.name}' after {self.record.steps:,} steps"
+        sentences = [f"Starting from {self.source}, {made}."]
+        if self.anew:
+            sentences.append(f"It lacks {', '.join(self.anew)}: these start random.")
+        if self.differing:
+            sentences.append(f"It was trained otherwise: {'; '.join(self.differing)}.")
+        return " ".join(sentences)
+
+
+def read_start(source: str, configuration: Configuration) -> Start:
+    """Read weights to start a training from; they may lack parts of the new model.
+
+    Args:
+        source: a name of the registry of weights, or the path of exported weights or of a
+            checkpoint.
+        configuration: of the new training.
+
+    Raises:
+        WeightsError: there are none, they are damaged, or they are of a model of other sizes.
+    """
+    record, state = read_record(source)
+    with torch.device("meta"):  # so that nothing is allocated for a check
+        shapes = shapes_of(build_model(configuration))
+    try:
+        check_entries(
+            state, {name: shape for name, shape in shapes.items() if name in state},
+            source, f"the model of configuration '{configuration.name}'",
+        )  # fmt: skip
+    except WeightsError as error:
+        raise WeightsError(
+            f"--start-from: {error}. Give weights of a model with the same settings in [model]."
+        ) from error
+    then, now = settings_of(record.configuration), settings_of(configuration)
+    differing = (f"{k} was {then[k]}, and is {now[k]}" for k in _SHAPELESS if then[k] != now[k])
+    anew = tuple(name for name in shapes if name not in state)
+    return Start(state, record, source, anew, tuple(differing))
+
+
+def check_start(source: str | None, configuration: Configuration, out: Path) -> None:
+    """Refuse a new training that cannot start from what it is given, or from nothing.
+
+    Args:
+        source: as for :func:`read_start`; ``None`` if the weights are to be random.
+        configuration: of the new training.
+        out: its folder.
+
+    Raises:
+        InputError: the pose transfer branch is to stay as it is, and nobody has trained it, or the
+            weights lie where this training will write its own.
+        WeightsError: as for :func:`read_start`.
+    """
+    if source is not None:
+        if out.resolve() in weights.find(source).path.resolve().parents:
+            raise InputError(
+                f"--start-from: {source} lies in --out, {out}, whose weights this training will "
+                "replace by its own. Choose another --out."
+            )
+        read_start(source, configuration)
+    elif configuration.training.pose_branch_stays:
+        raise InputError(
+            f"Configuration '{configuration.name}' keeps the pose transfer branch as it is "
+            "(training.pose_branch_stays), so it needs a trained one: give the weights of a model "
+            "of the same sizes by --start-from."
+        )
+
+
+def check_same_start(source: str, record: Record, checkpoint: Path) -> bool:
+    """Refuse to go on from a checkpoint whose training started from other weights.
+
+    Returns:
+        Whether the weights are still there to be compared; they are not needed any more.
+
+    Raises:
+        InputError: they are others, or the training started from random ones.
+    """
+    try:
+        _, state = read_record(source)
+    except WeightsError:
+        return False
+    if record.start.get("weights") != tensors_digest(state):
+        began = record.start.get("configuration", "random weights")
+        raise InputError(
+            f"--start-from: {checkpoint} did not start from {source} (but from {began}). Leave "
+            "--start-from out to go on with it, or begin a new training in another --out."
+        )
+    return True
