@@ -165,7 +165,7 @@ def _train(
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.logs import duration
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
-    from fhpt_eval.reference_models.drn.start import check_start
+    from fhpt_eval.reference_models.drn.start import start_of
     from fhpt_eval.reference_models.drn.training import (
         CHECKPOINT,
         WEIGHTS,
@@ -185,7 +185,7 @@ def _train(
     if world.size == 1:
         prepare_folder(plan.out, plan.resume)
     if not (plan.out / CHECKPOINT).exists():
-        check_start(plan.start_from, configuration, plan.out)
+        start_of(plan.start_from, configuration, plan.out)
     perceptual_network(configuration.loss.perceptual_network, "cpu")
     progress = TerminalProgress()
     listener = progress if world.leads else None

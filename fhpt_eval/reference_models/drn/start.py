@@ -99,8 +99,8 @@ def read_start(source: str, configuration: Configuration) -> Start:
     return Start(state, record, source, anew, tuple(differing))
 
 
-def check_start(source: str | None, configuration: Configuration, out: Path) -> None:
-    """Refuse a new training that cannot start from what it is given, or from nothing.
+def start_of(source: str | None, configuration: Configuration, out: Path) -> Start | None:
+    """Return what a new training starts from; ``None`` for random weights, if it can.
 
     Args:
         source: as for :func:`read_start`; ``None`` if the weights are to be random.
@@ -118,13 +118,14 @@ def check_start(source: str | None, configuration: Configuration, out: Path) -> 
                 f"--start-from: {source} lies in --out, {out}, whose weights this training will "
                 "replace by its own. Choose another --out."
             )
-        read_start(source, configuration)
-    elif configuration.training.pose_branch_stays:
+        return read_start(source, configuration)
+    if configuration.training.pose_branch_stays:
         raise InputError(
             f"Configuration '{configuration.name}' keeps the pose transfer branch as it is "
             "(training.pose_branch_stays), so it needs a trained one: give the weights of a model "
             "of the same sizes by --start-from."
         )
+    return None
 
 
 def check_same_start(source: str, record: Record, checkpoint: Path) -> bool:

@@ -5,16 +5,12 @@ May import: errors, storage, reference_models.drn, numpy, torch.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 
@@ -34,10 +30,12 @@ from fhpt_eval.reference_models.drn.distributed import World
 from fhpt_eval.reference_models.drn.listener import Listener, Silent
 from fhpt_eval.reference_models.drn.loading import Batches, ahead, open_pixels
 from fhpt_eval.reference_models.drn.logs import Log
+from fhpt_eval.reference_models.drn.meter import Meter
 from fhpt_eval.reference_models.drn.samples import Samples
 from fhpt_eval.reference_models.drn.schedule import learning_rate, pairs_at, stage_of
-from fhpt_eval.reference_models.drn.start import check_same_start, check_start, read_start
-from fhpt_eval.reference_models.drn.trainer import LOSSES, Trainer
+from fhpt_eval.reference_models.drn.signals import Signals
+from fhpt_eval.reference_models.drn.start import check_same_start, start_of
+from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.storage import check_writable
 
 #: Files of a training, below its folder.
@@ -92,43 +90,6 @@ class Plan:
                 "a configuration file."
             )
         _check_losses(self.configuration)
-
-
-@dataclass
-class _Meter:
-    """Mean losses and time of the steps since the last row of the log.
-
-    Losses are summed up on the device, so that it is waited for at a row and not at every step.
-    """
-
-    done: int
-    started: float
-    sums: dict[str, torch.Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, found: dict[str, torch.Tensor]) -> None:
-        """Add a step's losses."""
-        for name, value in found.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def means(self, world: World) -> dict[str, float]:
-        """Return the losses' means over steps and processes, and forget them."""
-        names = [name for name in LOSSES if name in self.sums]
-        stacked = torch.stack([self.sums[name] / self.counts[name] for name in names])
-        self.sums, self.counts = {}, {}
-        return dict(zip(names, world.mean(stacked).tolist(), strict=True))
-
-    def take(self, done: int) -> tuple[int, float]:
-        """Return steps and seconds since the last row, and begin the next."""
-        steps, passed = done - self.done, time.monotonic() - self.started
-        self.done = done
-        self.restart()
-        return steps, passed
-
-    def restart(self) -> None:
-        """Begin the time again."""
-        self.started = time.monotonic()
 
 
 def prepare_folder(out: Path, resume: bool) -> bool:
@@ -243,10 +204,9 @@ class _Run:
     def _start(self) -> None:
         """Begin: with the weights that the plan names, if it names any."""
         plan = self.plan
-        check_start(plan.start_from, plan.configuration, plan.out)
-        if plan.start_from is None:
+        start = start_of(plan.start_from, plan.configuration, plan.out)
+        if start is None:
             return
-        start = read_start(plan.start_from, plan.configuration)
         start.give_to(self.trainer.model)
         self.start = start.values()
         self.listener.say(start.told())
@@ -298,8 +258,8 @@ class _Run:
         batches = self._batches(decoders)
         steps = range(self.done, self.plan.stop)
         rows = (pairs_at(step, len(self.data), settings)[self.part] for step in steps)
-        meter = _Meter(self.done, time.monotonic())
-        with _Signals(insist=self.world.size > 1) as signals:
+        meter = Meter(self.done, time.monotonic())
+        with Signals(insist=self.world.size > 1) as signals:
             try:
                 for step, batch in zip(steps, ahead(maker, batches, rows), strict=True):
                     meter.add(self._step(step, batch))
@@ -312,7 +272,7 @@ class _Run:
                     self._save()
                 raise
 
-    def _keep(self, meter: _Meter, number: int) -> None:
+    def _keep(self, meter: Meter, number: int) -> None:
         """After a step: log, draw and save if it is time to, or if a signal's number is given."""
         plan = self.plan
         ends = bool(number) or self.done == plan.stop
@@ -376,7 +336,7 @@ class _Run:
             to_targets(batch).to(self.device, channels_last=last),
         )
 
-    def _told_to_stop(self, signals: _Signals) -> int:
+    def _told_to_stop(self, signals: Signals) -> int:
         """Return the number of the signal that ends the training, in all processes at once."""
         if self.world.size == 1:
             return signals.number
@@ -384,7 +344,7 @@ class _Run:
             return 0
         return self.world.largest(signals.number, self.device)
 
-    def _write(self, meter: _Meter) -> None:
+    def _write(self, meter: Meter) -> None:
         """Log the steps since the row before; the losses are checked on the way."""
         settings = self.plan.configuration.training
         values = meter.means(self.world)
@@ -440,33 +400,6 @@ class _Run:
             trainer.discriminator_optimiser.state_dict(),
         )
         save_checkpoint(self.plan.out / CHECKPOINT, checkpoint)
-
-
-class _Signals:
-    """Notes that somebody wants the training to end: Ctrl-C, or a cluster's SIGTERM.
-
-    A second signal ends the process at once, unless ``insist``: ``torchrun`` passes on what the
-    terminal has sent already.
-    """
-
-    def __init__(self, insist: bool) -> None:
-        self.number, self._insist = 0, insist
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        with contextlib.suppress(ValueError):  # not in the main thread, where no signal arrives
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.number = number
-        if not self._insist:
-            self.__exit__()
 
 
 def _is_finite(network: torch.nn.Module) -> bool:

@@ -13,7 +13,7 @@ from fhpt_eval.reference_models.drn.checkpoints import read_record, tensors_dige
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.network import build_model
-from fhpt_eval.reference_models.drn.start import check_start, read_start
+from fhpt_eval.reference_models.drn.start import read_start, start_of
 from fhpt_eval.reference_models.drn.training import Plan, train
 from tests.reference_models.drn.small import (
     CPU,
@@ -135,4 +135,4 @@ def test_a_branch_that_nobody_has_trained_cannot_stay(data: PairSet, tmp_path: P
 
 def test_weights_that_the_training_would_replace_are_refused(first: Path) -> None:
     with pytest.raises(InputError, match=r"lies in --out.*Choose another --out"):
-        check_start(str(first), configuration(), first.parent)
+        start_of(str(first), configuration(), first.parent)
