@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, leaky_relu
+from torch.nn.functional import avg_pool2d, conv_transpose2d, leaky_relu
 
 Layer = TypeVar("Layer", bound=nn.Conv2d | nn.ConvTranspose2d)
 
@@ -34,9 +34,35 @@ def doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
     Its kernel, 4, is a multiple of its stride, 2, so that every pixel gets as many terms: else a
     checkerboard shows (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill, 2016).
-    Uneven weights can still draw one, and after short trainings a faint lattice is seen.
+    Uneven weights can still draw one (:class:`EvenDoubling`).
     """
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+
+class EvenDoubling(nn.ConvTranspose2d):
+    """As :func:`doubling`, with kernels that cannot draw a checkerboard of even inputs.
+
+    Along rows and along columns a kernel's part that alternates from tap to tap, +1 -1 +1 -1, is
+    taken away before it is used. What is left are the kernels of a doubling by the nearest
+    neighbour followed by a 3 x 3 convolution, as Odena et al. advise, at a third of the cost.
+    """
+
+    alternating: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+        alternating = torch.tensor([0.5, -0.5, 0.5, -0.5])  # of length 1
+        self.register_buffer("alternating", alternating, persistent=False)
+
+    def kernels(self) -> Tensor:
+        """Return the kernels as they are used, (inputs, outputs, 4, 4)."""
+        across, down = self.alternating, self.alternating[:, None]
+        even = self.weight - (self.weight @ across)[..., None] * across
+        return even - (across @ even)[..., None, :] * down
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
+        """(N, inputs, h, w) -> (N, outputs, 2 h, 2 w); ``output_size`` is the base class's."""
+        return conv_transpose2d(x, self.kernels(), self.bias, stride=2, padding=1)
 
 
 def unbiased(layer: Layer) -> Layer:

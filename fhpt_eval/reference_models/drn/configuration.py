@@ -51,6 +51,10 @@ class ModelSettings(_Section):
         appearance_downsamplings: residual down-sampling blocks of the style encoders.
         detail_channels: of the detail paths where they start (before their upsampling).
         detail_blocks: adaptive residual blocks of the detail paths before their upsampling.
+        even_doubling: whether the detail paths' transposed convolutions are kept from drawing
+            checkerboards (:class:`~fhpt_eval.reference_models.drn.blocks.EvenDoubling`).
+        coarse_filter: side of a linear filter of I_c, odd, that the global module adds to R_t, in
+            pixels; 0, as in the paper, for none.
         waves: number of sine waves, each of another length and in four directions, that the global
             module's path is given at full size to make textures of; 0, as in the paper, for none.
         face_size: F, side of the square in which the face is drawn, in pixels.
@@ -77,6 +81,8 @@ class ModelSettings(_Section):
     appearance_downsamplings: Annotated[int, Field(ge=1, le=6)] = 4
     detail_channels: _Count = 256
     detail_blocks: Annotated[int, Field(ge=1, le=64)] = 4
+    even_doubling: bool = False
+    coarse_filter: Literal[0, 3, 5, 7, 9] = 0
     waves: Annotated[int, Field(ge=0, le=16)] = 0
     face_size: Annotated[int, Field(ge=8, le=1024)] = 64
     face_blur_sigma: Annotated[float, Field(ge=0.1, le=100)] = 4.0

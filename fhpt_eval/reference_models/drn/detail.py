@@ -13,9 +13,16 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
 
 from fhpt_eval.reference_models.drn.adain import AdaptiveLayer, AdaptiveResidualBlock
-from fhpt_eval.reference_models.drn.blocks import convolution, doubling, encoder, to_colours
+from fhpt_eval.reference_models.drn.blocks import (
+    EvenDoubling,
+    convolution,
+    doubling,
+    encoder,
+    to_colours,
+)
 from fhpt_eval.reference_models.drn.configuration import ModelSettings
 from fhpt_eval.reference_models.drn.perceptual import Summary
 from fhpt_eval.reference_models.drn.pose_branch import JOINTS
@@ -35,11 +42,12 @@ class DetailPath(nn.Module):
         super().__init__()
         style = settings.style_dimension if settings.style_code else None
         width = settings.detail_channels
+        twice = EvenDoubling if settings.even_doubling else doubling
         layers: list[nn.Module] = [AdaptiveLayer(convolution(inputs, width, 1), style)]
         layers += [AdaptiveResidualBlock(width, style) for _ in range(settings.detail_blocks)]
         for level in range(settings.downsamplings):
             half = max(1, width // 2)
-            layers.append(AdaptiveLayer(doubling(width, half), style))
+            layers.append(AdaptiveLayer(twice(width, half), style))
             if waves and level == settings.downsamplings - 1:
                 layers.append(Waves(waves))
                 layers.append(AdaptiveLayer(convolution(half + 8 * waves, half), style))
@@ -86,6 +94,26 @@ class Waves(nn.Module):
         return torch.cat([x, waves.expand(len(x), -1, -1, -1)], dim=1)
 
 
+class CoarseFilter(nn.Conv2d):
+    """A linear filter of I_c that is added to R_t; it starts at 0, and of even areas it gives 0.
+
+    A trained pose transfer branch leaves a faint lattice in I_c, which is the same everywhere. The
+    detail path would have to draw its negative; a filter of a few pixels takes it away. Each of its
+    kernels is used less its mean: else every update would tint the whole background.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__(3, 3, side, bias=False)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, coarse: Tensor) -> Tensor:
+        """I_c, (N, 3, H, W) -> (N, 3, H, W), both float32."""
+        with torch.autocast(coarse.device.type, enabled=False):  # bfloat16 would round I_c's greys
+            kernels = self.weight - self.weight.mean(dim=(2, 3), keepdim=True)
+            border = [self.kernel_size[0] // 2] * 4
+            return conv2d(pad(coarse.float(), border, mode="replicate"), kernels)
+
+
 class GlobalModule(nn.Module):
     """Turns F_t and I_s into the residual map R_t.
 
@@ -104,12 +132,15 @@ class GlobalModule(nn.Module):
         super().__init__()
         self.style_encoder = _style_encoder(settings, summary)
         self.path = DetailPath(features, settings, settings.waves)
+        self.coarse_filter: CoarseFilter | None = None
+        if settings.coarse_filter:
+            self.coarse_filter = CoarseFilter(settings.coarse_filter)
 
-    def forward(self, features: Tensor, source: Tensor) -> Tensor:
-        """F_t, (N, d, H / 2^k, W / 2^k), and I_s, (N, 3, H, W) -> R_t, (N, 3, H, W)."""
+    def forward(self, features: Tensor, source: Tensor, coarse: Tensor) -> Tensor:
+        """F_t, (N, d, H / 2^k, W / 2^k), I_s and I_c, (N, 3, H, W) -> R_t, (N, 3, H, W)."""
         style = None if self.style_encoder is None else self.style_encoder(source)
         drawn: Tensor = self.path(features, style)
-        return drawn
+        return drawn if self.coarse_filter is None else drawn + self.coarse_filter(coarse)
 
 
 class FaceModule(nn.Module):

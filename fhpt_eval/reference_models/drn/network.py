@@ -94,7 +94,7 @@ class Model(nn.Module):
         coarse, features = self.pose_branch(inputs.source, inputs.source_pose, inputs.target_pose)
         residual = face = None
         if self.global_module is not None and not coarse_only:
-            residual = self.global_module(features, inputs.source)
+            residual = self.global_module(features, inputs.source, coarse)
         if self.face_module is not None and not coarse_only:
             face = self.face_module(inputs.target_face_pose, inputs.source_face)
         mask, final = compose(coarse, residual, face, inputs.face_box, self.sigma)

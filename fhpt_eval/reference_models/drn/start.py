@@ -25,7 +25,10 @@ from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.network import Model, build_model
 
 #: Settings that no tensor's shape shows, and that trained weights are used to all the same.
-_SHAPELESS = ("height", "width", "heatmap_sigma", "model.face_blur_sigma", "model.face_size")
+_SHAPELESS = (
+    "height", "width", "heatmap_sigma", "model.face_blur_sigma", "model.face_size",
+    "model.even_doubling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

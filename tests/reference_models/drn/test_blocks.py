@@ -30,6 +30,39 @@ def test_doubling_gives_every_pixel_as_many_terms() -> None:
     assert (found[0, 0, 1:-1, 1:-1] == 4).all()  # no checkerboard
 
 
+def even(inputs: int, outputs: int) -> blocks.EvenDoubling:
+    torch.manual_seed(0)
+    return blocks.EvenDoubling(inputs, outputs)
+
+
+def test_an_even_doubling_gives_an_even_image_of_an_even_one_whatever_its_weights() -> None:
+    found = even(3, 4)(torch.full((2, 3, 6, 5), 0.7))[:, :, 1:-1, 1:-1]  # padding ends at 1 pixel
+    assert found.std((2, 3)).max() < 1e-6
+    torch.manual_seed(0)
+    usual = blocks.doubling(3, 4)(torch.full((2, 3, 6, 5), 0.7))[:, :, 1:-1, 1:-1]
+    assert usual.std((2, 3)).max() > 1e-2  # what a transposed convolution does
+
+
+def test_an_even_doubling_repeats_pixels_and_convolves_by_3_by_3() -> None:
+    """Its kernels are all those, and only those, that the two steps together can have."""
+    small = torch.randn(3, 4, 3, 3)
+    box = torch.ones(1, 1, 2, 2)
+    layer = even(3, 4)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    together = conv2d(small.flatten(0, 1)[:, None], box, padding=1).reshape(3, 4, 4, 4)
+    with torch.no_grad():
+        layer.weight.copy_(together)
+    torch.testing.assert_close(layer.kernels(), together)
+    x = torch.randn(2, 3, 6, 5)
+    pixels = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    # A transposed convolution turns its kernels about.
+    torch.testing.assert_close(
+        layer(x), conv2d(pixels, small.flip(2, 3).transpose(0, 1), padding=1), atol=1e-4, rtol=1e-4
+    )
+    assert torch.linalg.matrix_rank(even(20, 1).kernels().reshape(20, 16)) == 9
+
+
 def test_an_encoder_halves_and_doubles() -> None:
     found = blocks.encoder(5, 4, downsamplings=3, stem_kernel=7)(torch.rand(2, 5, 32, 16))
     assert found.shape == (2, 4 * 8, 4, 2)

@@ -146,9 +146,10 @@ def test_more_coarse_steps_than_steps_are_refused() -> None:
     )
 
 
-def test_details_start_from_the_same_model_and_add_a_summary() -> None:
+def test_details_start_from_the_same_model_and_add_what_it_lacks() -> None:
     first, later = load_configuration("drn-tiny"), load_configuration("drn-tiny-details")
-    assert later.model == first.model.model_copy(update={"style_summary": True})
+    added = {"style_summary": True, "even_doubling": True, "coarse_filter": 5}
+    assert later.model == first.model.model_copy(update=added)
     assert later.heatmap_sigma == first.heatmap_sigma
     assert later.training.pose_branch_stays
 

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from fhpt_eval.reference_models.drn.adain import AdaptiveInstanceNorm, PlainInstanceNorm
-from fhpt_eval.reference_models.drn.detail import DetailPath, FaceModule, GlobalModule, Waves
+from fhpt_eval.reference_models.drn.detail import (
+    CoarseFilter,
+    DetailPath,
+    FaceModule,
+    GlobalModule,
+    Waves,
+)
 from fhpt_eval.reference_models.drn.network import build_model
 from fhpt_eval.reference_models.drn.perceptual import Summary
 from fhpt_eval.reference_models.drn.style_encoder import StyleEncoder
@@ -90,10 +96,43 @@ def test_every_layer_of_a_detail_path_but_the_last_is_adaptive() -> None:
 def test_the_global_module_turns_features_and_source_into_a_residual_map() -> None:
     module = GlobalModule(16, tiny.settings())
     features, source = torch.randn(2, 16, 8, 6), torch.rand(2, 3, 32, 24) * 2 - 1
-    residual = module(features, source)
+    coarse = torch.zeros(2, 3, 32, 24)
+    residual = module(features, source, coarse)
     assert residual.shape == (2, 3, 32, 24)
-    assert not torch.allclose(module(features, source.flip(1)), residual, atol=1e-6)
-    assert not torch.allclose(module(features.flip(3), source), residual, atol=1e-6)
+    assert not torch.allclose(module(features, source.flip(1), coarse), residual, atol=1e-6)
+    assert not torch.allclose(module(features.flip(3), source, coarse), residual, atol=1e-6)
+    assert module(features, source, coarse + 0.5).equal(residual)
+
+
+def test_a_coarse_filter_starts_at_zero_and_gives_zero_of_even_areas() -> None:
+    layer = CoarseFilter(5)
+    image = torch.rand(2, 3, 12, 10) * 2 - 1
+    assert not layer(image).any()
+    nn.init.normal_(layer.weight)
+    assert layer(image).abs().min() > 0
+    assert layer(torch.full((1, 3, 12, 10), 0.9)).abs().max() < 1e-5  # to the border
+
+
+def test_a_coarse_filter_can_take_a_lattice_away() -> None:
+    layer = CoarseFilter(5)
+    notch = torch.tensor([1.0, 0.0, 2.0, 0.0, 1.0]) / 4  # passes no wave of 4 pixels
+    with torch.no_grad():
+        for channel in range(3):
+            layer.weight[channel, channel] = notch[:, None] * notch
+            layer.weight[channel, channel, 2, 2] -= 1
+    lattice = torch.cos(torch.arange(40.0) * (torch.pi / 2)).expand(1, 3, 40, 40)
+    mended = lattice + layer(lattice)
+    assert mended[..., 2:-2].abs().max() < 1e-5
+
+
+def test_the_residual_map_holds_the_filtered_coarse_image() -> None:
+    module = GlobalModule(16, tiny.settings(coarse_filter=3))
+    assert module.coarse_filter is not None
+    nn.init.normal_(module.coarse_filter.weight)
+    features, source = torch.randn(2, 16, 8, 6), torch.rand(2, 3, 32, 24) * 2 - 1
+    coarse = torch.rand(2, 3, 32, 24) * 2 - 1
+    added = module(features, source, coarse) - module(features, source, torch.zeros_like(coarse))
+    torch.testing.assert_close(added, module.coarse_filter(coarse), atol=1e-5, rtol=1e-5)
 
 
 def test_waves_have_the_lengths_and_directions_that_are_documented() -> None:
@@ -123,13 +162,14 @@ def test_a_residual_map_has_no_bounds() -> None:
     module = GlobalModule(16, tiny.settings())
     assert module.path.colours.bias is not None
     nn.init.constant_(module.path.colours.bias, 3.0)
-    assert module(torch.randn(1, 16, 8, 6), torch.zeros(1, 3, 32, 24)).max() > 2
+    empty = torch.zeros(1, 3, 32, 24)
+    assert module(torch.randn(1, 16, 8, 6), empty, empty).max() > 2
 
 
 def test_without_a_style_code_the_residual_is_of_the_features_alone() -> None:
     module = GlobalModule(16, tiny.settings(style_code=False))
     features, source = torch.randn(2, 16, 8, 6), torch.rand(2, 3, 32, 24)
-    assert torch.equal(module(features, source), module(features, -source))
+    assert torch.equal(module(features, source, source), module(features, -source, source))
     assert not any(isinstance(m, AdaptiveInstanceNorm) for m in module.modules())
     assert module.style_encoder is None
 

@@ -137,8 +137,8 @@ def test_a_model_is_made_by_the_seed() -> None:
 OTHERS: dict[str, Any] = {
     "base_channels": 6, "downsamplings": 1, "blocks": 3, "stem_kernel": 5, "pose_width": 0.5,
     "style_dimension": 6, "style_grid": (1, 1), "style_summary": True, "appearance_channels": 6,
-    "appearance_downsamplings": 1, "detail_channels": 12, "detail_blocks": 2, "waves": 2,
-    "face_size": 12, "face_blur_sigma": 3.0,
+    "appearance_downsamplings": 1, "detail_channels": 12, "detail_blocks": 2,
+    "even_doubling": True, "coarse_filter": 5, "waves": 2, "face_size": 12, "face_blur_sigma": 3.0,
     "global_module": False, "face_module": False, "style_code": False,
     "discriminator_channels": 6, "discriminator_downsamplings": 1, "discriminator_blocks": 2,
 }  # fmt: skip

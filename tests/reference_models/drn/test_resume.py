@@ -29,7 +29,11 @@ from tests.reference_models.drn.small import (
 from tests.reference_models.drn.test_checkpoints import equal
 
 #: With everything that draws random numbers, or changes gradients, in a step.
-ALL = configuration({"style_summary": True}, {"texture": 1.0, "summary": 1.0}, clip_norm=1.0)
+ALL = configuration(
+    {"style_summary": True, "even_doubling": True, "coarse_filter": 3},
+    {"texture": 1.0, "summary": 1.0},
+    clip_norm=1.0,
+)
 
 PARTS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
 
