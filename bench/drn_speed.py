@@ -141,6 +141,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False
     configuration = load_configuration(given.configuration)
     device, batch = torch.device(given.device), given.batch or configuration.training.batch_size
     name = f"CPU, {given.threads} threads"

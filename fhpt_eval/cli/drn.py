@@ -391,3 +391,4 @@ def _set_up(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False  # float32 is to mean float32

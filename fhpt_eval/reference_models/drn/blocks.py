@@ -44,25 +44,26 @@ class EvenDoubling(nn.ConvTranspose2d):
 
     Along rows and along columns a kernel's part that alternates from tap to tap, +1 -1 +1 -1, is
     taken away before it is used. What is left are the kernels of a doubling by the nearest
-    neighbour followed by a 3 x 3 convolution, as Odena et al. advise, at a third of the cost.
+    neighbour and a 3 x 3 convolution, as Odena et al. advise, at 4/9 of its multiplications.
     """
-
-    alternating: Tensor
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 4, stride=2, padding=1)
-        alternating = torch.tensor([0.5, -0.5, 0.5, -0.5])  # of length 1
-        self.register_buffer("alternating", alternating, persistent=False)
 
     def kernels(self) -> Tensor:
-        """Return the kernels as they are used, (inputs, outputs, 4, 4)."""
-        across, down = self.alternating, self.alternating[:, None]
-        even = self.weight - (self.weight @ across)[..., None] * across
-        return even - (across @ even)[..., None, :] * down
+        """Return the kernels as they are used, (inputs, outputs, 4, 4) float32."""
+        return _without_alternation(_without_alternation(self.weight, 2), 3)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
         """(N, inputs, h, w) -> (N, outputs, 2 h, 2 w); ``output_size`` is the base class's."""
         return conv_transpose2d(x, self.kernels(), self.bias, stride=2, padding=1)
+
+
+def _without_alternation(kernels: Tensor, dimension: int) -> Tensor:
+    """Take +q -q +q -q away along a dimension of 4: as a sum, since autocast rounds products."""
+    a, b, c, d = kernels.unbind(dimension)
+    q = (a - b + c - d) / 4
+    return torch.stack([a - q, b + q, c - q, d + q], dimension)
 
 
 def unbiased(layer: Layer) -> Layer:

@@ -100,11 +100,11 @@ class Record:
             return cls(
                 Configuration.model_validate_json(json.dumps(values["configuration"])),
                 steps,
-                _checked(values, "data_digest", str),
+                _text(values, "data_digest"),
                 _texts(values, "perceptual"),
                 float(_checked(values, "seconds", (int, float))),
-                _checked(values, "device", str),
-                _checked(values, "version", str),
+                _text(values, "device"),
+                _text(values, "version"),
                 _texts({"start": {}, **values}, "start"),
             )
         except ValidationError as error:
@@ -241,7 +241,7 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     found = weights.find(name_or_path)
     stored, record = _weights(found.path)
     _check_entries(record.configuration, stored, found.path)
-    _check_summary(record, found.path)
+    check_summary(record, found.path)
     state = _as_float32(stored)
     model = build_model(record.configuration)
     model.load_state_dict(state)
@@ -305,14 +305,18 @@ def _check_entries(configuration: Configuration, state: Mapping[str, Tensor], pa
     check_entries(state, shapes_of(model), str(path), "the model of their own configuration")
 
 
-def _check_summary(record: Record, path: Path) -> None:
-    """Refuse a model whose style code hears of another network than the one that is here."""
-    if not record.configuration.model.style_summary:
+def check_summary(record: Record, label: object) -> None:
+    """Refuse a model whose style code hears of another network than the one that is here.
+
+    Raises:
+        WeightsError: names both; ``label`` is what the model is called.
+    """
+    if not record.configuration.model.hears_summary:
         return
     now = perceptual_network(record.configuration.loss.perceptual_network, "cpu").record
     if dict(now) != dict(record.perceptual):
         raise WeightsError(
-            f"{path} draws by the summary of a perceptual network that is another one here: "
+            f"{label} draws by the summary of a perceptual network that is another one here: "
             f"{dict(record.perceptual)} then and {dict(now)} now. Use the fhpt-eval that wrote it, "
             f"{record.version}, or put its weights in their place."
         )
@@ -323,8 +327,8 @@ def _load(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file may make the reader fail in any way
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}). Give a "
-            "checkpoint of fhpt-eval drn train, or the weights that were exported from one."
+            f"{path} cannot be read as a checkpoint: it is damaged, or another kind of file. Give "
+            "a checkpoint of fhpt-eval drn train, or the weights that were exported from one."
         ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a checkpoint.")
@@ -338,9 +342,14 @@ def _checkpoint(content: Mapping[str, Any], label: str) -> Checkpoint:
     if missing:
         raise WeightsError(f"{label} is a damaged checkpoint: it lacks {', '.join(missing)}.")
     for name in ("model", "discriminators"):
-        if not all(isinstance(one, Tensor) for one in content[name].values()):
+        if not all(_is_named_tensor(*one) for one in content[name].items()):
             raise WeightsError(f"{label} is a damaged checkpoint: its {name} holds no tensors.")
     return Checkpoint(record, *(content[name] for name in _TENSORS))
+
+
+def _is_named_tensor(name: object, one: object) -> bool:
+    """Whether it is what a state dict holds; a file may also hold tensors without values."""
+    return isinstance(name, str) and isinstance(one, Tensor) and one.device.type == "cpu"
 
 
 def _check_format(content: Mapping[str, Any], wanted: str, version: object, label: str) -> None:
@@ -363,12 +372,20 @@ def _checked(values: Mapping[str, Any], key: str, kind: type | tuple[type, ...])
     return value
 
 
+def _text(values: Mapping[str, Any], key: str) -> str:
+    return _short(values[key], key)
+
+
 def _texts(values: Mapping[str, Any], key: str) -> dict[str, str]:
     found = _checked(values, key, dict)
-    for text in (*found, *found.values()):
-        if not (isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST):
-            raise TypeError(f"{key} holds {text!r:.40}, not a short text")
-    return dict(found)
+    return {_short(name, key): _short(text, key) for name, text in found.items()}
+
+
+def _short(text: object, key: str) -> str:
+    """Refuse what a terminal would not show as it is."""
+    if isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST:
+        return text
+    raise TypeError(f"{key} holds {text!r:.40}, not a short text")
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

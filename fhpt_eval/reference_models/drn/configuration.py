@@ -94,6 +94,11 @@ class ModelSettings(_Section):
     discriminator_blocks: Annotated[int, Field(ge=0, le=64)] = 3
 
     @property
+    def hears_summary(self) -> bool:
+        """Whether there is a style code that :attr:`style_summary` can be added to."""
+        return self.style_summary and self.style_code and self.global_module
+
+    @property
     def has_details(self) -> bool:
         """Whether there is a detail branch; without one the model is the pose transfer branch."""
         return self.global_module or self.face_module
@@ -188,12 +193,13 @@ class Configuration(_Section):
 
     @model_validator(mode="after")
     def _comes_to_pass(self) -> Self:
-        late, steps = self.training.adversarial_from, self.training.steps
-        if self.loss.adversarial and late > steps:
+        training = self.training
+        first = max(training.adversarial_from, training.coarse_steps)  # steps count from 0
+        if self.loss.adversarial and first >= training.steps:
             raise ValueError(
-                f"training.adversarial_from ({late}) lies behind the last of {steps} steps, so "
-                "that the adversarial loss would never be used; set an earlier step, or "
-                "loss.adversarial to 0"
+                f"the adversarial loss would set in at step {first} of {training.steps}, which "
+                "are counted from 0, so that it would never be used; set an earlier "
+                "training.adversarial_from, fewer training.coarse_steps, or loss.adversarial to 0"
             )
         return self
 

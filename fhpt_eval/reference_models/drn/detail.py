@@ -118,7 +118,7 @@ class GlobalModule(nn.Module):
     """Turns F_t and I_s into the residual map R_t.
 
     R_t has no bounds, so that a wrong colour of I_c can be mended wherever it lies, and so that no
-    gradient fades. Without a style code R_t is made of F_t alone.
+    gradient fades. Without a style code R_t is made of F_t alone, and of I_c where it is filtered.
 
     Args:
         features: d, channels of F_t.

@@ -79,7 +79,7 @@ class Model(nn.Module):
         self.global_module: GlobalModule | None = None
         if settings.global_module:
             network = configuration.loss.perceptual_network
-            summary = Summary(network) if settings.style_summary else None
+            summary = Summary(network) if settings.hears_summary else None
             self.global_module = GlobalModule(self.pose_branch.channels, settings, summary)
         self.face_module = FaceModule(settings) if settings.face_module else None
 

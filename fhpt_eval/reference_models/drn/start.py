@@ -17,6 +17,7 @@ from fhpt_eval.errors import InputError, WeightsError
 from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.checkpoints import (
     Record,
+    check_summary,
     read_record,
     settings_of,
     tensors_digest,
@@ -27,7 +28,7 @@ from fhpt_eval.reference_models.drn.network import Model, build_model
 #: Settings that no tensor's shape shows, and that trained weights are used to all the same.
 _SHAPELESS = (
     "height", "width", "heatmap_sigma", "model.face_blur_sigma", "model.face_size",
-    "model.even_doubling",
+    "model.even_doubling", "model.style_grid",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ class Start:
         state: the tensors, float32, by their names in the model.
         record: how they came about.
         source: the name or file that they are from.
-        anew: names of the new model's tensors that they lack, which stay random.
+        anew: names of the new model's tensors that they lack, which stay as they are.
         differing: settings that the two models do not share, though their shapes fit.
     """
 
@@ -67,7 +68,7 @@ class Start:
         made = f"'{self.record.configuration.name}' after {self.record.steps:,} steps"
         sentences = [f"Starting from {self.source}, {made}."]
         if self.anew:
-            sentences.append(f"It lacks {', '.join(self.anew)}: these start random.")
+            sentences.append(f"It lacks {', '.join(self.anew)}: these start as in a new model.")
         if self.differing:
             sentences.append(f"It was trained otherwise: {'; '.join(self.differing)}.")
         return " ".join(sentences)
@@ -82,7 +83,8 @@ def read_start(source: str, configuration: Configuration) -> Start:
         configuration: of the new training.
 
     Raises:
-        WeightsError: there are none, they are damaged, or they are of a model of other sizes.
+        WeightsError: there are none, they are damaged, or they are of a model of other sizes or
+            with the summary of another network.
     """
     record, state = read_record(source)
     with torch.device("meta"):  # so that nothing is allocated for a check
@@ -97,7 +99,11 @@ def read_start(source: str, configuration: Configuration) -> Start:
             f"--start-from: {error}. Give weights of a model with the same settings in [model]."
         ) from error
     then, now = settings_of(record.configuration), settings_of(configuration)
-    differing = (f"{k} was {then[k]}, and is {now[k]}" for k in _SHAPELESS if then[k] != now[k])
+    shapeless = list(_SHAPELESS)
+    if record.configuration.model.hears_summary and configuration.model.hears_summary:
+        check_summary(record, source)
+        shapeless.append("loss.perceptual_network")
+    differing = (f"{k} was {then[k]}, and is {now[k]}" for k in shapeless if then[k] != now[k])
     anew = tuple(name for name in shapes if name not in state)
     return Start(state, record, source, anew, tuple(differing))
 

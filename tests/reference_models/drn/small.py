@@ -55,6 +55,14 @@ def configuration(
     )
 
 
+#: A configuration with all that the paper does not have, and that a shipped one uses.
+ALL: dict[str, Any] = {
+    "model": {"style_summary": True, "even_doubling": True, "coarse_filter": 3},
+    "loss": {"texture": 1.0, "summary": 1.0},
+    "clip_norm": 1.0,
+}
+
+
 class Kept(Silent):
     """A listener that keeps what is said."""
 

@@ -112,6 +112,9 @@ def test_another_pytorch_file_is_told(tmp_path: Path) -> None:
         ("start", {"weights": torch.zeros(2)}, "start holds tensor.*, not a short text"),
         ("start", {"weights": "\x1b[31m"}, "start holds .*, not a short text"),
         ("start", ["weights"], "its record is damaged"),
+        ("device", "\x1b[31mcpu", "device holds .*, not a short text"),
+        ("model", {1: torch.zeros(2)}, "its model holds no tensors"),
+        ("model", {"a": torch.zeros(2, device="meta")}, "its model holds no tensors"),
         ("perceptual", {"network": 3}, "perceptual holds 3, not a short text"),
     ],
 )

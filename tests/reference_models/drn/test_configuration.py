@@ -170,10 +170,11 @@ def test_a_branch_that_stays_leaves_something_to_train(settings: str, words: str
 
 
 def test_an_adversarial_loss_that_would_never_be_used_is_refused() -> None:
-    late = 'name = "a"\n[training]\nsteps = 20\ncoarse_steps = 5\nadversarial_from = {}\n'
-    assert "adversarial_from (21) lies behind the last of 20 steps" in fault(late.format(21))
-    parse_configuration(late.format(20), "x")
-    parse_configuration(late.format(21) + "[loss]\nadversarial = 0.0\n", "x")
+    late = 'name = "a"\n[training]\nsteps = 20\ncoarse_steps = {}\nadversarial_from = {}\n'
+    assert "would set in at step 20 of 20, which are counted from 0" in fault(late.format(5, 20))
+    assert "would set in at step 20 of 20" in fault(late.format(20, 0))
+    parse_configuration(late.format(5, 19), "x")
+    parse_configuration(late.format(20, 20) + "[loss]\nadversarial = 0.0\n", "x")
 
 
 def test_it_cannot_be_changed_and_survives_json() -> None:

@@ -19,7 +19,7 @@ from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
 from fhpt_eval.reference_models.drn.schedule import pairs_at
 from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
+from tests.reference_models.drn.small import ALL, CPU, configuration, draw_folder, training_pairs
 from tests.reference_models.drn.test_training import gradient, likeness
 
 CUDA = torch.device("cuda")
@@ -28,6 +28,15 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
+
+
+PARTS = pytest.mark.parametrize("more", [{}, ALL], ids=["the paper", "all"])
+
+
+@pytest.fixture(autouse=True)
+def _whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command line sets it: else convolutions round to 10 bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +53,7 @@ def losses(out: Path) -> list[float]:
     return [float(row.split(",")[3]) for row in (out / "log.csv").read_text().splitlines()[1:]]
 
 
+@PARTS
 @pytest.mark.parametrize(
     "options",
     [
@@ -54,10 +64,12 @@ def losses(out: Path) -> list[float]:
     ],
     ids=["plain", "channels last", "bfloat16", "compiled"],
 )
-def test_losses_are_those_of_a_cpu(options: dict[str, Any], data: PairSet, tmp_path: Path) -> None:
+def test_losses_are_those_of_a_cpu(
+    options: dict[str, Any], more: dict[str, Any], data: PairSet, tmp_path: Path
+) -> None:
     for name, device, settings in (
-        ("cpu", CPU, configuration()),
-        ("gpu", torch.device("cuda"), configuration(**options)),
+        ("cpu", CPU, configuration(**more)),
+        ("gpu", CUDA, configuration(**more, **options)),
     ):
         train(Plan(settings, tmp_path / name, 10, log_every=1), data, device)
     cpu, gpu = losses(tmp_path / "cpu"), losses(tmp_path / "gpu")
@@ -65,17 +77,23 @@ def test_losses_are_those_of_a_cpu(options: dict[str, Any], data: PairSet, tmp_p
     assert gpu == pytest.approx(cpu, rel=0.05 if options.get("precision") else 0.01)
 
 
+@PARTS
 @pytest.mark.parametrize(
     "options",
     [{}, {"precision": "bfloat16", "channels_last": True}, {"compile": True}],
     ids=["plain", "bfloat16", "compiled"],
 )
-def test_gradients_are_those_of_a_cpu(options: dict[str, Any], data: PairSet) -> None:
+def test_gradients_are_those_of_a_cpu(
+    options: dict[str, Any], more: dict[str, Any], data: PairSet
+) -> None:
     with ThreadPoolExecutor(1) as pool:
         pixels = open_pixels(data.people, 32, 24, device=CPU, pool=pool, listener=Silent())
     batch = Batches(data, pixels, 32, 24)(pairs_at(0, len(data), configuration().training))
     found = []
-    for device, settings in ((CPU, configuration()), (CUDA, configuration(**options))):
+    for device, settings in (
+        (CPU, configuration(**more)),
+        (CUDA, configuration(**more, **options)),
+    ):
         trainer = Trainer(settings, device, World())
         there = batch.to(device)
         trainer.step(10, to_inputs(there, 2.0, 16), to_targets(there))
@@ -92,11 +110,14 @@ def test_a_training_goes_on_from_cpu_to_gpu_and_back(data: PairSet, tmp_path: Pa
     assert load_checkpoint(out / "checkpoint.pt").record.steps == 12
 
 
-def test_it_draws_what_a_cpu_draws(folder: Path, data: PairSet, tmp_path: Path) -> None:
+@PARTS
+def test_it_draws_what_a_cpu_draws(
+    more: dict[str, Any], folder: Path, data: PairSet, tmp_path: Path
+) -> None:
     import numpy as np
     from PIL import Image
 
-    train(Plan(configuration(), tmp_path / "out", 3, sample_every=0), data, CPU)
+    train(Plan(configuration(**more), tmp_path / "out", 3, sample_every=0), data, CPU)
     test = read_data(folder, "test", targets=False)
     for device in ("cpu", "cuda"):
         loaded = load_model(tmp_path / "out" / "weights.safetensors", torch.device(device))

@@ -20,6 +20,7 @@ from fhpt_eval.reference_models.drn.checkpoints import (
 )
 from fhpt_eval.reference_models.drn.training import Plan, train
 from tests.reference_models.drn.small import (
+    ALL,
     CPU,
     configuration,
     draw_folder,
@@ -27,13 +28,6 @@ from tests.reference_models.drn.small import (
     training_pairs,
 )
 from tests.reference_models.drn.test_checkpoints import equal
-
-#: With everything that draws random numbers, or changes gradients, in a step.
-ALL = configuration(
-    {"style_summary": True, "even_doubling": True, "coarse_filter": 3},
-    {"texture": 1.0, "summary": 1.0},
-    clip_norm=1.0,
-)
 
 PARTS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
 
@@ -47,14 +41,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training whose twenty steps were done in one go."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    train(Plan(ALL, out, 20, sample_every=0), training_pairs(folder), CPU)
+    train(Plan(configuration(**ALL), out, 20, sample_every=0), training_pairs(folder), CPU)
     return out
 
 
 def command(folder: Path, out: Path) -> list[str]:
     """Return the command that trains for twenty steps, with a checkpoint every ten."""
     config = out.parent / "small.toml"
-    config.write_text(toml_of(ALL))
+    config.write_text(toml_of(configuration(**ALL)))
     return [
         sys.executable, "-m", "fhpt_eval", "drn", "train", "--data", str(folder), "--config",
         str(config), "--out", str(out), "--device", "cpu", "--threads", "1",
@@ -97,7 +91,7 @@ def test_wherever_it_is_stopped_the_end_is_the_same(
     # Where the fine stage begins, one step behind where the adversarial loss sets in, the end.
     for stop in (4, 8, 20):
         torch.manual_seed(stop)  # whatever else draws random numbers in between
-        plan = Plan(ALL, tmp_path / "parts", stop, resume=True, sample_every=0)
+        plan = Plan(configuration(**ALL), tmp_path / "parts", stop, resume=True, sample_every=0)
         train(plan, data, CPU)
     assert_equal_to_the_bit(tmp_path / "parts", whole)
 

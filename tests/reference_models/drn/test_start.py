@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from fhpt_eval.errors import InputError, WeightsError
-from fhpt_eval.reference_models.drn.checkpoints import read_record, tensors_digest
+from fhpt_eval.reference_models.drn.checkpoints import export, read_record, tensors_digest
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.network import build_model
@@ -22,6 +23,9 @@ from tests.reference_models.drn.small import (
     draw_folder,
     training_pairs,
 )
+
+#: Trainings of a few steps are over before discriminators could set in.
+OFF = {"adversarial": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +40,15 @@ def first(data: PairSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def weights_of(data: PairSet, out: Path, **changes: Any) -> Path:
-    one = configuration(steps=3, coarse_steps=1, adversarial_from=3, **changes)
+    one = configuration(loss=OFF, steps=3, coarse_steps=1, **changes)
     train(Plan(one, out, 3, sample_every=0), data, CPU)
     return out / "weights.safetensors"
 
 
 def details(**model: Any) -> Configuration:
     return configuration(
-        model, {"texture": 1.0}, steps=4, coarse_steps=0, adversarial_from=4,
-        pose_branch_stays=True,
-    )  # fmt: skip
+        model, OFF | {"texture": 1.0}, steps=4, coarse_steps=0, pose_branch_stays=True
+    )
 
 
 def test_a_model_gets_every_tensor_of_the_weights(first: Path) -> None:
@@ -92,8 +95,8 @@ def test_a_training_starts_there_says_so_and_needs_it_no_longer(
 def test_parts_that_the_weights_lack_start_as_in_a_new_model(data: PairSet, tmp_path: Path) -> None:
     """So a pose transfer branch can be given its details later, and a style code its summary."""
     alone = configuration(
-        {"global_module": False, "face_module": False}, {"style": 0.0},
-        steps=3, coarse_steps=1, adversarial_from=3,
+        {"global_module": False, "face_module": False}, OFF | {"style": 0.0},
+        steps=3, coarse_steps=1,
     )  # fmt: skip
     train(Plan(alone, tmp_path / "patn", 3, sample_every=0), data, CPU)
     start = read_start(str(tmp_path / "patn" / "weights.safetensors"), details(style_summary=True))
@@ -117,13 +120,31 @@ def test_settings_that_no_shape_shows_are_told(first: Path) -> None:
     )
 
 
+def test_another_order_of_the_style_grid_is_told_though_shapes_fit(first: Path) -> None:
+    told = read_start(str(first), configuration({"style_grid": (2, 4)})).told()
+    assert "model.style_grid was [4, 2], and is [2, 4]" in told
+
+
+def test_a_summary_of_another_network_is_refused(
+    data: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = configuration({"style_summary": True}, OFF, steps=3, coarse_steps=1)
+    train(Plan(told, tmp_path / "out", 3, sample_every=0), data, CPU)
+    weights = str(tmp_path / "out" / "weights.safetensors")
+    assert read_start(weights, told).differing == ()
+    state, record = read_record(weights)[1], read_record(weights)[0]
+    export(Path(weights), state, replace(record, perceptual={"network": "older"}), "float32")
+    with pytest.raises(WeightsError, match=r"another one here: \{'network': 'older'\} then"):
+        read_start(weights, told)
+
+
 def test_to_go_on_with_another_start_is_refused(data: PairSet, first: Path, tmp_path: Path) -> None:
     other = weights_of(data, tmp_path / "other", seed=3)
     out = tmp_path / "later"
     train(Plan(details(), out, 2, sample_every=0, start_from=str(first)), data, CPU)
     with pytest.raises(InputError, match=r"did not start from .* \(but from small\)"):
         train(Plan(details(), out, 4, resume=True, start_from=str(other)), data, CPU)
-    again = configuration(steps=3, coarse_steps=1, adversarial_from=3)
+    again = configuration(loss=OFF, steps=3, coarse_steps=1)
     with pytest.raises(InputError, match=r"\(but from random weights\)"):
         train(Plan(again, first.parent, 3, resume=True, start_from=str(other)), data, CPU)
 

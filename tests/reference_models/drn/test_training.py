@@ -23,7 +23,7 @@ from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
 from fhpt_eval.reference_models.drn.schedule import pairs_at
 from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.reference_models.drn.training import Plan, Stopped, prepare_folder, train
-from tests.reference_models.drn.small import CPU, configuration, draw_folder, training_pairs
+from tests.reference_models.drn.small import ALL, CPU, configuration, draw_folder, training_pairs
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,9 @@ def test_the_pose_transfer_branch_hears_of_the_final_image_through_its_features(
     """Through F_t alone: the final image also holds the coarse one, which would hide a cut."""
     model = Trainer(configuration(), CPU, World()).model
     inputs, _ = batch
-    _, features = model.pose_branch(inputs.source, inputs.source_pose, inputs.target_pose)
+    coarse, features = model.pose_branch(inputs.source, inputs.source_pose, inputs.target_pose)
     assert model.global_module is not None
-    residual = model.global_module(features, inputs.source)
+    residual = model.global_module(features, inputs.source, coarse.detach())
     residual.square().sum().backward()
     for part in (model.pose_branch.image_encoder, model.pose_branch.cascade):
         gradients = [one.grad for one in part.parameters()]
@@ -149,7 +149,7 @@ def test_a_loss_for_textures_counts_where_it_has_a_weight(
 
 def test_the_summarys_loss_reaches_the_model(batch: tuple[Inputs, Targets]) -> None:
     zero = dict.fromkeys(("l1_coarse", "perceptual_coarse", "perceptual", "style"), 0.0)
-    one = configuration(loss={**zero, "l1": 1e-6, "summary": 1.0}, adversarial_from=20)
+    one = configuration(loss={**zero, "l1": 1e-6, "summary": 1.0, "adversarial": 0.0})
     trainer = Trainer(one, CPU, World())
     trainer.step(5, *batch)
     gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
@@ -179,14 +179,18 @@ def test_the_learning_rate_of_a_step_reaches_both_optimisers(batch: tuple[Inputs
 @pytest.mark.parametrize(
     "options", [{"precision": "bfloat16"}, {"channels_last": True}, {"compile": True}]
 )
+@pytest.mark.parametrize("more", [{}, ALL], ids=["the paper", "all"])
 def test_other_ways_to_compute_a_step_give_its_losses_and_gradients(
-    options: dict[str, Any], batch: tuple[Inputs, Targets], monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any],
+    more: dict[str, Any],
+    batch: tuple[Inputs, Targets],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As torch.compile traces and splits the networks, without the compiler, which takes a minute.
     traced = functools.partialmethod(torch.nn.Module.compile, backend="aot_eager")
     monkeypatch.setattr(torch.nn.Module, "compile", traced)
-    plain = Trainer(configuration(), CPU, World())
-    other = Trainer(configuration(**options), CPU, World())
+    plain = Trainer(configuration(**more), CPU, World())
+    other = Trainer(configuration(**more, **options), CPU, World())
     # bfloat16 has 8 bits: some 0.4 % for each operation, of which errors in part cancel out.
     near = 0.05 if "precision" in options else 1e-4
     for step in (0, 10):  # of the branch alone, and of everything
@@ -209,7 +213,7 @@ def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def test_losses_fall(data: PairSet, tmp_path: Path) -> None:
-    quick = configuration(steps=30, coarse_steps=30, learning_rate=2e-2)
+    quick = configuration(loss={"adversarial": 0.0}, steps=30, coarse_steps=30, learning_rate=2e-2)
     plan = Plan(quick, tmp_path / "out", 30, log_every=10, sample_every=0)
     train(plan, data, CPU)
     rows = (tmp_path / "out" / "log.csv").read_text().splitlines()[1:]
