@@ -23,8 +23,8 @@ from PIL import Image
 
 from fhpt_eval.features.mannequin.garment_network import KINDS, TEXTURES
 from fhpt_eval.features.mannequin.garments import Garments
-from fhpt_eval.matching import match_pairs
-from fhpt_eval.pairs import Folders
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.pair import Folders
 
 #: Kind and texture by their numbers, a row per image.
 Labels = NDArray[np.int64]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.photographs import crops
 from fhpt_eval.features.inception import Inception
-from tests.features.random_weights import random_state, write_inception_2015
+from tests.support.random_inception import random_state, write_inception_2015
 
 HEIGHT, WIDTH = 256, 176
 CROPS = 32

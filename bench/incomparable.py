@@ -17,7 +17,7 @@ from fhpt_eval import evaluate, load_protocol
 from fhpt_eval.errors import InputError, UnavailableError
 from fhpt_eval.leaderboard.sensitivity import Sensitivity, build
 from fhpt_eval.protocol import Entry, Protocol, parse_protocol, preset_names
-from fhpt_eval.protocol_words import compare
+from fhpt_eval.protocol.diff import compare
 from fhpt_eval.result import Result
 
 PANELS = 3

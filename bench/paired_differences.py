@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from fhpt_eval.common.intervals import LEVEL, SEED, mean_interval
 from fhpt_eval.features.mannequin.garments import Garments
-from fhpt_eval.matching import match_pairs
-from fhpt_eval.metrics.frechet import Gaussian, frechet
-from fhpt_eval.naming import item_of
-from fhpt_eval.pairs import Folders
+from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.naming import item_of
+from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.result import Result
-from fhpt_eval.statistics import LEVEL, SEED, mean_interval
 
 #: Scores of single pairs, and the column that weighs them.
 SCORES = {

@@ -15,7 +15,7 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from fhpt_eval.metrics.nearest import search
+from fhpt_eval.metrics.gallery.nearest import search
 from fhpt_eval.metrics.retrieval import Retrieval
 
 QUERIES, DIMENSIONS = 8570, 2048

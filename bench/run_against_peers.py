@@ -210,8 +210,8 @@ def measure(way: str, root: Path) -> tuple[float, Values]:
 
 def prepare(root: Path) -> None:
     """Write images, shared weights and our protocol."""
-    from tests.features.random_weights import write_inception_2015
-    from tests.metrics.test_lpips import seeded_state
+    from tests.support.random_inception import write_inception_2015
+    from tests.support.random_trunks import seeded_state
 
     write(root, PAIRS)
     write_inception_2015(root / "inception.pth")

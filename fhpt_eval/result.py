@@ -1,7 +1,6 @@
 """Results: scores and provenance of one method under one protocol, to and from JSON.
 
-May import: errors, storage, validation, numpy, pydantic. The files are described in
-docs/results.md.
+The files are described in docs/results.md.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.files import Cell, csv_text, plain_text, write_atomically
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError
-from fhpt_eval.storage import Cell, csv_text, plain_text, write_atomically
-from fhpt_eval.validation import explain_validation
 
 #: Longest name of a method, in characters.
 MAX_NAME = 200

@@ -1,11 +1,9 @@
-"""A conformance kit for metrics: built-in and third-party ones pass the same clauses.
+"""A conformance kit for metrics: built-in and third-party ones pass the same clauses. ::
 
-May import: errors, metrics.base, metrics.on_features, numpy, torch. ::
+from fhpt_eval.testing import check_metric
 
-    from fhpt_eval.testing import check_metric
-
-    def test_my_metric_conforms():
-        check_metric(MyMetric())
+def test_my_metric_conforms():
+check_metric(MyMetric())
 """
 
 from __future__ import annotations

@@ -16,53 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fhpt_eval.canonical import digest_of
 from fhpt_eval.errors import ResultError, StorageError
 from fhpt_eval.result import (
     MAX_JSON_BYTES,
-    Excluded,
     PairTable,
-    ProtocolRecord,
-    Provenance,
     Result,
     Score,
-    TestSet,
-    Timing,
     is_method_name,
 )
-
-SETTINGS = {"metrics": {"ssim": {"size": 11, "border": None}}}
-DIGEST = "0123456789abcdef" * 4
-
-
-def score(value: float | None = 0.5, reason: str | None = None, **more: Any) -> Score:
-    """Return a score of four pairs."""
-    known: dict[str, Any] = {"direction": "higher", "n": 4, "coverage": 1.0, "interval": None}
-    return Score(value=value, reason=reason, **(known | more))
-
-
-def make_result(scores: dict[str, Score] | None = None, method: str = "ours") -> Result:
-    """Return a result with something in every part."""
-    return Result(
-        method=method,
-        protocol=ProtocolRecord(id="fhpt", digest=digest_of(SETTINGS), settings=SETTINGS),
-        test_set=TestSet(digest=DIGEST, pairs=4),
-        scores=scores or {"ssim": score(interval=(0.4, 0.6)), "psnr": score(None, "no value")},
-        provenance=Provenance(
-            generated_digest=DIGEST,
-            matching="4 pairs matched by A_2_B",
-            groups=2,
-            excluded=(Excluded(kind="missing", name="b", reason="no generated image"),),
-            software={"numpy": "2.0"},
-            code=DIGEST,
-            weights={"brisque": DIGEST},
-            device="cpu",
-            precision="float64",
-        ),
-        timing=Timing(
-            seconds=1.5, finished="2021-01-31T12:00:00Z", workers=2, chunks=1, chunks_reused=0
-        ),
-    )
+from tests.support.results import DIGEST, make_result, score
 
 
 def make_table() -> PairTable:

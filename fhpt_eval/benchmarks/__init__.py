@@ -1,1 +1,1 @@
-"""Benchmarks that the package makes itself. May import: images, keypoints, naming, storage."""
+"""Benchmarks that the package makes itself."""

@@ -1,4 +1,1 @@
-"""The command line: one thin module per command, which parses and prints.
-
-May import: click at the top; everything else inside the functions, so that ``--help`` is fast.
-"""
+"""The command line: one thin module per command, which parses and prints."""

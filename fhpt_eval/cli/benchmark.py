@@ -83,7 +83,7 @@ def mannequin(
         _refuse_options(context)
         return
     from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
-    from fhpt_eval.machine import available_cores
+    from fhpt_eval.common.machine import available_cores
 
     if out is None and sheet is None:
         raise click.UsageError("Say where to write it: --out DIR, or --sheet FILE.png.")
@@ -119,7 +119,7 @@ def _write_sheet(sheet: Path, identities: int, seed: int, size: tuple[int, int])
     from PIL import Image
 
     from fhpt_eval.benchmarks.mannequin.layout import contact_sheet
-    from fhpt_eval.storage import write_atomically
+    from fhpt_eval.common.files import write_atomically
 
     pixels = contact_sheet(seed, range(min(10, identities)), *size)
     buffer = io.BytesIO()

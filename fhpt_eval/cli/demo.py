@@ -42,10 +42,10 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     from fhpt_eval.benchmarks.mannequin.methods import write_methods
     from fhpt_eval.cli.leaderboard import show_leaderboard
     from fhpt_eval.cli.show import TerminalProgress, is_complete
+    from fhpt_eval.common.files import check_writable, write_atomically
+    from fhpt_eval.common.machine import available_cores
     from fhpt_eval.evaluation.evaluate import evaluate
     from fhpt_eval.leaderboard.table import build
-    from fhpt_eval.machine import available_cores
-    from fhpt_eval.storage import check_writable, write_atomically
 
     check_writable(out)
     images = out / "mannequin"

@@ -19,8 +19,8 @@ def doctor() -> int:
     import torch
     from PIL import features
 
+    from fhpt_eval.common.machine import available_cores
     from fhpt_eval.evaluation.fingerprint import software
-    from fhpt_eval.machine import available_cores
 
     for name, version in {**software(()), "system": platform.platform(terse=True)}.items():
         click.echo(f"{name:<16}{version}")
@@ -49,7 +49,7 @@ def _devices(cuda: bool) -> str:
 def _metrics() -> int:
     """Print a line per metric; return how many cannot be used with their defaults."""
     from fhpt_eval.errors import FhptEvalError
-    from fhpt_eval.registry import load_metric, metric_names
+    from fhpt_eval.metrics.registry import load_metric, metric_names
 
     broken = 0
     for name in metric_names():

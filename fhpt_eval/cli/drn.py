@@ -161,7 +161,7 @@ def _train(
     configuration: Configuration, world: World, device: torch.device, given: dict[str, Any]
 ) -> None:
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.machine import available_cores
+    from fhpt_eval.common.machine import available_cores
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.logs import duration
     from fhpt_eval.reference_models.drn.perceptual import perceptual_network
@@ -263,8 +263,8 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
     import torch
 
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.common.machine import available_cores
     from fhpt_eval.evaluation.device import choose_device
-    from fhpt_eval.machine import available_cores
     from fhpt_eval.reference_models.drn.checkpoints import load_model
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw

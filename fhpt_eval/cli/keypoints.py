@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fhpt_eval.evaluation.progress import Progress
+    from fhpt_eval.common.progress import Progress
     from fhpt_eval.features.openpose import OpenPose
-    from fhpt_eval.images import CheckedImage
+    from fhpt_eval.images.files import CheckedImage
 
 #: Images that a message lists before it only counts.
 _LISTED = 20
@@ -96,7 +96,7 @@ def keypoints(
 def _checked(folder: Path, progress: Progress) -> dict[str, CheckedImage]:
     """Check all images before any work; return them by name, which has no ending."""
     from fhpt_eval.errors import ImageError, InputError
-    from fhpt_eval.images import ImageRef, check, find_images
+    from fhpt_eval.images.files import ImageRef, check, find_images
 
     files = find_images(folder, "--images")
     progress.stage("checking images", len(files))
@@ -123,10 +123,10 @@ def _write_csv(
     """Write the main person of every image to one CSV; return how many images show a person."""
     import numpy as np
 
+    from fhpt_eval.common.files import check_writable, write_atomically
     from fhpt_eval.errors import ArgumentError, InputError
     from fhpt_eval.features.openpose import choose_person
     from fhpt_eval.keypoints import annotation_csv
-    from fhpt_eval.storage import check_writable, write_atomically
 
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; give the CSV a name, or say --format json.")
@@ -153,9 +153,9 @@ def _write_json(
     images: dict[str, CheckedImage], out: Path, pose: OpenPose, device: str, progress: Progress
 ) -> int:
     """Write all persons, a file per image; return how many images show a person."""
+    from fhpt_eval.common.files import check_writable, write_atomically
     from fhpt_eval.errors import InputError
     from fhpt_eval.keypoints import JSON_SUFFIX, openpose_json
-    from fhpt_eval.storage import check_writable, write_atomically
 
     if out.is_file():
         raise InputError(f"--out {out} is a file; with --format json give a folder.")
@@ -184,7 +184,7 @@ def _persons(image: CheckedImage, pose: OpenPose, device: str) -> NDArray[np.flo
 
     from fhpt_eval.errors import ImageError, InputError
     from fhpt_eval.features.openpose import estimate
-    from fhpt_eval.images import decode
+    from fhpt_eval.images.files import decode
 
     try:
         pixels = decode(image)

@@ -39,8 +39,8 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
     fhpt-eval leaderboard fhpt-eval-runs/fhpt/* --csv leaderboard.csv
     """
     from fhpt_eval.cli.show import load_results
+    from fhpt_eval.common.files import write_atomically
     from fhpt_eval.leaderboard.table import build
-    from fhpt_eval.storage import write_atomically
 
     board = build(load_results(runs), sort)
     if csv_file is not None:

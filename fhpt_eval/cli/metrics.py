@@ -17,7 +17,7 @@ def metrics(as_json: bool) -> None:
     import json
 
     from fhpt_eval.errors import ProtocolError
-    from fhpt_eval.registry import load_metric, metric_distribution, metric_names
+    from fhpt_eval.metrics.registry import load_metric, metric_distribution, metric_names
 
     rows = []
     for name in metric_names():

@@ -1,4 +1,4 @@
-"""Options that several commands share. May import: click, pathlib, weights inside functions."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 

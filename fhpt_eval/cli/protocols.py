@@ -55,7 +55,7 @@ def diff(first: str, second: str) -> None:
     fhpt-eval protocols diff fhpt mine.toml
     """
     from fhpt_eval.protocol import load_protocol
-    from fhpt_eval.protocol_words import compare
+    from fhpt_eval.protocol.diff import compare
 
     a, b = load_protocol(first), load_protocol(second)
     # Two files may have one id; what was typed then tells them apart.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
-from fhpt_eval.naming import RULES
+from fhpt_eval.pairs.naming import RULES
 
 if TYPE_CHECKING:
     from fhpt_eval.protocol import Protocol

@@ -40,8 +40,8 @@ def sensitivity(
     fhpt-eval sensitivity fhpt-eval-runs/*/ours --base fhpt --csv sensitivity.csv
     """
     from fhpt_eval.cli.show import load_results
+    from fhpt_eval.common.files import write_atomically
     from fhpt_eval.leaderboard.sensitivity import build
-    from fhpt_eval.storage import write_atomically
 
     table = build(load_results(runs), base)
     for file, text in ((csv_file, table.to_csv()), (markdown, table.to_markdown())):

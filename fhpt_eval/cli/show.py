@@ -1,4 +1,4 @@
-"""What several commands show: progress, tables of scores. May import: rich, inside functions."""
+"""What several commands show: progress, tables of scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fhpt_eval.evaluation.progress import Progress
+from fhpt_eval.common.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -53,7 +53,7 @@ def stats(
     from fhpt_eval.errors import InputError
     from fhpt_eval.evaluation.reference import reference_statistics
     from fhpt_eval.evaluation.store import default_cache
-    from fhpt_eval.metrics.reference_set import save_statistics
+    from fhpt_eval.metrics.sets.reference_set import save_statistics
 
     if out.suffix != ".npz":
         raise InputError(f"-o {out}: a file of statistics ends in .npz.")

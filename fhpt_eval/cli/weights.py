@@ -43,9 +43,9 @@ def list_(as_json: bool) -> None:
     """
     import json
 
-    from fhpt_eval.weights import folder, registry
+    from fhpt_eval.weights import folder, registered
 
-    rows = [_row(entry) for entry in registry().values()]
+    rows = [_row(entry) for entry in registered().values()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -55,7 +55,7 @@ def list_(as_json: bool) -> None:
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
     from fhpt_eval.errors import WeightsError
-    from fhpt_eval.weights_store import expected_digest, fault_of, path_of
+    from fhpt_eval.weights.store import expected_digest, fault_of, path_of
 
     path = path_of(entry)
     fault = fault_of(entry)
@@ -148,12 +148,12 @@ def verify(names: tuple[str, ...]) -> int:
     fhpt-eval weights verify inception-2015
     """
     from fhpt_eval.errors import WeightsError
-    from fhpt_eval.weights import find, registry
-    from fhpt_eval.weights_registry import entry_of
-    from fhpt_eval.weights_store import path_of
+    from fhpt_eval.weights import find, registered
+    from fhpt_eval.weights.registry import entry_of
+    from fhpt_eval.weights.store import path_of
 
     status = 0
-    for entry in [entry_of(name) for name in names] or registry().values():
+    for entry in [entry_of(name) for name in names] or registered().values():
         if not (names or entry.shipped or path_of(entry).exists()):
             click.echo(f"{entry.name}: not here")
             continue
@@ -185,10 +185,10 @@ def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
     \b
     fhpt-eval weights bundle -o weights.tar inception-2015 alexnet-imagenet
     """
-    from fhpt_eval.weights import bundle as pack
+    from fhpt_eval.weights import write_bundle
 
     chosen = _chosen(names, everything)
-    packed = {one.name: one.path.name for one in pack(chosen, out)}
+    packed = {one.name: one.path.name for one in write_bundle(chosen, out)}
     for name in dict.fromkeys(chosen):
         click.echo(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
     click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
@@ -215,6 +215,6 @@ def _chosen(names: tuple[str, ...], everything: bool) -> list[str]:
         raise click.UsageError("Give the names of weights, or --all: see 'fhpt-eval weights list'.")
     if not everything:
         return list(names)
-    from fhpt_eval.weights import registry
+    from fhpt_eval.weights import registered
 
-    return list(registry())
+    return list(registered())

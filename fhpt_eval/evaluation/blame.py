@@ -1,4 +1,4 @@
-"""Say which metric failed, and at what. May import: errors."""
+"""Say which metric failed, and at what."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
 """Compute one chunk: decode once, prepare once, every metric. A pure function of its arguments.
-
-May import: errors, images, preparation, metrics.base, evaluation.plan, evaluation.partial,
-evaluation.rows, torch.
 Everything that goes in or comes out can be pickled and sent elsewhere.
 """
 
@@ -22,10 +19,10 @@ from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk
 from fhpt_eval.evaluation.rows import FeatureTask, RowMaker, Rows, row_identity
-from fhpt_eval.images import CheckedImage, decode
+from fhpt_eval.images.files import CheckedImage, decode
+from fhpt_eval.images.preparation import NAMELESS, Names, Side, Step, prepare, prepared_size
 from fhpt_eval.metrics.base import Batch, Metric, SetMetric, State
-from fhpt_eval.pairs import Problem
-from fhpt_eval.preparation import NAMELESS, Names, Side, Step, prepare, prepared_size
+from fhpt_eval.pairs.pair import Problem
 
 #: A batch holds at most this many pairs, and fewer of large images: their pixels are bounded too.
 BATCH_PAIRS, BATCH_PIXELS = 16, 2**21

@@ -1,4 +1,4 @@
-"""Which device to compute on. May import: errors, torch."""
+"""Which device to compute on."""
 
 from __future__ import annotations
 

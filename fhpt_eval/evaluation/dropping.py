@@ -1,8 +1,8 @@
 """Leave out the last, incomplete batch of a set whose size is known only at the end.
 
-May import: metrics.on_features, protocol, numpy. Some published scripts score whole batches alone
-(``drop_incomplete`` in docs/protocols.md). Which items fall off is clear when all have come, but
-features of all cannot be kept until then: only those that may still be among the last are.
+Some published scripts score whole batches alone (``drop_incomplete`` in docs/protocols.md). Which
+items fall off is clear when all have come, but features of all cannot be kept until then: only
+those that may still be among the last are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The engine's front door: under one protocol or several.
-
-May import: everything but cli, leaderboard, report.
-"""
+"""The engine's front door: under one protocol or several."""
 
 from __future__ import annotations
 
@@ -9,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.evaluation.device import choose_device
 from fhpt_eval.evaluation.executors.local import LocalExecutor
-from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.run import Run, Scoring
-from fhpt_eval.pairs import Folders
+from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.protocol import Protocol, load_protocol, with_options
 from fhpt_eval.result import MAX_NAME, Result, is_method_name
 

@@ -1,7 +1,4 @@
-"""What besides the images fixes a partial's bits: code, libraries, device.
-
-May import: _version, protocol, registry, torch.
-"""
+"""What besides the images fixes a partial's bits: code, libraries, device."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ import torch
 from PIL import features
 
 from fhpt_eval._version import __version__
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
 from fhpt_eval.features.base import Feature
-from fhpt_eval.preparation import Side, Step, software_of
+from fhpt_eval.images.preparation import Side, Step, software_of
+from fhpt_eval.metrics.registry import metric_distribution, metric_names
 from fhpt_eval.protocol import Entry
-from fhpt_eval.registry import metric_distribution, metric_names
 
 #: Raised when partials change their meaning without a change of anything below.
 FORMAT = 1

@@ -1,8 +1,4 @@
-"""Images apart from the pairs whose features metrics want: source images, a reference folder.
-
-May import: errors, images, naming, preparation, evaluation.chunk, evaluation.job, evaluation.plan,
-evaluation.progress, evaluation.rows, evaluation.store, torch.
-"""
+"""Images apart from the pairs whose features metrics want: source images, a reference folder."""
 
 from __future__ import annotations
 
@@ -15,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError, InputError, StorageError
 from fhpt_eval.evaluation.chunk import (
     BATCH_PAIRS,
@@ -24,12 +21,11 @@ from fhpt_eval.evaluation.chunk import (
 )
 from fhpt_eval.evaluation.job import VANISHED, truth_rows, yield_address
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk, check_all, split_by_name
-from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.rows import FeatureTask, Row, RowMaker, Rows, keep_rows, load_rows
 from fhpt_eval.evaluation.store import Store
-from fhpt_eval.images import CheckedImage, ImageRef, decode, find_images
-from fhpt_eval.pairs import Problem
-from fhpt_eval.preparation import prepared_size
+from fhpt_eval.images.files import CheckedImage, ImageRef, decode, find_images
+from fhpt_eval.images.preparation import prepared_size
+from fhpt_eval.pairs.pair import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,4 @@
-"""What an executor runs on each chunk: compute what the stores lack, and keep it.
-
-May import: evaluation.chunk, evaluation.fingerprint, evaluation.partial, evaluation.rows,
-evaluation.store.
-"""
+"""What an executor runs on each chunk: compute what the stores lack, and keep it."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
 from fhpt_eval.errors import StorageError
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.chunk import Recipe, compute

@@ -1,4 +1,4 @@
-"""Partials: what a chunk yields, and how it is laid down as bytes. May import: numpy.
+"""Partials: what a chunk yields, and how it is laid down as bytes.
 
 The bytes are a SHA-256 and an ``.npz`` archive without pickled objects. Whatever does not read back
 as exactly that is no partial, and its chunk is computed again.

@@ -1,7 +1,4 @@
-"""Plan a run: check every image without decoding it, and split the pairs into chunks.
-
-May import: errors, images, pairs, preparation, evaluation.progress.
-"""
+"""Plan a run: check every image without decoding it, and split the pairs into chunks."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError
-from fhpt_eval.evaluation.progress import Progress
-from fhpt_eval.images import CheckedImage, ImageRef, check
-from fhpt_eval.pairs import Matching, Pair, Problem
-from fhpt_eval.preparation import Side, Step, prepared_size
+from fhpt_eval.images.files import CheckedImage, ImageRef, check
+from fhpt_eval.images.preparation import Side, Step, prepared_size
+from fhpt_eval.pairs.pair import Matching, Pair, Problem
 
 #: A chunk is split in two when it holds more pairs than this. Small enough that an interruption
 #: costs little and every worker has something to do, large enough to fill a device's batches.

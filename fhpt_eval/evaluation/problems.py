@@ -1,4 +1,4 @@
-"""What keeps a run from starting, told to a person. May import: errors, pairs, storage."""
+"""What keeps a run from starting, told to a person."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
+from fhpt_eval.common.files import csv_text, write_atomically
 from fhpt_eval.errors import PairingError
-from fhpt_eval.pairs import Problem
-from fhpt_eval.storage import csv_text, write_atomically
+from fhpt_eval.pairs.pair import Problem
 
 #: So many problems of a kind are shown; the whole list is written to a file.
 SHOWN = 20

@@ -1,8 +1,4 @@
-"""Reduce partials: columns in the order of keys, states merged in the order of chunks.
-
-May import: errors, metrics.base, metrics.on_features, pairs, protocol, evaluation.blame,
-evaluation.dropping, evaluation.fingerprint, evaluation.partial, evaluation.plan, evaluation.rows.
-"""
+"""Reduce partials: columns in the order of keys, states merged in the order of chunks."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from fhpt_eval.evaluation.dropping import Released, Tail, reference_rows
 from fhpt_eval.evaluation.partial import Partial
 from fhpt_eval.evaluation.plan import CheckedPair
 from fhpt_eval.evaluation.rows import FeatureTask, Rows
+from fhpt_eval.images.preparation import Side
 from fhpt_eval.metrics.base import State, StateMetric
 from fhpt_eval.metrics.on_features import (
     FeatureMetric,
@@ -27,7 +24,6 @@ from fhpt_eval.metrics.on_features import (
     FeatureRows,
     FeatureSetMetric,
 )
-from fhpt_eval.preparation import Side
 from fhpt_eval.protocol import Entry
 
 #: States are merged in so many groups of chunks, for the interval of a metric over sets.

@@ -1,20 +1,20 @@
-"""Statistics of a reference set, for ``--fid-reference``. May import: all of evaluation but run."""
+"""Statistics of a reference set, for ``--fid-reference``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.device import choose_device
 from fhpt_eval.evaluation.executors.local import LocalExecutor
-from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.reduce import Addressed
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore
 from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.evaluation.work import Work, Worker, add_up
 from fhpt_eval.metrics.fid import FID
-from fhpt_eval.metrics.reference_set import Statistics
+from fhpt_eval.metrics.sets.reference_set import Statistics
 from fhpt_eval.protocol import Protocol, load_protocol
 
 

@@ -1,8 +1,4 @@
-"""Rows of features: what computes them, once for each image, and where they are kept.
-
-May import: canonical, features.base, preparation, evaluation.blame, evaluation.fingerprint,
-evaluation.partial, evaluation.plan, evaluation.store, torch.
-"""
+"""Rows of features: what computes them, once for each image, and where they are kept."""
 
 from __future__ import annotations
 
@@ -13,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
 from fhpt_eval.evaluation import fingerprint
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.partial import Partial, Yield
 from fhpt_eval.evaluation.plan import CheckedPair
 from fhpt_eval.evaluation.store import Store
 from fhpt_eval.features.base import Feature
-from fhpt_eval.preparation import Side, Step
+from fhpt_eval.images.preparation import Side, Step
 
 #: The arrays of one image, by name.
 Row = Mapping[str, NDArray[np.generic]]

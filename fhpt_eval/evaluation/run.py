@@ -1,7 +1,4 @@
-"""One run: match, check, plan, execute; then, for each of its protocols, reduce.
-
-May import: everything but cli, leaderboard and report.
-"""
+"""One run: match, check, plan, execute; then, for each of its protocols, reduce."""
 
 from __future__ import annotations
 
@@ -15,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fhpt_eval.common.files import check_writable, remove_leftovers
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import (
     InputError,
     ResultError,
@@ -28,18 +27,16 @@ from fhpt_eval.evaluation.executors import Executor
 from fhpt_eval.evaluation.job import ending
 from fhpt_eval.evaluation.plan import CheckedPair, survey
 from fhpt_eval.evaluation.problems import refuse
-from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.reduce import Addressed, Reduced, full_name
 from fhpt_eval.evaluation.scoring import scores, table, unavailable
 from fhpt_eval.evaluation.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.evaluation.work import Done, Work, Worker, add_up
-from fhpt_eval.matching import match_pairs
-from fhpt_eval.pairs import Folders, Matching, Problem, groups_of
-from fhpt_eval.preparation import Step, prepared_size
+from fhpt_eval.images.preparation import Step, prepared_size
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.pair import Folders, Matching, Problem, groups_of
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
-from fhpt_eval.storage import check_writable, remove_leftovers
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""Compute scores from what all partials add up to.
-
-May import: canonical, errors, metrics, protocol, result, statistics, evaluation.blame,
-evaluation.reduce.
-"""
+"""Compute scores from what all partials add up to."""
 
 from __future__ import annotations
 
@@ -13,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.intervals import mean, mean_interval
 from fhpt_eval.errors import Undefined
 from fhpt_eval.evaluation.blame import blame
 from fhpt_eval.evaluation.reduce import Reduced, full_name
@@ -21,7 +18,6 @@ from fhpt_eval.metrics.base import Part, State, StateMetric
 from fhpt_eval.metrics.on_features import FeatureSetMetric
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import PairTable, Score
-from fhpt_eval.statistics import mean, mean_interval
 
 #: With fewer groups than this a percentile interval is known to be too narrow.
 FEW_GROUPS = 10

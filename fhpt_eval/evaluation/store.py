@@ -1,4 +1,4 @@
-"""Where partials lie, by content address. May import: storage, evaluation.partial."""
+"""Where partials lie, by content address."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Protocol
 
 import platformdirs
 
+from fhpt_eval.common.files import write_atomically
 from fhpt_eval.errors import StorageError
 from fhpt_eval.evaluation.partial import Partial
-from fhpt_eval.storage import write_atomically
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""One thread for every sum. May import: torch, threadpoolctl.
+"""One thread for every sum.
 
 The number of threads changes the order in which numbers are added, so whatever yields a number runs
 with one: parallelism is over chunks.

@@ -1,7 +1,4 @@
-"""The work of a run: which tasks, on which chunks of pairs and of further images; doing it.
-
-May import: errors, metrics, pairs, protocol, evaluation.* but evaluate and run.
-"""
+"""The work of a run: which tasks, on which chunks of pairs and of further images; doing it."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.evaluation import fingerprint, image_set
 from fhpt_eval.evaluation.chunk import Recipe, Task, UnreadableError
@@ -17,12 +15,11 @@ from fhpt_eval.evaluation.executors import Executor
 from fhpt_eval.evaluation.image_set import Elsewhere, ImageChunk, ImageJob, ImageSet
 from fhpt_eval.evaluation.job import ChunkJob, stored
 from fhpt_eval.evaluation.plan import CheckedPair, Chunk, split
-from fhpt_eval.evaluation.progress import Progress
 from fhpt_eval.evaluation.reduce import Addressed, Reduced, Reducer, ReferenceRows
 from fhpt_eval.evaluation.rows import FeatureTask, Rows
 from fhpt_eval.evaluation.store import FolderStore, Store
 from fhpt_eval.metrics.on_features import FeatureSetMetric
-from fhpt_eval.pairs import Problem
+from fhpt_eval.pairs.pair import Problem
 from fhpt_eval.protocol import Entry
 
 Job = TypeVar("Job", Chunk, ImageChunk)

@@ -1,6 +1,6 @@
 """What a feature is: arrays computed from one image by a named network or algorithm.
 
-May import: pydantic, torch. Knows nothing of metrics.
+Knows nothing of metrics.
 """
 
 from __future__ import annotations

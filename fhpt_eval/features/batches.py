@@ -1,7 +1,4 @@
-"""Running a network over images such that a row depends on its own image alone.
-
-May import: features.exact, torch.
-"""
+"""Running a network over images such that a row depends on its own image alone."""
 
 from __future__ import annotations
 

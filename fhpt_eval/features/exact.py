@@ -1,4 +1,4 @@
-"""Exact arithmetic on a GPU, for features whose figures are compared. May import: torch."""
+"""Exact arithmetic on a GPU, for features whose figures are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every feature takes: a batch of images, checked. May import: errors, torch."""
+"""What every feature takes: a batch of images, checked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""From weights to a network: entries checked, each network loaded once.
-
-May import: errors, weights, torch.
-"""
+"""From weights to a network: entries checked, each network loaded once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What features of one network have in common: whose weights they use, and how they tell of them.
-
-May import: weights, features.base, pydantic.
-"""
+"""What features of one network have in common: whose weights they use, how they tell it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Convolutional trunks of ImageNet classifiers, cut open where a perceptual distance looks in.
 
-May import: features.loading, torch. Needs no torchvision, but reads its state dicts: layers bear
-the names that they have in ``torchvision.models`` (``features.0.weight``,
-``features.3.squeeze.bias``, ...), and entries that no trunk has a use for, as the classifier's, are
-passed over.
+Needs no torchvision, but reads its state dicts: layers bear the names that they have in
+``torchvision.models`` (``features.0.weight``, ``features.3.squeeze.bias``, ...), and entries that
+no trunk has a use for, as the classifier's, are passed over.
 
 Architectures, each without its classifier and without the layers behind the last tap:
 

@@ -1,7 +1,7 @@
 """Key points of people: the 18 joints, what is known of images, and the field's file formats.
 
-May import: errors, images (for endings), storage, numpy. This is the front door; other modules
-import key points from here. docs/keypoints.md describes the formats.
+This is the front door; other modules import key points from here. docs/keypoints.md describes the
+formats.
 """
 
 from fhpt_eval.keypoints.annotation_csv import annotation_csv, read_annotation_csv

@@ -1,6 +1,7 @@
-"""The field's annotation CSV: a row per image, its y coordinates, then its x coordinates.
+"""The field's annotation CSV:
 
-May import: errors, keypoints, numpy. As in Pose-Transfer's ``fasion-annotation-test.csv``::
+a row per image, its y coordinates, then its x coordinates. As in Pose-Transfer's
+``fasion-annotation-test.csv``::
 
     name:keypoints_y:keypoints_x
     a.jpg: [40, 85, -1, ...]: [128, 129, -1, ...]

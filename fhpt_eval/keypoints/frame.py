@@ -1,8 +1,8 @@
 """Put annotated key points into the pixels of the images that are compared.
 
-May import: errors, keypoints, numpy. Annotations say nothing of the frame that they were made in:
-DeepFashion's lists come 256 wide and, under the same names, 176 wide. So nothing is guessed: what
-does not lie in its image is refused, with what to say to settle it.
+Annotations say nothing of the frame that they were made in: DeepFashion's lists come 256 wide and,
+under the same names, 176 wide. So nothing is guessed: what does not lie in its image is refused,
+with what to say to settle it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The 18 joints of a person, in OpenPose's COCO order. Imports nothing of ours.
+"""The 18 joints of a person, in OpenPose's COCO order.
 
 Right and left are the person's own. Pose-Transfer's text (tool/ of tengteng95/Pose-Transfer) calls
 joints 14 to 17 left eye, right eye, left ear, right ear; its figures are OpenPose's, with the right

@@ -1,7 +1,5 @@
 """The pose mask of the field: where a person of these key points is.
 
-May import: errors, keypoints.joints, numpy, scikit-image.
-
 ``produce_ma_mask`` of Pose-Transfer's ``tool/pose_utils.py`` (281ee2d), and with the same text in
 pose-gan, Global-Flow-Local-Attention, SPGNet, DPTN and dressing-in-order.
 """

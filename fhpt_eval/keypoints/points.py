@@ -1,4 +1,4 @@
-"""Key points of images by name, in memory. May import: errors, keypoints.joints, numpy."""
+"""Key points of images by name, in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read key points whatever their format. May import: errors, keypoints."""
+"""Read key points whatever their format."""
 
 from __future__ import annotations
 

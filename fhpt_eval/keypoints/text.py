@@ -1,7 +1,4 @@
-"""What both formats share: bounded text, names, and signs of another unit than pixels.
-
-May import: errors, images (for endings), keypoints.joints, numpy.
-"""
+"""What both formats share: bounded text, names, and signs of another unit than pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images import REFUSED_SUFFIXES, SUFFIXES
+from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES
 
 #: Largest coordinate, in pixels: no image that is read here is wider or higher.
 MAX_COORDINATE = 2.0**26

@@ -1,7 +1,4 @@
-"""The same images under several protocols: how far each score moves with the protocol alone.
-
-May import: errors, result, storage.
-"""
+"""The same images under several protocols: how far each score moves with the protocol alone."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhpt_eval.common.files import Cell, csv_text
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.result import Result, Score
-from fhpt_eval.storage import Cell, csv_text
 
 #: Digits after the point, for people.
 _DIGITS = 4

@@ -1,4 +1,4 @@
-"""Put results side by side, or say why they cannot be. May import: errors, result, storage."""
+"""Put results side by side, or say why they cannot be."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhpt_eval.common.files import Cell, csv_text
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.result import Result
-from fhpt_eval.storage import Cell, csv_text
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Metrics: one file each, and the base classes for metrics of your own.
-
-May import: errors, images, weights, features, torch. Never evaluation.
-"""
+"""Metrics: one file each, and the base classes for metrics of your own. Never evaluation."""
 
 from fhpt_eval.metrics.base import (
     Batch,

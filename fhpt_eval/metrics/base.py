@@ -1,7 +1,6 @@
 """What a metric is: the base classes that built-in and third-party metrics share.
 
-May import: errors, validation, words, numpy, pydantic, torch. Knows nothing of protocols, chunks or
-files; metrics on features are in on_features.
+Knows nothing of protocols, chunks or files; metrics on features are in on_features.
 
 A metric is a small immutable object. Its fields are its parameters (validated, and part of a
 protocol's digest); its class attributes declare what it is. The simplest one is a function on
@@ -29,9 +28,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.words import Known, Words
 from fhpt_eval.errors import ArgumentError, ProtocolError
-from fhpt_eval.validation import explain_validation
-from fhpt_eval.words import Known, Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +95,7 @@ class Metric(BaseModel):
         younger: parameters that the metric has got since results were made with it. At their
             defaults they stay out of the digest, which changes only when a number does.
         words: what the parameters, as :meth:`canonical` gives them, are called in a sentence after
-            "has"; see :mod:`fhpt_eval.words`. A parameter that is missing there is spelt out.
+            "has"; see :mod:`fhpt_eval.common.words`. One that is missing there is spelt out.
         known: how far differences of parameters are known to move it.
     """
 

@@ -1,7 +1,5 @@
 """BRISQUE: no-reference naturalness of images, with the figures of the authors' release.
 
-May import: metrics.base, metrics.tensors, numpy, torch, the standard library.
-
 Two departures from the release, both below what it resolves (docs/metrics/brisque.md): values that
 are nothing but rounding error count as zero, so that flat areas do not depend on the machine; and
 features reach the regression as they are, not through text files of six digits.

@@ -1,7 +1,5 @@
 """Face identity: does the generated image still show the same person?
 
-May import: errors, features, words, metrics.base, metrics.on_features, numpy, pydantic.
-
 King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10, 2009, for the detector and the network; the
 comparison is that of the package ``face_recognition`` 1.3.0 (Geitgey): Euclidean distance of two
 descriptors, one person if it is at most 0.6. In the network's training the descriptors of a person
@@ -19,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import Faces
 from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
 from fhpt_eval.metrics.base import Direction, Need, Part
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
-from fhpt_eval.words import Words
 
 Floats = NDArray[np.float64]
 

@@ -1,8 +1,5 @@
 """Fréchet distance of Inception features.
 
-May import: errors, words, metrics.base, metrics.frechet, metrics.moments, metrics.networks,
-metrics.on_features, metrics.reference_set.
-
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
 """
@@ -15,13 +12,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import InputError, Undefined
-from fhpt_eval.metrics import moments, reference_set
 from fhpt_eval.metrics.base import Direction, Need, State
-from fhpt_eval.metrics.frechet import Gaussian, frechet
 from fhpt_eval.metrics.networks import NetworkMetric
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
-from fhpt_eval.words import Words
+from fhpt_eval.metrics.sets import moments, reference_set
+from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 
 
 class ReferenceMetric(NetworkMetric):

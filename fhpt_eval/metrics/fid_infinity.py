@@ -1,8 +1,5 @@
 """FID of infinitely many generated images, extrapolated.
 
-May import: errors, words, metrics.base, metrics.fid, metrics.frechet, metrics.kid,
-metrics.on_features.
-
 Chong and Forsyth, "Effectively Unbiased FID and Inception Score and Where to Find Them", CVPR 2020:
 the bias of FID is linear in one over the number of generated images, so that a line through FIDs of
 growing subsets meets the axis at the FID of infinitely many.
@@ -17,8 +14,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
-from fhpt_eval.metrics import moments
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import (
     ReferenceMetric,
@@ -27,10 +24,10 @@ from fhpt_eval.metrics.fid import (
     lacks_moments,
     real_gaussian,
 )
-from fhpt_eval.metrics.frechet import Gaussian, frechet
 from fhpt_eval.metrics.kid import in_order
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
-from fhpt_eval.words import Words
+from fhpt_eval.metrics.sets import moments
+from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 
 
 class FIDInfinity(ReferenceMetric):

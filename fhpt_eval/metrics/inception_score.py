@@ -1,5 +1,4 @@
-"""Inception score. May import: errors, words, metrics.base, metrics.networks,
-metrics.on_features.
+"""Inception score.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs",
 NeurIPS 2016, and the authors' script of that year.
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import (
     Direction,
@@ -26,7 +26,6 @@ from fhpt_eval.metrics.base import (
 )
 from fhpt_eval.metrics.networks import NetworkMetric
 from fhpt_eval.metrics.on_features import FeatureRows
-from fhpt_eval.words import Words
 
 
 class InceptionScore(NetworkMetric):

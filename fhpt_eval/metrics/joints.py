@@ -1,7 +1,5 @@
 """Joints of the generated person against the target's.
 
-May import: keypoints, features, words, metrics.
-
 The formulas are in pck; what annotated key points are, in place of estimated ones, in keypoints.
 """
 
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import NetworkName, OpenPose
@@ -23,7 +22,6 @@ from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypo
 from fhpt_eval.metrics import pck
 from fhpt_eval.metrics.base import Direction, Need, Part
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
-from fhpt_eval.words import Words
 
 Floats = NDArray[np.float64]
 Alpha = Annotated[float, Field(gt=0, le=10)]

@@ -1,7 +1,5 @@
 """Kernel distance of Inception features.
 
-May import: errors, words, metrics.base, metrics.fid, metrics.on_features.
-
 Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
 
@@ -15,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
-from fhpt_eval.words import Words
 
 # Rows of a kernel that are held at a time.
 _BLOCK = 2048

@@ -1,7 +1,4 @@
-"""Mean absolute difference.
-
-May import: words, metrics.base, metrics.tensors, pydantic, torch.
-"""
+"""Mean absolute difference."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 from torch import Tensor
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
-from fhpt_eval.words import Words
 
 #: Length of the range that black and white are apart in.
 _SPAN = {"0..1": 1.0, "-1..1": 2.0, "0..255": 255.0}

@@ -1,8 +1,5 @@
 """LPIPS: the distance of two images in the feature maps of a network that recognises objects.
 
-May import: errors, weights, words, features.loading, features.trunks, features.mannequin,
-metrics.base, pydantic, safetensors, torch, the standard library.
-
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", CVPR 2018 ("the paper" below), with the linear layers of its authors' package
 ``lpips`` 0.1.4 ("the release"; metrics/data/lpips_heads.LICENSE.txt). The trunks' own weights are
@@ -27,12 +24,12 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval import weights
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.mannequin.garments import load_garments
 from fhpt_eval.features.trunks import TRUNKS, Trunk, TrunkName, load_trunk
 from fhpt_eval.metrics.base import Direction, PairMetric
-from fhpt_eval.words import Words
 
 Net = Literal["alex", "vgg", "squeeze", "mannequin"]
 Release = Literal["0.1", "0.0"]

@@ -1,7 +1,5 @@
 """The network that FID, KID and the Inception score see images with.
 
-May import: features, words, metrics.on_features, pydantic.
-
 They name an Inception network as their papers do, or the network of the mannequin benchmark, whose
 scores then are others, with a name that says so (``fid[mannequin]``).
 """
@@ -13,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.features import inception
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.mannequin.garments import Garments
 from fhpt_eval.metrics.on_features import FeatureSetMetric
-from fhpt_eval.words import Words
 
 NetworkName = Literal["inception-2015", "inception_v3-imagenet", "mannequin"]
 

@@ -1,7 +1,6 @@
 """Metrics that judge by features alone, which the engine computes once per image and keeps.
 
-May import: errors, features.base, metrics.base, numpy, torch. Images never reach such a metric, so
-that a further one on features that are there costs no network.
+Images never reach such a metric, so that a further one on features that are there costs no network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Which joints of a generated image are right: the field's PCKh, and PCK at two other scales.
 
-May import: errors, keypoints (for the joints), numpy.
-
 Key points are ``(N, 18, 2)`` or ``(N, 18, 3)`` numbers: x and y in pixels, then whatever else there
 is; a joint whose x or y is NaN is missing. All arithmetic is float64. A joint that the target lacks
 does not count; one that the generated image lacks is wrong.

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio. May import: words, metrics.base, metrics.tensors, torch."""
+"""Peak signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from fhpt_eval.common.words import Known, Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
-from fhpt_eval.words import Known, Words
 
 
 class PSNR(PairMetric):

@@ -1,8 +1,5 @@
 """Can the garment be found: generated images query a gallery.
 
-May import: errors, naming, features, metrics.base, metrics.gallery_items, metrics.nearest,
-metrics.on_features, metrics.reference_set, numpy, pydantic.
-
 Recall@k as in Liu, Luo, Qiu, Wang, Tang, "DeepFashion: Powering Robust Clothes Recognition and
 Retrieval with Rich Annotations", CVPR 2016 (in-shop retrieval, top-k accuracy: at least one hit
 among the first k); with generated images as queries in Yang et al., "Towards Fine-grained Human
@@ -19,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding import load_embedder
 from fhpt_eval.features.embedding.normalised import Deviation, Level, NetworkInput, Side
-from fhpt_eval.metrics import reference_set
 from fhpt_eval.metrics.base import Direction, Need, Part, State, merge_rows
-from fhpt_eval.metrics.gallery_items import digest_of_items, read_gallery_items
-from fhpt_eval.metrics.nearest import Distance, hit_ranks
+from fhpt_eval.metrics.gallery.items import digest_of_items, read_gallery_items
+from fhpt_eval.metrics.gallery.nearest import Distance, hit_ranks
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
-from fhpt_eval.naming import item_of
-from fhpt_eval.words import Words
+from fhpt_eval.metrics.sets import reference_set
+from fhpt_eval.pairs.naming import item_of
 
 #: Of recall@k; one of them is in the tables on a terminal.
 KS = (1, 5, 10, 20)
@@ -290,7 +287,7 @@ def recall_at(
     Args:
         k: 1 to K.
         indices: ``(Q, K)`` rows of the gallery, nearest first, as
-            :func:`fhpt_eval.metrics.nearest.search` gives them.
+            :func:`fhpt_eval.metrics.gallery.nearest.search` gives them.
         query_items: Q item ids.
         gallery_items: G item ids.
 

@@ -1,7 +1,5 @@
 """Structural similarity, in the variants that published scripts use.
 
-May import: errors, words, metrics.base, metrics.tensors, torch.
-
 Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
 Similarity", IEEE TIP 2004, equation 13 with K1 = 0.01 and K2 = 0.03. Everything is float64: in
 float32 the variance of a bright flat region is lost in the square of its mean.
@@ -18,6 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from fhpt_eval.common.words import Known, Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import (
     band,
@@ -27,7 +26,6 @@ from fhpt_eval.metrics.tensors import (
     to_grey,
     to_levels,
 )
-from fhpt_eval.words import Known, Words
 
 _K1, _K2 = 0.01, 0.03
 # Planes are filtered in groups of about this many pixels: larger ones leave the CPU's cache, and

@@ -1,4 +1,4 @@
-"""Small operations on image tensors that several metrics share. May import: torch."""
+"""Small operations on image tensors that several metrics share."""
 
 from __future__ import annotations
 

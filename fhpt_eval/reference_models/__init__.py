@@ -1,4 +1,4 @@
-"""Models that are trained, run and cited as baselines. Imports nothing.
+"""Models that are trained, run and cited as baselines.
 
 They make folders of images, as any method does, and know nothing of metrics or evaluation.
 """

@@ -17,10 +17,10 @@ from fhpt_eval.benchmarks.mannequin import LABELS, SEEN, Settings, write_benchma
 from fhpt_eval.benchmarks.mannequin.layout import Written
 from fhpt_eval.cli.benchmark import benchmark
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.images import find_images
+from fhpt_eval.images.files import find_images
 from fhpt_eval.keypoints import read_annotation_csv
-from fhpt_eval.naming import item_of
-from fhpt_eval.pairs_csv import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.naming import item_of
 
 #: The digest of 6 identities of seed 1 at 128 x 64. It changes with VERSION, and only with it.
 PINNED = "99b7ec774b13d53f35424079dc81d732a6af022aca386fb31965a1066b75f08f"

@@ -13,8 +13,8 @@ from PIL import Image
 from fhpt_eval.benchmarks.mannequin import Settings, write_benchmark
 from fhpt_eval.benchmarks.mannequin.methods import Nearest, write_methods
 from fhpt_eval.keypoints import read_annotation_csv
-from fhpt_eval.matching import match_pairs
-from fhpt_eval.pairs import Folders
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.pair import Folders
 
 Made = tuple[Path, dict[str, Path]]
 

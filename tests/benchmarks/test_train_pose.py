@@ -36,8 +36,8 @@ from fhpt_eval.features.openpose import COCO_18, decode
 from fhpt_eval.features.openpose.load import build_network
 from fhpt_eval.features.openpose.network import shapes
 from fhpt_eval.keypoints import JOINTS
-from tests.conftest import Pixels
-from tests.features.drawn_persons import STANDING
+from tests.support.drawn_persons import STANDING
+from tests.support.photographs import Pixels
 
 CPU = torch.device("cpu")
 NAN = float("nan")

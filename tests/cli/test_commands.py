@@ -19,7 +19,8 @@ from fhpt_eval.benchmarks.mannequin import Settings, write_benchmark
 from fhpt_eval.benchmarks.mannequin.methods import write_methods
 from fhpt_eval.leaderboard.table import build
 from fhpt_eval.result import Result
-from tests.conftest import PairFolders, fhpt_eval
+from tests.support.command import fhpt_eval
+from tests.support.photographs import PairFolders
 
 Maker = Callable[..., PairFolders]
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,9 @@ from PIL import Image
 
 from fhpt_eval.keypoints import annotation_csv
 from fhpt_eval.reference_models.drn.training import Stopped
-from tests.conftest import Pixels, crops, fhpt_eval
-from tests.reference_models.drn.small import configuration, draw_folder, toml_of
+from tests.support.command import fhpt_eval
+from tests.support.drn import configuration, draw_folder, toml_of
+from tests.support.photographs import Pixels, crops
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.conftest import Finished, crops, fhpt_eval, spoilt
-from tests.features.random_openpose import write_openpose
+from tests.support.command import Finished, fhpt_eval
+from tests.support.photographs import crops, spoilt
+from tests.support.random_openpose import write_openpose
 
 Pixels = NDArray[np.uint8]
 ITEMS = [f"fashionWOMENDressesid0000{item:04d}01" for item in range(6)]

@@ -18,7 +18,7 @@ from PIL import Image
 
 import fhpt_eval.features.openpose as openpose
 from fhpt_eval.keypoints import read_keypoints, read_openpose_json
-from tests.conftest import fhpt_eval
+from tests.support.command import fhpt_eval
 
 Points = NDArray[np.float64]
 SEEN: list[openpose.OpenPose] = []

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Finished, PairFolders, fhpt_eval
+from tests.support.command import Finished, fhpt_eval
+from tests.support.photographs import PairFolders
 
 Maker = Callable[..., PairFolders]
 Spoil = Callable[[PairFolders], object]

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import Finished, PairFolders, fhpt_eval
-from tests.metrics.test_lpips import seeded_state
+from tests.support.command import Finished, fhpt_eval
+from tests.support.photographs import PairFolders
+from tests.support.random_trunks import seeded_state
 
 Maker = Callable[..., PairFolders]
 

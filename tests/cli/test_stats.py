@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import PairFolders, fhpt_eval
-from tests.features.random_weights import write_inception_2015
+from tests.support.command import fhpt_eval
+from tests.support.photographs import PairFolders
+from tests.support.random_inception import write_inception_2015
 
 Maker = Callable[..., PairFolders]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from tests.conftest import fhpt_eval
+from tests.support.command import fhpt_eval
 
 BENCHMARK = ("benchmark", "mannequin")
 #: What makes each command quick.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fhpt_eval import weights
-from tests.conftest import fhpt_eval
-from tests.shipped import ship
+from tests.support.command import fhpt_eval
+from tests.support.shipped import ship
 
 DATA = b"weights of a toy network" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()

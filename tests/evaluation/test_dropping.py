@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fhpt_eval
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.evaluation import plan
 from fhpt_eval.evaluation.dropping import Released, Tail
 from fhpt_eval.evaluation.plan import survey
-from fhpt_eval.evaluation.progress import Progress
-from fhpt_eval.matching import match_pairs
+from fhpt_eval.images.preparation import Resize
 from fhpt_eval.metrics import L1, Batch, FeatureRows, SetMetric, State
-from fhpt_eval.pairs import Folders
-from fhpt_eval.preparation import Resize
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.protocol import Entry, Protocol, parse_protocol
 from fhpt_eval.result import Result
-from tests.conftest import PairFolders
-from tests.evaluation.test_features import ColourGap, colours
-from tests.metrics.rows import feature_rows
+from tests.support.photographs import PairFolders
+from tests.support.rows import feature_rows
+from tests.support.toy_features import ColourGap, colours
 
 Maker = Callable[..., PairFolders]
 
@@ -160,7 +160,7 @@ class Brightest(SetMetric):
 
 
 def test_a_metric_that_adds_images_up_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fhpt_eval.protocol.load_metric", lambda _: Brightest)
+    monkeypatch.setattr("fhpt_eval.protocol.protocol.load_metric", lambda _: Brightest)
     with pytest.raises(ProtocolError, match="so that none can be left out afterwards"):
         parse_protocol('id = "mine"\n[metrics.brightest]\ndrop_incomplete = 4', "mine.toml")
 

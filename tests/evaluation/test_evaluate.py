@@ -17,7 +17,7 @@ import fhpt_eval
 from fhpt_eval.errors import InputError, PairingError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.plan import CHUNK_PAIRS
 from fhpt_eval.result import Result
-from tests.conftest import PairFolders, Pixels, crops, spoilt
+from tests.support.photographs import PairFolders, Pixels, crops, spoilt
 
 Maker = Callable[..., PairFolders]
 
@@ -284,7 +284,7 @@ def test_a_metric_that_needs_source_images_says_so(
     make_pairs: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plugin installed in a folder of its own, as a third party would bring it."""
-    from fhpt_eval.registry import metric_entry_points
+    from fhpt_eval.metrics.registry import metric_entry_points
 
     (tmp_path / "copied.py").write_text(
         "from typing import ClassVar\n"

@@ -9,56 +9,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.reference import reference_statistics
-from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics import FeaturePairMetric, FeatureRows, Part
 from fhpt_eval.metrics.base import Need
-from fhpt_eval.metrics.frechet import frechet_distance
-from fhpt_eval.metrics.reference_set import save_statistics
+from fhpt_eval.metrics.sets.frechet import frechet_distance
+from fhpt_eval.metrics.sets.reference_set import save_statistics
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
-from tests.conftest import PairFolders, crops, spoilt
-from tests.metrics.patches import Patches, PatchFID, PatchKID
+from tests.support.patches import Patches, PatchFID, PatchKID
+from tests.support.photographs import PairFolders
+from tests.support.toy_sources import SourceGap
 
 Maker = Callable[..., PairFolders]
-Pixels = NDArray[np.uint8]
-
-
-class SourceGap(FeaturePairMetric):
-    """How far the generated image is from its source and from its target, by patches."""
-
-    name: ClassVar[str] = "source_gap"
-    title: ClassVar[str] = "Gap"
-    direction: ClassVar[Any] = "lower"
-    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth", "source"})
-
-    @classmethod
-    def parts(cls) -> Mapping[str, Part]:
-        return {
-            "source": Part("Gap to the source", "lower", weight="named"),
-            "target": Part("Gap to the target", "lower"),
-            "named": Part("Whether the source's name is that of the pair's key", "higher"),
-        }
-
-    def features(self) -> Mapping[str, Feature]:
-        return {"patches": Patches()}
-
-    def measure(self, rows: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
-        ours = rows.generated["patches"]["pool"]
-        gaps = {
-            name: np.abs(ours - side["patches"]["pool"]).mean(axis=1)
-            for name, side in (("source", rows.source), ("target", rows.ground_truth))
-        }
-        named = [
-            key == f"{source}___{target}"
-            for key, source, target in zip(rows.keys, rows.sources, rows.targets, strict=True)
-        ]
-        return gaps | {"named": np.array(named, float)}
 
 
 def protocol(*metrics: Any) -> Protocol:
@@ -68,28 +33,6 @@ def protocol(*metrics: Any) -> Protocol:
 @pytest.fixture(autouse=True)
 def _count_from_zero() -> None:
     Patches.seen.clear()
-
-
-@pytest.fixture
-def transfers(tmp_path: Path, photographs: dict[str, Pixels]) -> dict[str, Path]:
-    """Pairs A -> B, B -> C, A -> C of 12 triples: a source may be another pair's target."""
-    folders = {name: tmp_path / name for name in ("generated", "test", "sources")}
-    for folder in folders.values():
-        folder.mkdir()
-    images = iter(crops(photographs, 36, 48, 40))
-    for number in range(12):
-        for view in "abc":
-            image = next(images)
-            name = f"{number:02d}{view}.png"
-            Image.fromarray(image).save(folders["sources"] / name)
-            if view != "a":
-                Image.fromarray(image).save(folders["test"] / name)
-            for source in {"b": "a", "c": "ab"}.get(view, ""):
-                pair = f"{number:02d}{source}___{number:02d}{view}.png"
-                Image.fromarray(spoilt(image, number * 3 + ord(source))).save(
-                    folders["generated"] / pair
-                )
-    return folders
 
 
 def run(folders: Mapping[str, Path], *metrics: Any, **options: Any) -> Result:
@@ -260,7 +203,7 @@ def test_statistics_give_the_fid_of_their_folder(
 def test_statistics_of_another_preparation_are_refused(
     transfers: dict[str, Path], tmp_path: Path
 ) -> None:
-    from fhpt_eval.preparation import Resize
+    from fhpt_eval.images.preparation import Resize
 
     file = statistics(transfers["sources"], tmp_path / "stats.npz")
     step = Resize(step="resize", width=20, height=20, kernel="pil.bicubic")

@@ -16,9 +16,9 @@ import fhpt_eval
 from fhpt_eval.evaluation import plan
 from fhpt_eval.features.inception import Inception
 from fhpt_eval.protocol import Protocol, parse_protocol
-from tests.conftest import PairFolders, spoilt
-from tests.features.random_weights import write_inception_2015
-from tests.metrics.test_lpips import seeded_state
+from tests.support.photographs import PairFolders, spoilt
+from tests.support.random_inception import write_inception_2015
+from tests.support.random_trunks import seeded_state
 
 Maker = Callable[..., PairFolders]
 

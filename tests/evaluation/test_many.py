@@ -19,16 +19,16 @@ import fhpt_eval
 from fhpt_eval.errors import InputError, PairingError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation import chunk, image_set, plan
 from fhpt_eval.evaluation.evaluate import evaluate_many
-from fhpt_eval.images import check, decode
+from fhpt_eval.images.files import check, decode
+from fhpt_eval.images.preparation import Crop, Pad, Resize, Step
 from fhpt_eval.metrics import FID, L1, SSIM, Metric, PairMetric
-from fhpt_eval.preparation import Crop, Pad, Resize, Step
 from fhpt_eval.protocol import Entry, Protocol, parse_protocol, with_options
 from fhpt_eval.result import Result
-from tests.conftest import PairFolders
-from tests.conftest import fhpt_eval as command
-from tests.evaluation.test_features import ColourGap, MeanColour
-from tests.evaluation.test_image_sets import SourceGap, transfers
-from tests.metrics.patches import PatchFID, PatchKID
+from tests.support.command import fhpt_eval as command
+from tests.support.patches import PatchFID, PatchKID
+from tests.support.photographs import PairFolders
+from tests.support.toy_features import ColourGap, MeanColour
+from tests.support.toy_sources import SourceGap, transfers
 
 __all__ = ["transfers"]  # a fixture of the other module
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.evaluation.plan import CHUNK_PAIRS, CheckedPair, split
-from fhpt_eval.images import CheckedImage, ImageRef
-from fhpt_eval.pairs import Pair
+from fhpt_eval.images.files import CheckedImage, ImageRef
+from fhpt_eval.pairs.pair import Pair
 
 
 def pair(target: str, source: str | None = None) -> CheckedPair:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PairFolders
+from tests.support.photographs import PairFolders
 
 PAIRS = 300
 #: Half of the chunks that so many pairs make.

@@ -28,9 +28,9 @@ from fhpt_eval.features.embedding.files import NetworkFile
 from fhpt_eval.features.embedding.networks import ResNet50, Timm
 from fhpt_eval.features.embedding.normalised import NetworkInput
 from fhpt_eval.features.embedding.resnet import build_resnet50
-from fhpt_eval.metrics.nearest import search
-from tests.conftest import Pixels, crops, tensor
-from tests.features.resnet50_weights import resnet50_state
+from fhpt_eval.metrics.gallery.nearest import search
+from tests.support.photographs import Pixels, crops, tensor
+from tests.support.random_resnet50 import resnet50_state
 
 CPU = torch.device("cpu")
 KINDS = ("recoloured", "cropped", "mirrored")

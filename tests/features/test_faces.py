@@ -29,7 +29,7 @@ from torch import Tensor
 from fhpt_eval.errors import ArgumentError, MetricError, UnavailableError, WeightsError
 from fhpt_eval.features.faces import Faces, descriptors, models, pool
 from fhpt_eval.features.faces.find import MAX_PIXELS, FaceFinder, doublings
-from tests.conftest import Pixels, tensor
+from tests.support.photographs import Pixels, tensor
 
 NO_DLIB = 'dlib is not installed here (pip install "fhpt-eval[faces]")'
 KEYS = ["found", "box", "score", "descriptor"]

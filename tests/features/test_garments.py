@@ -35,8 +35,8 @@ from fhpt_eval.features.mannequin.garments import (
     load_garments,
 )
 from fhpt_eval.metrics import Retrieval
-from tests.conftest import tensor
-from tests.metrics.rows import feature_rows
+from tests.support.photographs import tensor
+from tests.support.rows import feature_rows
 
 CPU = torch.device("cpu")
 KEYS = ["pool", "logits", "logits_unbiased", "embedding"]
@@ -277,7 +277,7 @@ def test_it_lacks_nothing_since_its_weights_are_shipped() -> None:
     feature = Garments()
     assert feature.lacks() == ""
     feature.load(CPU)
-    entry = weights.registry()["mannequin-garments"]
+    entry = weights.registered()["mannequin-garments"]
     assert feature.digests() == {"mannequin-garments": entry.sha256}
     assert entry.licence == "Apache-2.0"
     assert entry.size is not None

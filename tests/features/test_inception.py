@@ -20,8 +20,8 @@ from fhpt_eval.errors import ArgumentError, WeightsError
 from fhpt_eval.features.inception import Inception, ResizeName, load
 from fhpt_eval.features.inception.network import Conv, Network, NetworkName, layout, run, shapes
 from fhpt_eval.features.inception.resize import RESIZE
-from tests.conftest import Pixels, crops, tensor
-from tests.features.random_weights import random_state, write_inception_2015
+from tests.support.photographs import Pixels, crops, tensor
+from tests.support.random_inception import random_state, write_inception_2015
 
 CPU = torch.device("cpu")
 KEYS = ["pool", "logits", "logits_unbiased"]

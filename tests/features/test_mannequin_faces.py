@@ -45,7 +45,7 @@ from fhpt_eval.features.mannequin.face_network import (
     wanted,
 )
 from fhpt_eval.features.mannequin.faces import FOUND, SAME_PERSON, MannequinFaces
-from tests.conftest import tensor
+from tests.support.photographs import tensor
 
 CPU = torch.device("cpu")
 SEED, PEOPLE = 77, 4
@@ -299,7 +299,7 @@ def test_an_unknown_field_is_refused() -> None:
 
 def test_the_shipped_weights_are_small_registered_and_there() -> None:
     found = weights.find("mannequin-faces")
-    assert weights.registry()["mannequin-faces"].shipped
+    assert weights.registered()["mannequin-faces"].shipped
     assert found.path.stat().st_size < 3_000_000
     assert hashlib.sha256(found.path.read_bytes()).hexdigest() == found.sha256
     assert MannequinFaces().lacks() == ""

@@ -20,7 +20,7 @@ from fhpt_eval.features.openpose import BODY_25, COCO_18, Decoding, choose_perso
 from fhpt_eval.features.openpose.layout import COCO_18_OF_BODY_25
 from fhpt_eval.features.openpose.peaks import find_peaks
 from fhpt_eval.features.openpose.surface import Plane, axis
-from tests.features.drawn_persons import STANDING, draw
+from tests.support.drawn_persons import STANDING, draw
 
 Floats = NDArray[np.float64]
 

@@ -28,9 +28,9 @@ from fhpt_eval.features.openpose.bands import cubic
 from fhpt_eval.features.openpose.layout import COCO_18_OF_BODY_25
 from fhpt_eval.features.openpose.network import Maps
 from fhpt_eval.features.openpose.prepare import network_input, scaled_size
-from tests.conftest import Pixels, crops, tensor
-from tests.features.drawn_persons import STANDING, draw
-from tests.features.random_openpose import write_openpose
+from tests.support.drawn_persons import STANDING, draw
+from tests.support.photographs import Pixels, crops, tensor
+from tests.support.random_openpose import write_openpose
 
 Floats = NDArray[np.float64]
 

@@ -106,7 +106,7 @@ def test_nobody_is_in_a_blank_image(level: int) -> None:
 
 
 def test_its_weights_are_part_of_the_package_and_named_by_digest() -> None:
-    entry = weights.registry()["mannequin-pose"]
+    entry = weights.registered()["mannequin-pose"]
     assert entry.shipped
     assert entry.size is not None
     assert entry.size < 5.5e6

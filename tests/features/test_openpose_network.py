@@ -14,7 +14,7 @@ from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.openpose import NetworkName
 from fhpt_eval.features.openpose.load import build_network
 from fhpt_eval.features.openpose.network import LAYOUTS, Network, shapes
-from tests.features.random_openpose import checkpoint_shapes, random_openpose_state
+from tests.support.random_openpose import checkpoint_shapes, random_openpose_state
 
 CPU = torch.device("cpu")
 NAMES: tuple[NetworkName, ...] = get_args(NetworkName)

@@ -12,29 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhpt_eval.canonical import digest_of
+from fhpt_eval.common.digests import digest_of
 from fhpt_eval.errors import ResultError
 from fhpt_eval.leaderboard.sensitivity import Sensitivity, build
-from fhpt_eval.result import ProtocolRecord, Result, Score
-from tests.conftest import Finished, PairFolders, fhpt_eval
-from tests.test_result import make_result, score
+from fhpt_eval.result import ProtocolRecord, Result
+from tests.support.command import Finished, fhpt_eval
+from tests.support.photographs import PairFolders
+from tests.support.results import score, under
 
 Maker = Callable[..., PairFolders]
-
-
-def under(protocol: str, scores: dict[str, Score | float], **metrics: str) -> Result:
-    """Return a result; ``metrics`` says which metric a score of another name is."""
-    told = {
-        name: one if isinstance(one, Score) else score(one, interval=None)
-        for name, one in scores.items()
-    }
-    entries = {name.partition(".")[0] for name in told}
-    settings: dict[str, Any] = {
-        "id": protocol,
-        "metrics": {name: {"metric": metrics.get(name, name)} for name in entries},
-    }
-    record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
-    return make_result(told).model_copy(update={"protocol": record})
 
 
 def cells(table: Sensitivity) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from scipy.special import gamma
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.metrics.brisque import BRISQUE, brisque, brisque_features
-from tests.conftest import Pixels, crops, spoilt, tensor
+from tests.support.photographs import Pixels, crops, spoilt, tensor
 
 Array = NDArray[np.float64]
 

@@ -24,9 +24,9 @@ from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
 from fhpt_eval.metrics.face_identity import FaceIdentity, distances
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.protocol import Entry
-from fhpt_eval.protocol_words import describe
+from fhpt_eval.protocol.diff import describe
 from fhpt_eval.testing import check_metric
-from tests.conftest import Pixels, tensor
+from tests.support.photographs import Pixels, tensor
 
 NO_DLIB = 'dlib is not installed here (pip install "fhpt-eval[faces]")'
 #: Of the mannequin benchmark's test split.

@@ -7,9 +7,9 @@ import pytest
 
 from fhpt_eval.errors import ProtocolError, Undefined
 from fhpt_eval.metrics import FeatureRows, FIDInfinity
-from fhpt_eval.metrics.frechet import frechet_distance
-from tests.metrics.patches import PatchFIDInfinity
-from tests.metrics.rows import feature_rows
+from fhpt_eval.metrics.sets.frechet import frechet_distance
+from tests.support.patches import PatchFIDInfinity
+from tests.support.rows import feature_rows
 
 
 def rows(count: int, shift: float = 0.2, size: int = 12) -> FeatureRows:

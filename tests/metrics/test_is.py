@@ -9,7 +9,7 @@ import pytest
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import FeatureRows, InceptionScore
-from tests.metrics.rows import feature_rows
+from tests.support.rows import feature_rows
 
 
 def rows(logits: np.ndarray, keys: list[str] | None = None) -> FeatureRows:

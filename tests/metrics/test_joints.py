@@ -21,7 +21,7 @@ from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.pck import Counts, pck_image_counts, pck_torso_counts, pckh_counts
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import check_metric
-from tests.metrics.rows import feature_rows
+from tests.support.rows import feature_rows
 
 Floats = NDArray[np.float64]
 MISSING = (math.nan, math.nan)

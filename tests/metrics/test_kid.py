@@ -9,7 +9,7 @@ from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import KID, FeatureRows
 from fhpt_eval.metrics import kid as module
 from fhpt_eval.metrics.kid import squared_mmd
-from tests.metrics.rows import feature_rows
+from tests.support.rows import feature_rows
 
 
 def brute_force(x: np.ndarray, y: np.ndarray) -> float:

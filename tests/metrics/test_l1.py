@@ -8,7 +8,7 @@ import torch
 
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import L1
-from tests.conftest import Pixels, crops, tensor
+from tests.support.photographs import Pixels, crops, tensor
 
 
 def test_l1_is_the_mean_absolute_difference_of_images_in_0_to_1(

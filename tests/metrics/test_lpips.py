@@ -24,34 +24,18 @@ from numpy.typing import NDArray
 import fhpt_eval.metrics
 from fhpt_eval import weights
 from fhpt_eval.errors import ProtocolError, WeightsError
-from fhpt_eval.features.trunks import TRUNKS, TrunkName, layout, load_trunk
+from fhpt_eval.features.trunks import TRUNKS, load_trunk
 from fhpt_eval.metrics import LPIPS
 from fhpt_eval.testing import check_metric
-from tests.conftest import Pixels, crops, spoilt, tensor
+from tests.support.photographs import Pixels, crops, spoilt, tensor
+from tests.support.random_trunks import ARCHITECTURES, seeded_state
 
 #: Float32 in the network against float64 here, of values of 0.01 to 0.5.
 TOLERANCE = 1e-6
-ARCHITECTURES: dict[str, TrunkName] = {
-    "alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1",
-}  # fmt: skip
 DATA = Path(fhpt_eval.metrics.__file__).parent / "data"
 
 Arrays = dict[str, NDArray[np.float64]]
 WriteTrunk = Callable[..., str]
-
-
-def seeded_state(net: str, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Return a torchvision state dict of weights that keep the scale of maps (He et al., 2015).
-
-    From a generator whose numbers NumPy promises not to change.
-    """
-    random = np.random.RandomState(seed)
-    state = {}
-    for name, shape in layout(ARCHITECTURES[net]).items():
-        deviation = math.sqrt(2 / math.prod(shape[1:])) if len(shape) == 4 else 0.1
-        figures = random.standard_normal(shape) * deviation
-        state[name] = torch.from_numpy(figures.astype(np.float32))
-    return {**state, "classifier.1.weight": torch.zeros(2, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -316,7 +300,7 @@ def test_weights_are_told_by_their_content(
     monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path))
     heads = hashlib.sha256((DATA / "lpips_heads.safetensors").read_bytes()).hexdigest()
     assert heads in (DATA / "lpips_heads.LICENSE.txt").read_text()
-    registered = weights.registry()["alexnet-imagenet"].sha256
+    registered = weights.registered()["alexnet-imagenet"].sha256
     standard = {"lpips_heads.safetensors": heads, "alexnet-imagenet": registered}
     assert LPIPS().weights() == standard
     assert LPIPS(trunk="alexnet-imagenet").weights() == standard

@@ -11,7 +11,7 @@ from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import FID, KID, LPIPS, InceptionScore, Joints, Retrieval
 from fhpt_eval.metrics.networks import DIMENSIONS
 from fhpt_eval.protocol import load_protocol, parse_protocol
-from fhpt_eval.protocol_words import compare, describe
+from fhpt_eval.protocol.diff import compare, describe
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from fhpt_eval.metrics import PSNR
-from tests.conftest import Pixels, calibration, crops, spoilt, tensor
+from tests.support.photographs import Pixels, calibration, crops, spoilt, tensor
 
 
 @pytest.mark.parametrize("size", [(256, 176), (97, 71), (1, 1)])

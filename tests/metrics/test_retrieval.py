@@ -21,14 +21,14 @@ from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolErr
 from fhpt_eval.evaluation.evaluate import evaluate
 from fhpt_eval.features.base import Feature
 from fhpt_eval.metrics.base import State
-from fhpt_eval.metrics.nearest import search
+from fhpt_eval.metrics.gallery.nearest import search
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.retrieval import KS, Retrieval, average_precision, recall_at
-from fhpt_eval.naming import item_of
+from fhpt_eval.pairs.naming import item_of
 from fhpt_eval.protocol import parse_protocol
 from fhpt_eval.testing import check_metric
-from tests.conftest import Pixels, crops, spoilt, tensor
-from tests.metrics.rows import feature_rows
+from tests.support.photographs import Pixels, crops, spoilt, tensor
+from tests.support.rows import feature_rows
 
 Array = NDArray[Any]
 

@@ -6,7 +6,7 @@ import pytest
 
 from fhpt_eval.metrics import FeatureSetMetric
 from fhpt_eval.testing import check_metric
-from tests.metrics.patches import PatchFID, PatchFIDInfinity, PatchKID, PatchScore
+from tests.support.patches import PatchFID, PatchFIDInfinity, PatchKID, PatchScore
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import SSIM
 from fhpt_eval.metrics.tensors import to_grey
-from tests.conftest import Pixels, calibration, crops, spoilt, tensor
+from tests.support.photographs import Pixels, calibration, crops, spoilt, tensor
 
 #: Float64 sums in another order; the requirement is 1e-6.
 TOLERANCE = 1e-10

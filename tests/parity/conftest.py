@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from tests.parity.table import (
+from tests.support.parity import (
     COMPARISONS,
     Measure,
     collect,

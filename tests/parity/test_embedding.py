@@ -17,8 +17,8 @@ from torch import Tensor
 from fhpt_eval.features.embedding import load_embedder
 from fhpt_eval.features.embedding.networks import ResNet50
 from fhpt_eval.features.embedding.normalised import NetworkInput
-from tests.conftest import Pixels, crops, tensor
-from tests.features.resnet50_weights import resnet50_state
+from tests.support.photographs import Pixels, crops, tensor
+from tests.support.random_resnet50 import resnet50_state
 
 pytestmark = pytest.mark.parity
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from fhpt_eval.features.faces import descriptors
 from fhpt_eval.metrics.face_identity import distances
-from tests.conftest import Pixels, tensor
+from tests.support.photographs import Pixels, tensor
 
 pytestmark = pytest.mark.parity
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from fhpt_eval.features.inception import Inception, ResizeName
-from tests.conftest import Pixels, crops, tensor
-from tests.features.random_weights import random_state, write_inception_2015
 from tests.parity.conftest import Agree
+from tests.support.photographs import Pixels, crops, tensor
+from tests.support.random_inception import random_state, write_inception_2015
 
 pytestmark = pytest.mark.parity
 

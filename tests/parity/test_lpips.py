@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from fhpt_eval.metrics import LPIPS
-from tests.conftest import Pixels, crops, spoilt, tensor
-from tests.metrics.test_lpips import seeded_state
 from tests.parity.conftest import Agree
-from tests.parity.table import COMPARISONS
+from tests.support.parity import COMPARISONS
+from tests.support.photographs import Pixels, crops, spoilt, tensor
+from tests.support.random_trunks import seeded_state
 
 pytestmark = pytest.mark.parity
 

@@ -19,11 +19,11 @@ from skimage.metrics import structural_similarity
 from skimage.morphology import dilation, erosion
 
 from fhpt_eval.evaluation.chunk import prepared_tensor
+from fhpt_eval.images.preparation import Names, Side
 from fhpt_eval.metrics import LPIPS
-from fhpt_eval.preparation import Names, Side
 from fhpt_eval.protocol import Entry, load_protocol
-from tests.conftest import Pixels, crops, spoilt
-from tests.metrics.test_lpips import seeded_state
+from tests.support.photographs import Pixels, crops, spoilt
+from tests.support.random_trunks import seeded_state
 
 pytestmark = pytest.mark.parity
 

@@ -16,7 +16,7 @@ import pytest
 
 from fhpt_eval.metrics import Joints
 from fhpt_eval.protocol import load_protocol
-from tests.metrics.rows import feature_rows
+from tests.support.rows import feature_rows
 
 pytestmark = pytest.mark.parity
 

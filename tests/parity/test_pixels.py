@@ -14,8 +14,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from fhpt_eval.metrics import L1, PSNR, SSIM, PairMetric
 from fhpt_eval.metrics.tensors import to_grey
-from tests.conftest import Pixels, crops, spoilt, tensor
 from tests.parity.conftest import Agree
+from tests.support.photographs import Pixels, crops, spoilt, tensor
 
 pytestmark = pytest.mark.parity
 Reference = Callable[[Pixels, Pixels], float]

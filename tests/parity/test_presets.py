@@ -27,10 +27,10 @@ import fhpt_eval
 from fhpt_eval.evaluation.chunk import prepared_tensor
 from fhpt_eval.metrics import FID
 from fhpt_eval.protocol import Entry, Protocol, load_protocol
-from tests.conftest import Pixels, crops, spoilt
-from tests.features.random_weights import random_state
-from tests.metrics.rows import feature_rows
-from tests.metrics.test_lpips import seeded_state
+from tests.support.photographs import Pixels, crops, spoilt
+from tests.support.random_inception import random_state
+from tests.support.random_trunks import seeded_state
+from tests.support.rows import feature_rows
 
 pytestmark = [
     pytest.mark.parity,

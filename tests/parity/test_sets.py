@@ -21,11 +21,11 @@ from torch import Tensor
 
 from fhpt_eval.features.inception import Inception, ResizeName
 from fhpt_eval.metrics import FID, KID, FeatureRows, FeatureSetMetric, InceptionScore
-from fhpt_eval.metrics.frechet import frechet_distance
-from tests.conftest import Pixels, crops, spoilt, tensor
-from tests.features.random_weights import random_state, write_inception_2015
-from tests.metrics.rows import feature_rows
+from fhpt_eval.metrics.sets.frechet import frechet_distance
 from tests.parity.conftest import Agree
+from tests.support.photographs import Pixels, crops, spoilt, tensor
+from tests.support.random_inception import random_state, write_inception_2015
+from tests.support.rows import feature_rows
 
 pytestmark = [
     pytest.mark.parity,

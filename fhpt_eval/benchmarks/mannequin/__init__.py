@@ -1,7 +1,7 @@
-"""Mannequin: a benchmark of drawn people, whose truth is exact because it is what was drawn.
+"""Mannequin:
 
-May import: errors, keypoints, naming, storage, numpy, Pillow. This is the front door.
-docs/mannequin.md describes the set.
+a benchmark of drawn people, whose truth is exact because it is what was drawn. This is the front
+door. docs/mannequin.md describes the set.
 """
 
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS

@@ -1,7 +1,6 @@
 """Body and clothes of a posed person, part by part from the back to the front.
 
-May import: benchmarks.mannequin, numpy. ``Figure`` has what all parts need; ``draw.py`` decides the
-order in which they are painted.
+``Figure`` has what all parts need; ``draw.py`` decides the order in which they are painted.
 """
 
 from __future__ import annotations

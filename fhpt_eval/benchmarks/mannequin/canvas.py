@@ -1,9 +1,8 @@
 """Where shapes are painted: colours, labels and parts on a grid of sub-pixels.
 
-May import: benchmarks.mannequin, numpy. A shape is a field over a box of sub-pixels: the distance
-inside its outline, the place across it and the place along it. What is painted on a limb is given
-in those places, so it moves with the limb. Everything is elementwise, so bits do not depend on the
-machine.
+A shape is a field over a box of sub-pixels: the distance inside its outline, the place across it
+and the place along it. What is painted on a limb is given in those places, so it moves with the
+limb. Everything is elementwise, so bits do not depend on the machine.
 """
 
 from __future__ import annotations

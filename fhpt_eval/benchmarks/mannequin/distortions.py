@@ -1,7 +1,7 @@
 """Ways to spoil a drawing by degrees, each of which one metric should see above all others.
 
-May import: benchmarks.mannequin, numpy, Pillow. ``blur`` and ``noise`` spoil pixels; the others
-draw the same picture again with something wrong in it, as methods get it wrong.
+``blur`` and ``noise`` spoil pixels; the others draw the same picture again with something wrong in
+it, as methods get it wrong.
 """
 
 from __future__ import annotations

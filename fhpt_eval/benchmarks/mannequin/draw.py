@@ -1,7 +1,4 @@
-"""From a person and a pose to an image and its exact truth.
-
-May import: keypoints, benchmarks.mannequin, numpy.
-"""
+"""From a person and a pose to an image and its exact truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arithmetic and chance that give the same bits on every machine. May import: numpy.
+"""Arithmetic and chance that give the same bits on every machine.
 
 Only +, -, *, / and square roots are rounded alike everywhere (IEEE 754); sines of libraries and of
 vector units differ in the last bit, and so do sums whose order is left open. So sines are a series

@@ -1,7 +1,7 @@
 """The head: its shape, a face that tells people apart, and hair.
 
-May import: benchmarks.mannequin, numpy. Places on the head are an angle around it (0 at the face's
-middle, positive to the person's left) and a share of its height from the crown.
+Places on the head are an angle around it (0 at the face's middle, positive to the person's left)
+and a share of its height from the crown.
 """
 
 from __future__ import annotations

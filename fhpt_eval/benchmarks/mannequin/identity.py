@@ -1,4 +1,4 @@
-"""Who a person is and what they wear, drawn from a seed. May import: benchmarks.mannequin."""
+"""Who a person is and what they wear, drawn from a seed."""
 
 from __future__ import annotations
 

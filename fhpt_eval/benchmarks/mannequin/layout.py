@@ -1,8 +1,4 @@
-"""Write the benchmark as DeepFashion's lists are, with what they lack beside them.
-
-May import: errors, keypoints, storage, benchmarks.mannequin, numpy, Pillow. docs/mannequin.md
-describes the files.
-"""
+"""Write the benchmark as DeepFashion's lists are, with what they lack beside them."""
 
 from __future__ import annotations
 
@@ -26,9 +22,9 @@ from PIL import Image
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
+from fhpt_eval.common.files import check_writable, csv_text, write_atomically
 from fhpt_eval.errors import ArgumentError, StorageError
 from fhpt_eval.keypoints import JOINTS, annotation_csv
-from fhpt_eval.storage import check_writable, csv_text, write_atomically
 
 #: Raised whenever the same seed gives other pixels or another truth.
 VERSION = 1

@@ -1,7 +1,4 @@
-"""Methods that need no network, as marks on the ruler: what anybody should beat, and in what.
-
-May import: errors, keypoints, pairs_csv, storage, benchmarks.mannequin, numpy, Pillow.
-"""
+"""Methods that need no network, as marks on the ruler: what anybody should beat, and in what."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fhpt_eval.benchmarks.mannequin.distortions import Pixels, blur
+from fhpt_eval.common.files import write_atomically
 from fhpt_eval.keypoints import read_annotation_csv
-from fhpt_eval.pairs_csv import read_pairs_csv
-from fhpt_eval.storage import write_atomically
+from fhpt_eval.pairs.lists import read_pairs_csv
 
 #: Of the Gaussian of the method ``blur``, in pixels of an image 256 high.
 _BLUR = 2.0

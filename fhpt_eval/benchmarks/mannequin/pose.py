@@ -1,4 +1,4 @@
-"""How a person stands and from where they are seen. May import: keypoints, benchmarks.mannequin.
+"""How a person stands and from where they are seen.
 
 The person's own axes: x to their left, y down, z to their front; lengths in heights of the body.
 """

@@ -1,8 +1,7 @@
 """Cloth: patterns and decorations in places on the garment.
 
-May import: benchmarks.mannequin, numpy. Places are in hundredths of the body's height: ``s`` around
-the body or limb, 0 at its front, and ``t`` along it. A pattern is a function of them alone, so it
-moves with what it is on.
+Places are in hundredths of the body's height: ``s`` around the body or limb, 0 at its front, and
+``t`` along it. A pattern is a function of them alone, so it moves with what it is on.
 """
 
 from __future__ import annotations

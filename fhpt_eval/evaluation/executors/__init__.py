@@ -1,6 +1,6 @@
 """Executors decide where chunks are computed, never what: one module each.
 
-May import: errors, torch. An executor takes a function and jobs, and yields each job's outcome.
+An executor takes a function and jobs, and yields each job's outcome.
 """
 
 from __future__ import annotations

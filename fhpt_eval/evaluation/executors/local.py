@@ -1,4 +1,4 @@
-"""Run chunks on this machine, in threads. May import: machine, evaluation.threads, torch.
+"""Run chunks on this machine, in threads.
 
 Decoding, hashing and tensor operations let go of Python's lock, so threads keep all cores busy,
 need no start-up, and work in notebooks and scripts without a ``__main__`` guard.
@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 
+from fhpt_eval.common.machine import available_cores
 from fhpt_eval.evaluation.threads import one_thread
-from fhpt_eval.machine import available_cores
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")

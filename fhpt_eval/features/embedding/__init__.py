@@ -1,8 +1,7 @@
-"""Embeddings for retrieval: a vector per image, by a named embedder, a plugin or a file.
+"""Embeddings for retrieval:
 
-May import: errors, validation, weights, features.base, pydantic, torch. :func:`load_embedder` finds
-one by name. ``classical`` needs no weights; ``networks`` has ResNet-50 and timm's models, ``files``
-networks in TorchScript and ONNX files.
+a vector per image, by a named embedder, a plugin or a file. ``classical`` needs no weights;
+``networks`` has ResNet-50 and timm's models, ``files`` networks in TorchScript and ONNX files.
 
 An embedder is a :class:`~fhpt_eval.features.base.Feature` whose ``compute`` gives one array,
 ``embedding`` (N, D), finite floats. Anyone's is found by its entry point in the group
@@ -19,10 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding.files import ENDINGS, is_network_file
-from fhpt_eval.validation import explain_validation
 
 __all__ = ["GROUP", "embedder_names", "is_network_file", "load_embedder"]
 

@@ -1,7 +1,5 @@
 """An embedding without weights: colours and local texture of a figure, by thirds of its height.
 
-May import: errors, features.base, features.levels, numpy, Pillow, scikit-image, torch.
-
 Each image by itself, W x H pixels, levels 0..255:
 
 1. Its longer side is resized to 128 (Pillow, bicubic), so that texture has one scale.

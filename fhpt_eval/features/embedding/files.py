@@ -1,7 +1,7 @@
-"""Embeddings by a network in a file of the user's: TorchScript or ONNX.
+"""Embeddings by a network in a file of the user's:
 
-May import: errors, weights, what features share, features.embedding, numpy, torch; onnxruntime
-inside functions. Such a file is a program: see docs/embedders.md before using one from elsewhere.
+TorchScript or ONNX. Such a file is a program: see docs/embedders.md before using one from
+elsewhere.
 """
 
 from __future__ import annotations

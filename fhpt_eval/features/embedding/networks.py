@@ -1,7 +1,6 @@
 """Embeddings by named networks: torchvision's ResNet-50, and any model of timm.
 
-May import: errors, weights, what features share, features.embedding, pydantic, torch; timm inside
-functions. Nothing is downloaded.
+Nothing is downloaded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What networks are fed: images of one size, normalised. May import: pydantic, torch."""
+"""What networks are fed: images of one size, normalised."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """ResNet-50 up to its pooled features: checked weights, batch norms folded in, running it.
 
-May import: weights, features.loading, torch. Needs no torchvision, but reads its state dict:
-entries bear the names that they have in ``torchvision.models.resnet50``; the classifier's are
-passed over.
+Needs no torchvision, but reads its state dict: entries bear the names that they have in
+``torchvision.models.resnet50``; the classifier's are passed over.
 
 Citation: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR
 2016, arXiv:1512.03385, table 1; the stride of 2 is in a block's 3 x 3 convolution, as in

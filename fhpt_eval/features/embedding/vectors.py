@@ -1,4 +1,4 @@
-"""What an embedder's network gives: vectors, checked. May import: errors, torch."""
+"""What an embedder's network gives: vectors, checked."""
 
 from __future__ import annotations
 

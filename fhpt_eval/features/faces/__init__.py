@@ -1,9 +1,6 @@
 """The face of the person in an image: found, aligned and described by dlib.
 
-May import: errors, weights, numpy, pydantic, torch and, when it computes, dlib. :class:`Faces` is
-the feature; ``find`` says what is computed, ``worker`` is the process that computes it, ``pool``
-keeps such processes, ``models`` knows where dlib's models lie. Names are imported when they are
-first used, so that a worker does not wait for torch.
+Names are imported when they are first used, so that a worker does not wait for torch.
 """
 
 from __future__ import annotations

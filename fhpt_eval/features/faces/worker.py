@@ -1,7 +1,5 @@
 """The process in which faces are found: images come in by a pipe, rows go out by another.
 
-May import: features.faces.find, numpy, the standard library; nothing that imports torch.
-
 dlib's Python functions keep the interpreter's lock (two threads took 1.8 to 1.9 times as long as
 one, measured with dlib 20.0.1), so that only processes keep more than one core busy.
 """

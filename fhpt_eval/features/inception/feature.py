@@ -1,7 +1,4 @@
-"""The feature: from images to what an Inception network says of them.
-
-May import: errors, what features share, features.inception, torch.
-"""
+"""The feature: from images to what an Inception network says of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Weights of the Inception networks: checked, batch norms folded in, once per process and device.
-
-May import: weights, features.loading, features.inception, torch.
-"""
+"""Weights of the Inception networks: checked, batch norms folded, once per process and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inception v3 in its two forms: what is connected to what, and running it. May import: torch.
+"""Inception v3 in its two forms: what is connected to what, and running it.
 
 ``inception-2015`` is TensorFlow's graph ``inception-2015-12-05`` (1008 classes), on which the
 Inception score and the Fréchet distance were defined, as ported to PyTorch by pytorch-fid.

@@ -1,4 +1,4 @@
-"""What the field does to an image before Inception sees it. May import: numpy, Pillow, torch.
+"""What the field does to an image before Inception sees it.
 
 Every number called FID or Inception score hides one of these; none converts into another. Each
 takes N images ``(N, 3, H, W)`` float32 with levels 0..255 and gives ``(N, 3, 299, 299)`` float32

@@ -1,4 +1,4 @@
-"""The networks that find a drawn face and describe it. May import: torch.
+"""The networks that find a drawn face and describe it.
 
 Two plain convolutional networks without normalisation by batch or by image, together 0.65 million
 figures:

@@ -1,7 +1,4 @@
-"""Weights of the networks of drawn faces: checked, and loaded once per process and device.
-
-May import: weights, features.loading, face_network, torch.
-"""
+"""Weights of the networks of drawn faces: checked, and loaded once per process and device."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The feature: from images to the drawn face that each of them shows.
-
-May import: what features share, features.mannequin, torch.
-"""
+"""The feature: from images to the drawn face that each of them shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that tells what a drawn person wears. May import: torch.
+"""The network that tells what a drawn person wears.
 
 A plain convolutional network of 1.1 million figures and 0.34 billion multiplications an image, in
 four stages. The first convolution has stride 2, so that stripes of 4 pixels are still seen by its

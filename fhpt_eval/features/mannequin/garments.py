@@ -1,7 +1,4 @@
-"""The feature: from images to what the garment network says of them.
-
-May import: weights, what features share, features.mannequin, torch.
-"""
+"""The feature: from images to what the garment network says of them."""
 
 from __future__ import annotations
 

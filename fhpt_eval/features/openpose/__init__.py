@@ -1,8 +1,5 @@
 """Key points of persons, by OpenPose's networks or a small one, and a fast decoder.
 
-May import: errors, weights, numpy, pydantic, torch. :class:`OpenPose` is the feature,
-:func:`estimate` gives all persons of an image, :func:`decode` those in a network's maps.
-
 ``layout`` says what the channels mean; ``network``, ``load`` and ``prepare`` run a network;
 ``bands``, ``surface``, ``peaks``, ``limbs``, ``persons`` and ``decode`` read its maps, by the
 numbers in ``settings``.

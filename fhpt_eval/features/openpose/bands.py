@@ -1,8 +1,8 @@
 """Enlarging, resizing, cropping and smoothing along one axis, as banded matrices.
 
-May import: numpy. Bicubic enlarging and Gaussian smoothing are linear and separable: what they make
-of maps is ``rows @ map @ columns.T``, each row of either matrix touching a few cells only. Kept in
-this form, steps compose into one, and single pixels cost only the cells that they touch.
+Bicubic enlarging and Gaussian smoothing are linear and separable: what they make of maps is ``rows
+@ map @ columns.T``, each row of either matrix touching a few cells only. Kept in this form, steps
+compose into one, and single pixels cost only the cells that they touch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""From a network's maps to persons.
-
-May import: errors, layout, limbs, peaks, persons, settings, surface, numpy, torch.
-docs/openpose.md describes the steps, what they agree with, and how fast they are.
-"""
+"""From a network's maps to persons."""
 
 from __future__ import annotations
 

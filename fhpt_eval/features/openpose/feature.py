@@ -1,7 +1,4 @@
-"""The feature: from images to the key points of the person that each shows.
-
-May import: errors, what features share, features.openpose, pydantic, numpy, torch.
-"""
+"""The feature: from images to the key points of the person that each shows."""
 
 from __future__ import annotations
 

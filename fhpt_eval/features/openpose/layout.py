@@ -1,8 +1,7 @@
 """What OpenPose's channels mean: joints, limbs, and which field belongs to which limb.
 
-May import: errors. Sources: ``src/openpose/pose/poseParameters.cpp`` of
-CMU-Perceptual-Computing-Lab/openpose (names, pairs and channels of both networks) and its papers.
-Right and left are the person's own.
+Sources: ``src/openpose/pose/poseParameters.cpp`` of CMU-Perceptual-Computing-Lab/openpose (names,
+pairs and channels of both networks) and its papers. Right and left are the person's own.
 
 Heatmaps have a channel per joint and, last, the background. Part affinity fields have two channels
 per limb, x then y of the unit vector from the limb's first joint to its second one.

@@ -1,7 +1,7 @@
 """Which peaks belong to one limb: scores along the part affinity fields, best pairs first.
 
-May import: layout, peaks, settings, surface, numpy. Source: the Python demo of Cao et al., CVPR
-2017, as ported by Hzzone/pytorch-openpose (``src/body.py``).
+Source: the Python demo of Cao et al., CVPR 2017, as ported by Hzzone/pytorch-openpose
+(``src/body.py``).
 """
 
 from __future__ import annotations

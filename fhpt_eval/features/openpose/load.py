@@ -1,7 +1,5 @@
 """Weights of OpenPose's networks: checked, and loaded once per process and device.
 
-May import: weights, features.loading, network, torch.
-
 The public files (``body_pose_model.pth``, ``pose_iter_584000.caffemodel.pt``) are Caffe's converted
 by caffemodel2pytorch: their entries are Caffe's layers with ``.weight`` and ``.bias``, such as
 ``Mconv7_stage6_L2.bias``. The PyTorch ports hold these layers in modules, and a state dict saved by

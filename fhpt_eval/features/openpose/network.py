@@ -1,7 +1,5 @@
 """OpenPose's two body networks and a small one: what is connected to what, and running them.
 
-May import: torch.
-
 OpenPose's begin with the first ten convolutions of VGG-19 and two more, which give 128 maps on a
 grid of 8 x 8 pixels, and refine guesses stage by stage, each stage seeing these maps and earlier
 guesses.

@@ -1,10 +1,10 @@
 """Where joints may be: the local maxima of each smoothed heatmap.
 
-May import: surface, numpy. Sources of the rule and of its constants: the Python demo of Cao et al.,
-"Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields", CVPR 2017, as ported by
-Hzzone/pytorch-openpose (``src/body.py``). There a pixel is a peak if none of its 4 neighbours is
-higher; here of its 8, and of equal neighbours the first in reading order, so that a plateau or a
-maximum between two pixels is one peak and not several.
+Sources of the rule and of its constants: the Python demo of Cao et al., "Realtime Multi-Person 2D
+Pose Estimation using Part Affinity Fields", CVPR 2017, as ported by Hzzone/pytorch-openpose
+(``src/body.py``). There a pixel is a peak if none of its 4 neighbours is higher; here of its 8, and
+of equal neighbours the first in reading order, so that a plateau or a maximum between two pixels is
+one peak and not several.
 """
 
 from __future__ import annotations

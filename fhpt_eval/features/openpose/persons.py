@@ -1,8 +1,8 @@
 """Persons from limbs, and which person is meant where an image should show one.
 
-May import: errors, layout, limbs, peaks, numpy. Source of the grouping: the Python demo of Cao et
-al., CVPR 2017, as ported by Hzzone/pytorch-openpose (``src/body.py``), which can give one peak to
-two persons; here a peak has one owner.
+Source of the grouping: the Python demo of Cao et al., CVPR 2017, as ported by
+Hzzone/pytorch-openpose (``src/body.py``), which can give one peak to two persons; here a peak has
+one owner.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What an image is made into before OpenPose sees it. May import: errors, features.levels, network,
-torch.
+"""What an image is made into before OpenPose sees it.
 
 Sources: ``src/body.py`` of Hzzone/pytorch-openpose (size, kernel, padding, channels),
 ``uCharCvMatToFloatPtr`` in ``src/openpose/utilities/openCv.cpp`` of

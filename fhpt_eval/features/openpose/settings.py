@@ -1,4 +1,4 @@
-"""The decoder's numbers. May import: errors."""
+"""The decoder's numbers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Maps of a network seen as a surface over an image's pixels, evaluated only where asked.
 
-May import: bands, numpy. A decoder would enlarge every map to the size of the image, smooth it, and
-then look at a few peaks and lines. Here the same operators (``bands``) are applied to the few tiles
-that can hold a peak and to single pixels; the values are the same but for rounding.
+A decoder would enlarge every map to the size of the image, smooth it, and then look at a few peaks
+and lines. Here the same operators (``bands``) are applied to the few tiles that can hold a peak and
+to single pixels; the values are the same but for rounding.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Detail Replenishing Network (arXiv 2005.12494): the reference model behind the baselines.
 
-May import: reference_models.drn. This is the front door; docs/drn.md describes the model.
+This is the front door; docs/drn.md describes the model.
 """
 
 from fhpt_eval.reference_models.drn.configuration import (

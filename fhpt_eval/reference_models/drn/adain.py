@@ -1,7 +1,5 @@
 """Adaptive instance normalisation, and its plain counterpart for an ablation.
 
-May import: reference_models.drn.blocks, torch.
-
 Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization",
 ICCV 2017. Its equation 8 takes scale and bias from the statistics of a style image; here, as in the
 paper and in Karras et al. (StyleGAN, CVPR 2019, equation 1), they come from a style code.

@@ -1,4 +1,4 @@
-"""From pixels and key points to the network's inputs. May import: reference_models.drn, torch.
+"""From pixels and key points to the network's inputs.
 
 Everything here runs on the device of what it is given: a batch travels as bytes and coordinates,
 which are a hundredth of the maps that are made of them.

@@ -1,4 +1,4 @@
-"""The pieces that several networks are made of. May import: torch.
+"""The pieces that several networks are made of.
 
 Shapes in comments are (N, channels, height, width). Convolutions keep height and width unless
 their name says otherwise; they pad with zeros, which also tells later layers where the border is.

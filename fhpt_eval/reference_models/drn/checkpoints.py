@@ -1,9 +1,7 @@
 """Checkpoints, from which a training goes on to the bit, and weights, which generating needs.
 
-May import: errors, storage, validation, weights, features.loading, _version, reference_models.drn,
-pydantic, torch, safetensors. A checkpoint is one PyTorch file of tensors and plain values (nothing
-in it is ever executed), put in place whole; weights are a safetensors file, with the record in its
-metadata.
+A checkpoint is one PyTorch file of tensors and plain values (nothing in it is ever executed), put
+in place whole; weights are a safetensors file, with the record in its metadata.
 """
 
 from __future__ import annotations
@@ -22,13 +20,13 @@ from torch import Tensor
 
 from fhpt_eval import weights
 from fhpt_eval._version import __version__
+from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import InputError, WeightsError
 from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.network import Model, build_model
 from fhpt_eval.reference_models.drn.perceptual import perceptual_network
-from fhpt_eval.storage import write_atomically
-from fhpt_eval.validation import explain_validation
 
 #: What a checkpoint and exported weights say that they are.
 CHECKPOINT_FORMAT, WEIGHTS_FORMAT = "fhpt-eval drn checkpoint", "fhpt-eval drn weights"

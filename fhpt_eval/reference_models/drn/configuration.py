@@ -1,8 +1,7 @@
 """Configurations: every size, weight and schedule of a model in one checked, frozen record.
 
-May import: errors, validation, pydantic, the standard library. Configurations are TOML
-files; those in ``configurations/`` are shipped and known by name. The sections' docstrings explain
-every key.
+Configurations are TOML files; those in ``configurations/`` are shipped and known by name. The
+sections' docstrings explain every key.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import InputError, did_you_mean
-from fhpt_eval.validation import explain_validation
 
 #: Largest configuration file that is read, in bytes.
 MAX_BYTES = 2**20

@@ -1,7 +1,7 @@
 """The pairs of a data folder: who is shown in whose pose, where the images are, where the joints.
 
-May import: errors, images, keypoints, pairs_csv, reference_models.drn, numpy. Images are checked
-here and not decoded; everything that is wrong is listed at once, before any work.
+Images are checked here and not decoded; everything that is wrong is listed at once, before any
+work.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import ImageError, InputError
-from fhpt_eval.images import CheckedImage, ImageRef, check
+from fhpt_eval.images.files import CheckedImage, ImageRef, check
 from fhpt_eval.keypoints import Frame, Keypoints, read_keypoints
-from fhpt_eval.pairs_csv import Row, read_pairs_csv
+from fhpt_eval.pairs.lists import Row, read_pairs_csv
 from fhpt_eval.reference_models.drn.layout import ImageIndex, Lists, MissingImage, find_lists
 from fhpt_eval.reference_models.drn.listener import Listener, Silent
 

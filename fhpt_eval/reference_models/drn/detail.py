@@ -1,7 +1,5 @@
 """The detail replenishing modules: what the coarse image lost, drawn from a style code.
 
-May import: reference_models.drn, torch.
-
 Both are the same: a path of convolutions that starts at something aligned with the target pose, and
 whose every layer is normalised by the style code of what the source shows. The path knows where,
 the code knows what.

@@ -1,8 +1,5 @@
 """D_A and D_S: which patches of an image are photographs, given who and given where.
 
-May import: reference_models.drn.blocks, reference_models.drn.configuration,
-reference_models.drn.pose_branch, torch.
-
 A patch discriminator (Isola et al., "Image-to-Image Translation with Conditional Adversarial
 Networks", CVPR 2017) with residual blocks, as PATN's (Zhu et al., CVPR 2019). There is no sigmoid
 at its end: its loss is one of least squares (Mao et al., ICCV 2017).

@@ -1,4 +1,4 @@
-"""Several processes that train one model, a part of each batch each. May import: errors, torch.
+"""Several processes that train one model, a part of each batch each.
 
 ``torchrun`` starts them and says in the environment which is which. Gradients are averaged, so
 that equal parts give what one process with the whole batch would give (the texture loss, a ratio of

@@ -1,7 +1,5 @@
 """Between an image and the square of a face: where its pixels lie, and how heavily they count.
 
-May import: torch.
-
 Coordinates are edges: pixel i of a row reaches from i to i + 1, its centre lies at i + 0.5. (Key
 points are given with pixel centres at whole numbers; add 0.5.) A face box B_F is left, top, right,
 bottom in these coordinates of the working size; the face's F x F pixels divide it evenly, so that

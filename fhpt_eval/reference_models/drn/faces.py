@@ -1,4 +1,4 @@
-"""Where a face is, from its key points alone. May import: errors, keypoints, numpy.
+"""Where a face is, from its key points alone.
 
 A box is a square around nose, eyes and ears. Its size follows from the distances between them, as
 multiples of the distance between the eyes. A turn of the head can only shorten a distance in the

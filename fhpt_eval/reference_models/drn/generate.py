@@ -1,7 +1,5 @@
 """Draw the image of every pair, and write it under a name that says which pair it is.
 
-May import: errors, images, storage, reference_models.drn, numpy, torch, Pillow.
-
 Each file carries a mark: the digest of the weights, and one of all else that its pixels were made
 from. So a command that is repeated draws what is missing and nothing else, and never mixes the
 images of two models in one folder.
@@ -23,15 +21,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fhpt_eval.common.files import check_writable, csv_text, write_atomically
 from fhpt_eval.errors import InputError
-from fhpt_eval.images import SUFFIXES
+from fhpt_eval.images.files import SUFFIXES
 from fhpt_eval.reference_models.drn.assembly import Batch, to_bytes, to_inputs
 from fhpt_eval.reference_models.drn.checkpoints import Loaded
 from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.listener import Listener, Silent
 from fhpt_eval.reference_models.drn.loading import Batches, Decoded, ahead, resized
 from fhpt_eval.reference_models.drn.logs import png_bytes
-from fhpt_eval.storage import check_writable, csv_text, write_atomically
 
 #: The list of pairs beside the images, for ``fhpt-eval run --pairs``.
 PAIRS = "pairs.csv"

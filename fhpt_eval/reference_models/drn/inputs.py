@@ -1,4 +1,4 @@
-"""What the network is given, and what it shall draw. May import: torch."""
+"""What the network is given, and what it shall draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a data folder has its lists and its images. May import: errors, images.
+"""Where a data folder has its lists and its images.
 
 A folder is recognised by its lists, ``PREFIX-pairs-SPLIT.csv`` and ``PREFIX-annotation-SPLIT.csv``,
 in which PREFIX is one of :data:`PREFIXES`; docs/drn-training.md describes what may lie where.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images import REFUSED_SUFFIXES, find_images
+from fhpt_eval.images.files import REFUSED_SUFFIXES, find_images
 
 #: What the field's lists begin with: DeepFashion's in crops and in full frames, in both spellings,
 #: and Market-1501's. Where several are there, the first counts.

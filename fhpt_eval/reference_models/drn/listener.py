@@ -1,4 +1,4 @@
-"""Who is told what is going on. Imports nothing of ours.
+"""Who is told what is going on.
 
 The command line passes an object that shows it; whoever wants silence passes none.
 """

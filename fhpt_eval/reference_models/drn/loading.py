@@ -1,6 +1,4 @@
-"""Pixels of the pairs, fast enough that the device need not wait for them.
-
-May import: errors, images, machine, reference_models.drn, numpy, Pillow, torch. Decoded images of
+"""Pixels of the pairs, fast enough that the device need not wait for them. Decoded images of
 the working size stay in memory where they fit (10,000 of 128 x 88 are 340 MB), on a GPU in its own;
 otherwise threads decode ahead. Both give the same bytes.
 """
@@ -18,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fhpt_eval.common.machine import free_memory
 from fhpt_eval.errors import ImageError, InputError
-from fhpt_eval.images import decode
-from fhpt_eval.machine import free_memory
+from fhpt_eval.images.files import decode
 from fhpt_eval.reference_models.drn.assembly import Batch
 from fhpt_eval.reference_models.drn.data import PairSet, Person
 from fhpt_eval.reference_models.drn.faces import face_boxes

@@ -1,7 +1,4 @@
-"""What a training tells of itself: lines for people, a CSV, TensorBoard where it is installed.
-
-May import: errors, storage, reference_models.drn, numpy, Pillow; TensorBoard inside a function.
-"""
+"""What a training tells of itself: lines for people, a CSV, TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
+from fhpt_eval.common.files import csv_text, write_atomically
 from fhpt_eval.errors import StorageError
 from fhpt_eval.reference_models.drn.listener import Listener
 from fhpt_eval.reference_models.drn.trainer import LOSSES
-from fhpt_eval.storage import csv_text, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""What the networks are trained to make small. May import: torch.
+"""What the networks are trained to make small.
 
 Images are (N, 3, H, W) in [-1, 1]; all losses are means (:func:`texture` the ratio of two), so that
 their size depends neither on that of the batch nor on that of the image. They compute in float32

@@ -1,7 +1,4 @@
-"""Means of losses and times between two rows of the log.
-
-May import: reference_models.drn.distributed, reference_models.drn.trainer, torch.
-"""
+"""Means of losses and times between two rows of the log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """The whole model: three networks and the formula that puts their images together.
 
-May import: reference_models.drn, torch.
-
 I_t = (1 - M_F) * (I_c + R_t) + M_F * I^_F                        (arXiv 2005.12494; docs/drn.md)
 """
 

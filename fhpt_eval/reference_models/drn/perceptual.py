@@ -1,7 +1,5 @@
 """Networks that tell how alike two images look, and what is on one: they are not trained here.
 
-May import: weights, features, reference_models.drn.configuration, torch.
-
 Which one a model was trained with is part of its record: a perceptual loss through random weights
 is a loss through random filters, and says so.
 """

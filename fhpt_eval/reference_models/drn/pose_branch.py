@@ -1,7 +1,5 @@
 """G_P: moves a person from the source pose to the target pose, coarsely.
 
-May import: reference_models.drn.blocks, reference_models.drn.configuration, torch.
-
 Zhu, Huang, Shi, Yu, Wang, Bai, "Progressive Pose Attention Transfer for Person Image Generation",
 CVPR 2019 ("PATN" below). Image code and pose code go side by side through a cascade of blocks; in
 each, the pose says where the image code is to be updated, and then takes note of the update.

@@ -1,7 +1,6 @@
 """Sample grids: what the model makes of a few pairs, to be looked at.
 
-May import: reference_models.drn, numpy, torch. A row is a pair: source, target pose, coarse image,
-final image, ground truth.
+A row is a pair: source, target pose, coarse image, final image, ground truth.
 """
 
 from __future__ import annotations

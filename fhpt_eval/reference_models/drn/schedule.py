@@ -1,4 +1,4 @@
-"""What happens at which step: the stage, the learning rate, the pairs. May import: configuration.
+"""What happens at which step: the stage, the learning rate, the pairs.
 
 Everything here is a pure function of the configuration and the number of a step, so a training
 that goes on needs no other memory of where it was. Steps count from 0.

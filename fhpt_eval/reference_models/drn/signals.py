@@ -1,4 +1,4 @@
-"""How a training is told to end. Imports nothing of ours."""
+"""How a training is told to end."""
 
 from __future__ import annotations
 

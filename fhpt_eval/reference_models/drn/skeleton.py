@@ -1,4 +1,4 @@
-"""Key points drawn as coloured limbs, to be looked at. May import: numpy."""
+"""Key points drawn as coloured limbs, to be looked at."""
 
 from __future__ import annotations
 

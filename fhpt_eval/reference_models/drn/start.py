@@ -1,7 +1,4 @@
-"""The trained weights that a new training starts from, in place of random ones.
-
-May import: errors, weights, features.loading, reference_models.drn, torch.
-"""
+"""The trained weights that a new training starts from, in place of random ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What somebody looks like, as one vector.
-
-May import: reference_models.drn.blocks, reference_models.drn.perceptual, torch.
-"""
+"""What somebody looks like, as one vector."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One step of the training: a generator update, then updates of the discriminators.
+"""One step of the training:
 
-May import: reference_models.drn, torch. Coarse to fine, as arXiv 2005.12494 trains: first the pose
-transfer branch alone on I_c; then everything on I_t, so that the branch hears of it through F_t,
-while it keeps the loss of I_c; after each such update, the discriminators of (source, image) and
-(pose, image) are updated several times on the images just made.
+a generator update, then updates of the discriminators. Coarse to fine, as arXiv 2005.12494 trains:
+first the pose transfer branch alone on I_c; then everything on I_t, so that the branch hears of it
+through F_t, while it keeps the loss of I_c; after each such update, the discriminators of (source,
+image) and (pose, image) are updated several times on the images just made.
 """
 
 from __future__ import annotations

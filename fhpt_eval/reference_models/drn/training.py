@@ -1,7 +1,4 @@
-"""Train a model: go through the steps, log, draw samples, keep checkpoints, go on from one.
-
-May import: errors, storage, reference_models.drn, numpy, torch.
-"""
+"""Train a model: go through the steps, log, draw samples, keep checkpoints, go on from one."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from fhpt_eval.common.files import check_writable
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 from fhpt_eval.reference_models.drn.assembly import Batch, to_inputs, to_targets
 from fhpt_eval.reference_models.drn.checkpoints import (
@@ -36,7 +34,6 @@ from fhpt_eval.reference_models.drn.schedule import learning_rate, pairs_at, sta
 from fhpt_eval.reference_models.drn.signals import Signals
 from fhpt_eval.reference_models.drn.start import check_same_start, start_of
 from fhpt_eval.reference_models.drn.trainer import Trainer
-from fhpt_eval.storage import check_writable
 
 #: Files of a training, below its folder.
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
@@ -120,7 +117,7 @@ def prepare_folder(out: Path, resume: bool) -> bool:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether a kill left a file half written, see :func:`fhpt_eval.storage.write_atomically`."""
+    """Whether a kill left a file half written; see ``write_atomically``."""
     return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
 
 

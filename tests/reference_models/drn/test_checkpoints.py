@@ -25,7 +25,8 @@ from fhpt_eval.reference_models.drn.checkpoints import (
 )
 from fhpt_eval.reference_models.drn.distributed import World
 from fhpt_eval.reference_models.drn.trainer import Trainer
-from tests.reference_models.drn.small import CPU, configuration
+from tests.support.drn import CPU, configuration
+from tests.support.drn_training import equal
 
 RECORD = Record(configuration(), 12, "d" * 64, {"network": "random"}, 34.5, "cpu")
 
@@ -47,17 +48,6 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, checkpoint())
     return path
-
-
-def equal(one: object, other: object) -> bool:
-    """Compare nested values and tensors to the bit."""
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.dtype == other.dtype and one.equal(other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return list(one) == list(other) and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other
 
 
 def test_a_checkpoint_comes_back_as_it_was(path: Path) -> None:

@@ -16,7 +16,7 @@ from fhpt_eval.reference_models.drn.configuration import (
     load_configuration,
     parse_configuration,
 )
-from tests.reference_models.drn.small import configuration as small
+from tests.support.drn import configuration as small
 
 
 def fault(text: str) -> str:

@@ -15,11 +15,11 @@ from PIL import Image
 
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints import annotation_csv
-from fhpt_eval.pairs_csv import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs_csv
 from fhpt_eval.reference_models.drn.data import read_data
 from fhpt_eval.reference_models.drn.listener import Silent
 from fhpt_eval.reference_models.drn.loading import Batches, Cached, Decoded, ahead, open_pixels
-from tests.reference_models.drn.small import CPU, draw_folder, training_pairs
+from tests.support.drn import CPU, draw_folder, training_pairs
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from fhpt_eval.reference_models.drn.checkpoints import load_checkpoint
 from fhpt_eval.reference_models.drn.distributed import World, joined
 from fhpt_eval.reference_models.drn.trainer import LOSSES, Trainer
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import (
+from tests.support.drn import (
     ALL,
     CPU,
     configuration,

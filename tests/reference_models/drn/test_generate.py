@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images import ImageRef, check
-from fhpt_eval.matching import match_pairs
-from fhpt_eval.pairs import Folders
+from fhpt_eval.images.files import ImageRef, check
+from fhpt_eval.pairs.matching import match_pairs
+from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.reference_models.drn.checkpoints import Loaded, Record, tensors_digest
 from fhpt_eval.reference_models.drn.data import PairSet, Person, read_data
 from fhpt_eval.reference_models.drn.generate import MARK, PAIRS, file_names, generate
 from fhpt_eval.reference_models.drn.layout import Lists
 from fhpt_eval.reference_models.drn.listener import Silent
 from fhpt_eval.reference_models.drn.network import build_model
-from tests.reference_models.drn.small import CPU, configuration, draw_folder
+from tests.support.drn import CPU, configuration, draw_folder
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
 from fhpt_eval.reference_models.drn.schedule import pairs_at
 from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import ALL, CPU, configuration, draw_folder, training_pairs
-from tests.reference_models.drn.test_training import gradient, likeness
+from tests.support.drn import ALL, CPU, configuration, draw_folder, training_pairs
+from tests.support.drn_training import gradient, likeness
 
 CUDA = torch.device("cuda")
 

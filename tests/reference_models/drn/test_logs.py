@@ -17,7 +17,7 @@ from fhpt_eval.reference_models.drn.logs import COLUMNS, Log, duration, png_byte
 from fhpt_eval.reference_models.drn.samples import grid_of
 from fhpt_eval.reference_models.drn.skeleton import LIMBS, draw_skeleton
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import (
+from tests.support.drn import (
     CPU,
     Kept,
     configuration,

@@ -19,7 +19,7 @@ from fhpt_eval.reference_models.drn.checkpoints import (
     save_checkpoint,
 )
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import (
+from tests.support.drn import (
     ALL,
     CPU,
     configuration,
@@ -27,7 +27,7 @@ from tests.reference_models.drn.small import (
     toml_of,
     training_pairs,
 )
-from tests.reference_models.drn.test_checkpoints import equal
+from tests.support.drn_training import equal
 
 PARTS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
 

@@ -16,7 +16,7 @@ from fhpt_eval.reference_models.drn.data import PairSet
 from fhpt_eval.reference_models.drn.network import build_model
 from fhpt_eval.reference_models.drn.start import read_start, start_of
 from fhpt_eval.reference_models.drn.training import Plan, train
-from tests.reference_models.drn.small import (
+from tests.support.drn import (
     CPU,
     Kept,
     configuration,

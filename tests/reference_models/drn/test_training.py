@@ -23,7 +23,8 @@ from fhpt_eval.reference_models.drn.loading import Batches, open_pixels
 from fhpt_eval.reference_models.drn.schedule import pairs_at
 from fhpt_eval.reference_models.drn.trainer import Trainer
 from fhpt_eval.reference_models.drn.training import Plan, Stopped, prepare_folder, train
-from tests.reference_models.drn.small import ALL, CPU, configuration, draw_folder, training_pairs
+from tests.support.drn import ALL, CPU, configuration, draw_folder, training_pairs
+from tests.support.drn_training import gradient, likeness
 
 
 @pytest.fixture(scope="module")
@@ -201,15 +202,6 @@ def test_other_ways_to_compute_a_step_give_its_losses_and_gradients(
         assert found["total"].dtype == torch.float32
     for one, same in ((plain.model, other.model), (plain.discriminators, other.discriminators)):
         assert likeness(gradient(one), gradient(same)) > 1 - near
-
-
-def gradient(module: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([one.grad.flatten() for one in module.parameters() if one.grad is not None])
-
-
-def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Return the cosine between two gradients; 1 where they point the same way."""
-    return torch.nn.functional.cosine_similarity(one, other, dim=0).item()
 
 
 def test_losses_fall(data: PairSet, tmp_path: Path) -> None:

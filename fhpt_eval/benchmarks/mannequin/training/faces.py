@@ -1,7 +1,5 @@
 """Trains the networks that find a drawn face and describe it.
 
-May import: errors, storage, features.mannequin, benchmarks.mannequin, numpy, safetensors, torch.
-
 First the finder, on whole pictures, then the descriptor, on squares around heads. Some people are
 held out of both: on them it is measured up to which distance two descriptors are one person's.
 """
@@ -26,6 +24,7 @@ from torch.nn.functional import cross_entropy, logsigmoid, normalize, pad
 from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, spoil
+from fhpt_eval.common.files import write_atomically
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.face_network import (
     LENGTH,
@@ -39,7 +38,6 @@ from fhpt_eval.features.mannequin.face_network import (
     wanted,
 )
 from fhpt_eval.features.mannequin.faces import FILE, MannequinFaces
-from fhpt_eval.storage import write_atomically
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float64]

@@ -1,7 +1,5 @@
 """Train the garment network: kinds, textures, and which pictures show the same clothes.
 
-May import: errors, storage, features, benchmarks.mannequin, numpy, safetensors, torch.
-
 Three losses: cross entropy of the upper garment's kind and of its texture; a supervised contrastive
 loss of the embedding, over the items in a batch (P. Khosla et al., "Supervised Contrastive
 Learning", NeurIPS 2020, equation 2); and the squared error of how much a picture was spoilt, which
@@ -37,10 +35,10 @@ from torch.nn.functional import cross_entropy, mse_loss, normalize, relu
 from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented
 from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, fit, step_generator
 from fhpt_eval.benchmarks.mannequin.training.pictures import PER_ITEM, WEARERS, Pictures
+from fhpt_eval.common.files import write_atomically
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.garment_network import HEIGHT, POOL, WIDTH, GarmentNetwork
 from fhpt_eval.features.mannequin.garments import REGISTERED
-from fhpt_eval.storage import write_atomically
 
 #: The file that training leaves in its folder.
 FILE = f"{REGISTERED}.safetensors"

@@ -1,5 +1,4 @@
-"""What is done to pictures before the garment network sees them in training. May import: torch,
-numpy, Pillow.
+"""What is done to pictures before the garment network sees them in training.
 
 All pictures are moved, half are mirrored, and half are scaled by up to a tenth. Light and
 colour change little, since colours tell garments apart. Half are blurred, noisy or compressed, as

@@ -1,7 +1,5 @@
 """The loop that trains a network: seeded, resumable, and the same for every network.
 
-May import: errors, storage, torch.
-
 AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019) with a linear
 warm-up and a cosine decay to 0 ("SGDR", ICLR 2017), gradients clipped at a norm of 1. What is
 returned is the exponential moving average of the parameters, without the bias towards its start at
@@ -27,8 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from fhpt_eval.common.files import check_writable, write_atomically
 from fhpt_eval.errors import ArgumentError, InputError
-from fhpt_eval.storage import check_writable, write_atomically
 
 #: The file in the folder of a run, and the version of what it holds.
 CHECKPOINT = "checkpoint.pt"

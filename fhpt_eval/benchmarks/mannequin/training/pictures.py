@@ -1,7 +1,5 @@
 """What the networks learn from: pictures of people of the train split, drawn once and kept.
 
-May import: errors, storage, benchmarks.mannequin, numpy.
-
 Every item is worn by two people of one gender, its owner as in the benchmark and another one, so
 that a network can tell what belongs to the garment from what belongs to the person.
 """
@@ -25,8 +23,8 @@ from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
 from fhpt_eval.benchmarks.mannequin.layout import VERSION, Settings, split_of
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
+from fhpt_eval.common.files import check_writable, write_atomically
 from fhpt_eval.errors import ArgumentError, InputError
-from fhpt_eval.storage import check_writable, write_atomically
 
 #: Kinds of the upper garment, as ``identity`` draws them.
 KINDS = ("tee", "tank", "shirt", "sweater", "jacket", "hoodie", "dress")

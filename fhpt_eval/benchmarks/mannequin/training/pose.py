@@ -1,7 +1,5 @@
 """The pose network of the benchmark: what its maps should be, and how it learns them.
 
-May import: errors, storage, features.openpose, benchmarks.mannequin, torch, safetensors.
-
 Heatmaps and part affinity fields are those of Cao et al., "Realtime Multi-Person 2D Pose Estimation
 using Part Affinity Fields", CVPR 2017, sections 2.2 and 2.3. Every stage is compared with them by
 the mean squared error, in which cells with a joint or a limb weigh more: most cells have neither,
@@ -25,11 +23,11 @@ from torch import Generator, Tensor
 from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, Report, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.pose_augment import augment
+from fhpt_eval.common.files import write_atomically
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose.layout import COCO_18
 from fhpt_eval.features.openpose.network import STRIDE, Maps, Network, NetworkName, shapes
 from fhpt_eval.keypoints import HEAD, JOINTS
-from fhpt_eval.storage import write_atomically
 
 #: Name of the network, and of the file of its weights.
 NETWORK: NetworkName = "mannequin"

@@ -1,8 +1,8 @@
 """Pictures changed at random, so that the pose network knows more than what was drawn.
 
-May import: keypoints, torch. First the place of everything: mirrored, turned, scaled, moved, with
-the key points along. Then what levels are: colours, blur, noise, and the blocks of a JPEG, which
-generated pictures have and drawn ones do not. All chance comes from one generator on the CPU.
+First the place of everything: mirrored, turned, scaled, moved, with the key points along. Then what
+levels are: colours, blur, noise, and the blocks of a JPEG, which generated pictures have and drawn
+ones do not. All chance comes from one generator on the CPU.
 
 Pictures are ``(N, 3, H, W)`` float32 levels 0..255; key points ``(N, 18, 2)`` x and y in pixels,
 pixel centres at whole numbers.

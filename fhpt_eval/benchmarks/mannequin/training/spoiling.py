@@ -1,7 +1,7 @@
 """Spoils pictures as generated images are spoilt, so that networks bear it.
 
-May import: numpy, PIL, torch. Blur, lost resolution, other levels, noise and JPEG; all chance is
-drawn from the caller's generator.
+Blur, lost resolution, other levels, noise and JPEG; all chance is drawn from the caller's
+generator.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The configurations that are shipped: one TOML file each. Imports nothing."""
+"""The configurations that are shipped: one TOML file each."""

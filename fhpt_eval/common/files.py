@@ -1,0 +1,120 @@
+"""Write files so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fhpt_eval.errors import StorageError
+
+#: A spreadsheet takes a cell that starts with one of these for a formula.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+Cell = str | float | int | None
+# A temporary file that has not been touched for so many seconds belongs to no run.
+_LONG_AGO = 3600.0
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write to a temporary file beside ``path``, and rename it.
+
+    ``durable`` waits until the disk has it, for files that cannot be made again.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary(path), suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise StorageError(_explain(path, error)) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> str:
+    """Return how the name of a file's temporary one begins.
+
+    Of a long name only the start is in it: 60 characters are at most 240 bytes, and file systems
+    take 255 with the 14 that are added.
+    """
+    return f".{path.name[:60]}."
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and try to write into it, before any work is done for it.
+
+    Raises:
+        StorageError: says why it cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(_explain(folder, error)) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a refused run listed, and temporary files of runs that were killed long ago."""
+    listed = folder / "problems.csv"
+    if listed.is_file():
+        listed.unlink()
+    for temporary in folder.rglob(".*.tmp"):
+        if time.time() - temporary.stat().st_mtime > _LONG_AGO:
+            temporary.unlink(missing_ok=True)
+
+
+def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
+    """Return rows as CSV: ``None`` is an empty cell, numbers keep all their digits.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    lines = []
+    for row in rows:
+        out = io.StringIO()
+        # Cells are quoted where they hold what ends lines here, so a carriage return must count.
+        csv.writer(out, lineterminator="\r\n").writerow([_cell(value) for value in row])
+        lines.append(out.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
+
+
+def plain_text(cell: str) -> str:
+    """Undo the apostrophe that :func:`csv_text` puts before what looks like a formula."""
+    bare = cell.lstrip("'")
+    return cell[1:] if bare != cell and bare.startswith(_FORMULA_START) else cell
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip("'").startswith(_FORMULA_START) else value
+    return repr(value)
+
+
+def _explain(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"The disk is full: {path} could not be written ({error.strerror}). What was finished "
+            "is kept; free some room and repeat the command to go on from there."
+        )
+    why = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
+    return f"{path} cannot be written ({why or error}). Choose another place."

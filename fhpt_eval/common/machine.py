@@ -1,0 +1,56 @@
+"""What of this machine the process may use: cores and memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Where Linux says how much memory there is; of a control group, limit, use, and what of the use
+#: could be given back: version 2's files, then version 1's.
+_MEMORY = Path("/proc/meminfo")
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
+)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use, which a job's may be few of."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this process may still take.
+
+    The least of what the machine has free, or could make so, and of what a container's limit
+    leaves; where nothing tells, a quarter of the machine's memory.
+    """
+    try:
+        facts = _facts(_MEMORY.read_text("ascii"))
+        free = facts["MemAvailable:"] * 1024
+    except (OSError, KeyError, ValueError):
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    return min([free, *(_left(*map(Path, files)) for files in _GROUPS if Path(files[0]).is_file())])
+
+
+def _left(limit: Path, use: Path, stat: Path) -> int:
+    """Return what a control group's limit leaves; beyond every machine where it has none."""
+    try:
+        facts = _facts(stat.read_text("ascii"))
+        # Cached files that nobody reads are given back before anything fails.
+        used = int(use.read_text("ascii")) - facts.get("inactive_file", 0)
+        return max(0, int(limit.read_text("ascii")) - used)
+    except (OSError, ValueError):  # "max" is no number
+        return 2**63
+
+
+def _facts(text: str) -> dict[str, int]:
+    """Return the number behind the first word of each line."""
+    words = [line.split() for line in text.splitlines()]
+    return {one[0]: int(one[1]) for one in words if len(one) > 1 and one[1].isdigit()}

@@ -1,0 +1,68 @@
+"""What a failed pydantic validation says to a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from fhpt_eval.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+#: Longest quotation of a wrong value, in characters.
+_QUOTED = 80
+
+
+def explain_validation(error: ValidationError, model: type[BaseModel], label: str) -> str:
+    """Say in one line per fault which key of ``label`` is wrong and what is allowed."""
+    lines: list[str] = []
+    for fault in error.errors():
+        if fault["type"] == "too_short" and lines:
+            continue  # what was left of a list after its wrong entries, which are named already
+        key = ".".join(str(step) for step in fault["loc"])
+        where = f"{label}.{key}" if key else label
+        if fault["type"] == "value_error":
+            lines.append(f"{where}: {fault['ctx']['error']}.")
+        elif fault["type"] == "extra_forbidden":
+            known = list(_model_at(model, fault["loc"][:-1]).model_fields)
+            hint = did_you_mean(str(fault["loc"][-1]), known)
+            hint = hint or f" Known here: {', '.join(known) or 'none'}."
+            lines.append(f"{where}: there is no such key.{hint}")
+        elif fault["type"] == "literal_error":
+            lines.append(
+                f"{where}: must be {fault['ctx']['expected']}, not {_brief(fault['input'])}."
+                + did_you_mean(str(fault["input"]), _choices(model, key))
+            )
+        elif fault["type"] == "missing":
+            lines.append(f"{where}: is missing.")
+        else:
+            lines.append(f"{where}: {fault['msg']} (got {_brief(fault['input'])}).")
+    return "\n".join(lines)
+
+
+def _choices(model: type[BaseModel], key: str) -> list[str]:
+    """List the literal values of a field, for near misses."""
+    field = model.model_fields.get(key)
+    return [str(value) for value in get_args(field.annotation)] if field else []
+
+
+def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model to which the value at a path belongs."""
+    for step in path:
+        field = model.model_fields.get(str(step))
+        if field is not None:  # else an index or a free key of the field before
+            model = _model_in(field.annotation) or model
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that an annotation is, or holds as an item."""
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        return annotation
+    return next(filter(None, (_model_in(one) for one in get_args(annotation))), None)
+
+
+def _brief(value: object) -> str:
+    """Quote a value without drowning the message in it."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."

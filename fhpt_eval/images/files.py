@@ -1,0 +1,341 @@
+"""Images on disk: find them, check them without decoding, decode them to RGB.
+
+What is accepted, and why the rest is refused by name, is in docs/images.md; the constants below are
+its source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import threading
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fhpt_eval.errors import ImageError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+#: Formats that are decoded, by Pillow's names.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+#: Endings of files that are taken as images.
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+#: Endings of image files that are refused by name rather than passed over in silence.
+REFUSED_SUFFIXES = frozenset(
+    {".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".j2k", ".avif", ".heic", ".jfif", ".exr"}
+)
+#: Largest image, in pixels (8,192 x 8,192): a bound on what an untrusted file may cost.
+MAX_PIXELS = 2**26
+#: Largest file, in bytes.
+MAX_BYTES = 2**28
+
+_EXIF_ORIENTATION = 0x0112
+# Control characters, and bytes that are no text in the file system's encoding.
+_UNPRINTABLE = {"Cc", "Cs"}
+# Pillow warns of what is refused by name here; filters of warnings are shared by all threads.
+_QUIET = threading.Lock()
+# What Pillow raises on damaged data, depending on the format and the place of the damage.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, IndexError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of the equally wide panels of a horizontal strip, counted from 1 at the left."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image on disk, and the panel to take where the file is a strip."""
+
+    path: Path
+    panel: Panel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """An image that passed :func:`check`: where it is, what its bytes are, how large it is.
+
+    ``digest`` is the SHA-256 of the file's bytes; ``width`` and ``height`` are those of the panel.
+    """
+
+    ref: ImageRef
+    digest: str
+    width: int
+    height: int
+
+    @property
+    def identity(self) -> str:
+        """What makes the pixels: the file's digest, and the panel where there is one."""
+        panel = self.ref.panel
+        return self.digest if panel is None else f"{self.digest}#{panel.index}/{panel.count}"
+
+
+def find_images(root: Path, what: str) -> dict[str, list[Path]]:
+    """List the images below a folder, by key: the path below ``root`` without its ending.
+
+    Hidden files and files that are no images are passed over. Two files with one key (``a.png``
+    and ``a.jpg``) both stand in its list.
+
+    Raises:
+        InputError: ``root`` is missing, is no folder, cannot be read, or holds no image;
+            ``what`` says which of the user's folders it is.
+    """
+    try:
+        root.stat()
+    except OSError as error:
+        raise InputError(
+            f"{what}: there is no folder {root} ({error.strerror}). Check the path."
+        ) from error
+    if not root.is_dir():
+        raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
+    found: dict[str, list[Path]] = {}
+    for path in _files(root, what, frozenset()):
+        key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
+        found.setdefault(key, []).append(path)
+    if not found:
+        endings = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"{what}: {root} holds no images (looked for {endings}).")
+    return dict(sorted(found.items()))
+
+
+def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
+    """Find image files in a fixed order, following links but not in circles; none are hidden."""
+    above |= {folder.resolve()}
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{what}: {folder} cannot be read ({error.strerror}).") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if entry.resolve() not in above:
+                yield from _files(entry, what, above)
+        elif entry.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
+            if any(unicodedata.category(character) in _UNPRINTABLE for character in str(entry)):
+                raise InputError(
+                    f"{what}: the name {str(entry)!r} has characters that cannot be printed; "
+                    "rename it."
+                )
+            yield entry
+
+
+def check(ref: ImageRef) -> CheckedImage:
+    """Check one image without decoding its pixels.
+
+    Reads the file once: digest, header, and whether the file is complete (checksums of PNG, end
+    marker of JPEG, length of WebP and BMP).
+
+    Raises:
+        ImageError: the image cannot be used; the message is the reason.
+    """
+    if ref.path.suffix.lower() in REFUSED_SUFFIXES:
+        raise ImageError(
+            f"{ref.path.suffix} images are not read, since readers disagree on them; "
+            "save it as 8-bit RGB PNG"
+        )
+    data = _read(ref.path)
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open(data) as image:
+            _check_header(image, data)
+            width, height = image.size
+            alpha = _has_alpha(image)
+            if image.format == "PNG":
+                _verify_png(image)
+    _check_complete(data)
+    if alpha:
+        _check_opaque(data)
+    left, right = panel_columns(width, ref.panel)
+    return CheckedImage(ref, hashlib.sha256(data).hexdigest(), right - left, height)
+
+
+def decode(image: CheckedImage) -> NDArray[np.uint8]:
+    """Decode to ``(H, W, 3)`` uint8 RGB, the panel only where there is one.
+
+    Grey and palette images become RGB; an (opaque) alpha channel is dropped. Stored colour
+    profiles are not applied, as in all published scripts.
+
+    Raises:
+        ImageError: the pixels cannot be decoded, or the file is not the one that was checked.
+    """
+    data = _read(image.ref.path)
+    if hashlib.sha256(data).hexdigest() != image.digest:
+        raise ImageError("the file changed while the run was going on; repeat the command")
+    with _open(data) as opened:
+        pixels = _to_rgb(opened)
+    left, right = panel_columns(pixels.shape[1], image.ref.panel)
+    return np.ascontiguousarray(pixels[:, left:right])
+
+
+def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
+    """Return the columns ``[left, right)`` of a panel in a strip of the given width."""
+    if panel is None:
+        return 0, width
+    if width % panel.count:
+        raise ImageError(
+            f"is {width} pixels wide, which {panel.count} panels do not divide evenly; "
+            "check --panels"
+        )
+    one = width // panel.count
+    return (panel.index - 1) * one, panel.index * one
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of bounded size."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ImageError(
+                f"is {size:,} bytes, above the limit of {MAX_BYTES:,}; make it smaller"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+    if not data:
+        raise ImageError("is empty (0 bytes); write it again")
+    return data
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open by content, not by ending; only the formats that we accept are tried."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        names = ", ".join(FORMATS)
+        raise ImageError(
+            f"is not an image in any of {names}, whatever its name says; write it as PNG"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_large("more than 178 million")) from error
+    except _DECODING_ERRORS as error:
+        raise ImageError(f"has a damaged header ({error}); write it again") from error
+
+
+def _too_large(pixels: str) -> str:
+    return f"has {pixels} pixels, more than {MAX_PIXELS:,}; it was not decoded, make it smaller"
+
+
+def _check_header(image: Image.Image, data: bytes) -> None:
+    """Refuse what would need a guess: each refusal says how to settle it."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_large(f"{width:,} x {height:,} = {width * height:,}"))
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageError(
+            "is animated or holds several pictures; save the one that you mean as a still image"
+        )
+    if image.mode == "CMYK":
+        raise ImageError(
+            "is CMYK; its conversion depends on the reader, so save it as RGB yourself"
+        )
+    if _bits(image, data) > 8:
+        raise ImageError(
+            "has 16 bits a channel; its conversion depends on the reader, so save it as 8-bit RGB"
+        )
+    if image.mode not in {"1", "L", "P", "RGB", "RGBA", "LA", "PA"}:
+        raise ImageError(f"has colour mode {image.mode}; save it as 8-bit RGB")
+    if _is_rotated(image):
+        raise ImageError(
+            "carries an EXIF rotation, which some readers apply and others do not; "
+            "rotate the pixels and save it without"
+        )
+
+
+def _is_rotated(image: Image.Image) -> bool:
+    """Whether the header asks for a rotation; a PNG's is looked up only where it is at hand."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # Pillow would decode the pixels to look behind them
+    try:
+        return bool(image.getexif().get(_EXIF_ORIENTATION, 1) != 1)
+    except _DECODING_ERRORS as error:
+        raise ImageError("has damaged EXIF data; save it without") from error
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Return the bits per channel: Pillow shows 16-bit colour PNG as plain RGB."""
+    if image.format == "PNG":
+        return data[24]  # IHDR is the first chunk, and the depth its ninth byte
+    return 16 if image.mode.startswith("I") or image.mode == "F" else 8
+
+
+def _verify_png(image: Image.Image) -> None:
+    """Compare the checksum of every chunk, up to the end chunk."""
+    try:
+        image.verify()
+    except _DECODING_ERRORS as error:
+        raise ImageError(f"is truncated or damaged ({error}); write it again") from error
+
+
+def _check_complete(data: bytes) -> None:
+    """Say whether a JPEG, WebP or BMP file ends where its structure says."""
+    if data[:2] == b"\xff\xd8":
+        # An embedded preview has an end marker of its own, so look behind the start of the scan.
+        complete = data.rfind(b"\xff\xd9") > _start_of_scan(data)
+    elif data[:4] == b"RIFF":
+        complete = len(data) >= int.from_bytes(data[4:8], "little") + 8
+    elif data[:2] == b"BM":
+        complete = len(data) >= int.from_bytes(data[2:6], "little")
+    else:
+        complete = True
+    if not complete:
+        raise ImageError("is truncated: its end is missing; write it again")
+
+
+def _start_of_scan(data: bytes) -> int:
+    """Return the offset of a JPEG's first scan, or the file's length if there is none."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xDA:
+            return at
+        if data[at + 1] == 0xFF:  # fill byte
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return len(data)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
+
+
+def _check_opaque(data: bytes) -> None:
+    """Refuse transparency that hides something; such files are rare, so they are decoded here."""
+    with _open(data) as image:
+        if _to_rgba(image)[..., 3].min() < 255:
+            raise ImageError(
+                "is transparent in places; what shines through depends on the reader, "
+                "so flatten it onto the background that you mean"
+            )
+
+
+def _to_rgba(image: Image.Image) -> NDArray[np.uint8]:
+    try:
+        return np.asarray(image.convert("RGBA"))
+    except _DECODING_ERRORS as error:
+        raise ImageError(f"cannot be decoded ({error}); write it again") from error
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert an opened image to RGB; its alpha channel is known to be opaque."""
+    if _has_alpha(image):
+        return _to_rgba(image)[..., :3]
+    try:
+        return np.asarray(image.convert("RGB"))
+    except _DECODING_ERRORS as error:
+        raise ImageError(f"cannot be decoded ({error}); write it again") from error

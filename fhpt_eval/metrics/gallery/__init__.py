@@ -1,0 +1,1 @@
+"""What looking for images in a gallery takes."""

@@ -1,0 +1,1 @@
+"""What metrics over sets share: moments, distances, reference sets."""

@@ -1,0 +1,1 @@
+"""Pairs: a generated image and what it should equal, found by names."""

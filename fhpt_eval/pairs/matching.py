@@ -1,0 +1,274 @@
+"""Match generated images with ground truth by key, and list all that does not fit.
+
+Matching never goes by position. A pair's key is the ground truth's name where the generated image
+bears it too, and ``SOURCE___TARGET`` where the name tells both, whatever the file's own spelling;
+so the results of two methods have the same keys.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fhpt_eval.errors import InputError, PairingError, did_you_mean
+from fhpt_eval.images.files import ImageRef, Panel, find_images
+from fhpt_eval.pairs.lists import Row, read_pairs_csv
+from fhpt_eval.pairs.naming import RULES, NameRule, item_of, names_in, pair_key
+from fhpt_eval.pairs.pair import Folders, Matching, Pair, Problem
+
+#: The rule that reads what the more special ones read as well.
+_CATCH_ALL = RULES[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A generated image (by its file's key) that says which pair it is."""
+
+    file: str
+    source: str | None
+    target: str
+    item: str | None = None
+
+    @property
+    def key(self) -> str:
+        return pair_key(self.source, self.target)
+
+
+@dataclass
+class _Index:
+    """The images of a folder: those with a key of their own, and keys that several files share."""
+
+    files: dict[str, ImageRef] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    duplicates: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None = None) -> Matching:
+    """Match the generated images of a folder with their ground truth.
+
+    Args:
+        folders: where the images are, and the panel to take from strips.
+        rule: a name from :data:`fhpt_eval.pairs.naming.RULES`, or ``"auto"`` for the one that
+            matches most files.
+        pairs_csv: says exactly what is expected: columns ``from,to`` (source and target names),
+            or ``generated,ground_truth``; a column ``item`` may stand with either.
+
+    Raises:
+        InputError: a folder, the CSV or an option cannot be used.
+        PairingError: no generated image has a ground truth.
+    """
+    known = ("auto", *(one.name for one in RULES))
+    if rule not in known:
+        raise InputError(f"--match {rule}:{did_you_mean(rule, known)} Rules: {', '.join(known)}.")
+    generated = _index(folders.generated, "--pred", folders.panels, folders.generated_panel())
+    if folders.is_strip_only:
+        if pairs_csv or folders.source or rule != "auto":
+            raise InputError(
+                "--pred and --gt are one folder, so each strip is a pair of its own: --pairs, "
+                "--source and --match have nothing to say. Leave them out."
+            )
+        return _Matcher(generated, _Index(), _Index()).by_strip(folders)
+    truth = _index(folders.ground_truth, "--gt", None, None)
+    sources = _index(folders.source, "--source", None, None) if folders.source else _Index()
+    matcher = _Matcher(generated, truth, sources)
+    return matcher.by_csv(pairs_csv, rule) if pairs_csv else matcher.by_rule(rule)
+
+
+def _index(root: Path, what: str, panels: int | None, panel: int | None) -> _Index:
+    """List a folder's images by key; two files with one key are a problem, not a choice."""
+    index = _Index()
+    for key, paths in find_images(root, what).items():
+        index.names[key] = paths[0].relative_to(root).as_posix()
+        if len(paths) > 1:
+            names = " and ".join(path.name for path in paths)
+            reason = f"{names} in {what} have one name; remove all but one"
+            index.problems.append(Problem("duplicate", key, reason))
+            index.duplicates.add(key)
+        else:
+            index.files[key] = ImageRef(
+                paths[0], Panel(panel, panels) if panels and panel else None
+            )
+    return index
+
+
+class _Matcher:
+    """Matches one index of generated images with one of ground truth."""
+
+    def __init__(self, generated: _Index, truth: _Index, sources: _Index) -> None:
+        self.generated, self.truth, self.sources = generated, truth, sources
+        self.problems = [*generated.problems, *truth.problems, *sources.problems]
+
+    def by_rule(self, name: str) -> Matching:
+        """Match by the named rule, or by the one that matches most files."""
+        rules = [rule for rule in RULES if name in ("auto", rule.name)]
+        claims = {rule.name: self._read(rule) for rule in rules}
+        if name == "auto":
+            special = {file for rule in rules[1:-1] for file in claims[rule.name]}
+            rest = claims[_CATCH_ALL.name]
+            claims[_CATCH_ALL.name] = {f: rest[f] for f in rest if f not in special}
+        counts = {rule.name: len(claims[rule.name]) for rule in rules}
+        best = max(rules, key=lambda rule: counts[rule.name])
+        found = claims[best.name]
+        if not found:
+            raise PairingError(self._nothing_in_common(rules))
+        lost = self._report_rest([file for file in self.generated.files if file not in found], best)
+        if best.separator is None:
+            self._report_missing(key for key in self.truth.files if key not in found)
+            expected = len(self.truth.names)  # every ground truth wants its generated image
+        else:
+            keys = {claim.key for claim in found.values()}
+            expected = len(keys) + lost + len(self.generated.duplicates)
+        return self._matching(found.values(), best.name, counts, expected)
+
+    def by_csv(self, path: Path, name: str) -> Matching:
+        """Match exactly what a CSV of pairs expects."""
+        rows = read_pairs_csv(path)
+        find = self._finder(name, rows)
+        lines: dict[str, int] = {}
+        claims, used = [], set()
+        for row in rows:
+            if row.key in lines:
+                reason = f"stands in lines {lines[row.key]} and {row.line} of {path.name}"
+                reason += "" if row.source else "; a column 'source' would tell them apart"
+                self.problems.append(Problem("duplicate", row.key, reason))
+                continue
+            lines[row.key] = row.line
+            file = find(row)
+            used.add(file)
+            wanted = f"wanted by {path.name}, line {row.line}"
+            if row.target not in self.truth.files:
+                if row.target not in self.truth.duplicates:
+                    reason = f"no ground truth {row.target}; {wanted}"
+                    self.problems.append(Problem("missing", row.key, reason))
+            elif file is not None:
+                claims.append(_Claim(file, row.source, row.target, row.item))
+            elif row.generated not in self.generated.duplicates:
+                self.problems.append(Problem("missing", row.key, f"no generated image; {wanted}"))
+        for key in self.generated.files:
+            if key not in used:
+                name_ = self.generated.names[key]
+                self.problems.append(Problem("extra", name_, f"is not expected by {path.name}"))
+        return self._matching(claims, f"the pairs of {path.name}", {}, len(lines))
+
+    def by_strip(self, folders: Folders) -> Matching:
+        """Take source, ground truth and generated image out of the same strips."""
+        source, target, _ = folders.strip()
+        count = folders.panels or 1
+        claims = []
+        for file, ref in self.generated.files.items():
+            self.truth.files[file] = ImageRef(ref.path, Panel(target, count))
+            self.sources.files[file] = ImageRef(ref.path, Panel(source, count))
+            claims.append(_Claim(file, *names_in(file)))
+        expected = len({claim.key for claim in claims}) + len(self.generated.duplicates)
+        return self._matching(claims, f"strips of {count}", {}, expected, own_panels=True)
+
+    def _read(self, rule: NameRule) -> dict[str, _Claim]:
+        """Read what pair every generated image is, where its target is there."""
+        found = {}
+        for file in self.generated.files:
+            readings = [r for r in rule.candidates(file) if r[1] in self.truth.files]
+            readings = list(dict.fromkeys(readings))
+            if len(readings) > 1:  # settled by the source image, where its name is known
+                known = self.sources.files or self.truth.files
+                readings = [r for r in readings if r[0] in known]
+            if len(readings) == 1:
+                found[file] = _Claim(file, *readings[0])
+        return found
+
+    def _finder(self, name: str, rows: Sequence[Row]) -> Callable[[Row], str | None]:
+        """Return a look-up of the generated image's key for a row of the CSV."""
+        targets = Counter(row.target for row in rows)
+        by_names: dict[tuple[str | None, str], str] = {}
+        for rule in RULES:
+            if name in ("auto", rule.name):
+                for file in self.generated.files:
+                    for names in rule.candidates(file):
+                        by_names.setdefault(names, file)
+
+        def find(row: Row) -> str | None:
+            if row.generated is not None:
+                return row.generated if row.generated in self.generated.files else None
+            found = by_names.get((row.source, row.target))
+            # A file that bears the target's name alone is meant only if the target stands once.
+            if found is None and targets[row.target] == 1:
+                found = by_names.get((None, row.target))
+            return found
+
+        return find
+
+    def _matching(
+        self,
+        claims: Iterable[_Claim],
+        rule: str,
+        counts: dict[str, int],
+        expected: int,
+        own_panels: bool = False,
+    ) -> Matching:
+        """Build the pairs; of files that claim to be the same pair none is taken."""
+        by_key: dict[str, list[_Claim]] = {}
+        for claim in claims:
+            by_key.setdefault(claim.key, []).append(claim)
+        pairs = []
+        for key, same in sorted(by_key.items()):
+            if len(same) > 1:
+                names = " and ".join(self.generated.names[claim.file] for claim in same)
+                reason = f"{names} are the same pair; keep one of them"
+                self.problems.append(Problem("duplicate", key, reason))
+                continue
+            (claim,) = same
+            pairs.append(
+                Pair(
+                    key,
+                    self.generated.files[claim.file],
+                    self.truth.files[claim.file if own_panels else claim.target],
+                    self.sources.files.get(claim.file if own_panels else claim.source or ""),
+                    claim.source,
+                    claim.target,
+                    claim.item or item_of(claim.target),
+                )
+            )
+        return Matching(tuple(pairs), rule, counts, tuple(self.problems), expected)
+
+    def _report_rest(self, files: Iterable[str], rule: NameRule) -> int:
+        """Report files that match nothing; return how many are pairs by their name all the same."""
+        lost = 0
+        for file in files:
+            targets = list(dict.fromkeys(target for _, target in rule.candidates(file)))
+            if self.truth.duplicates.intersection(targets):
+                lost += 1  # its ground truth is there twice, which is listed already
+                continue
+            in_truth = [target for target in targets if target in self.truth.files]
+            if in_truth:
+                reason = f"can be read as any of {', '.join(in_truth)}; give --pairs"
+            elif targets and rule.separator is not None:
+                lost += 1
+                reason = f"no ground truth {targets[-1]}; {self.generated.names[file]} wants it"
+                self.problems.append(Problem("missing", file, reason))
+                continue
+            elif targets:
+                reason = f"there is no ground truth {targets[-1]}"
+            else:
+                reason = f"is not named as {rule.name} ({rule.title})"
+            self.problems.append(Problem("extra", self.generated.names[file], reason))
+        return lost
+
+    def _report_missing(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if key not in self.generated.duplicates:
+                reason = f"no generated image; ground truth {self.truth.names[key]} wants it"
+                self.problems.append(Problem("missing", key, reason))
+
+    def _nothing_in_common(self, rules: Sequence[NameRule]) -> str:
+        ours = ", ".join(list(self.generated.names.values())[:3])
+        theirs = ", ".join(list(self.truth.names.values())[:3])
+        tried = "; ".join(f"{rule.name} ({rule.title})" for rule in rules)
+        return (
+            "No generated image has a ground truth of a matching name.\n"
+            f"  generated:    {ours}, ...\n  ground truth: {theirs}, ...\n"
+            f"Tried: {tried}.\n"
+            "Rename the files, or say what belongs together with --pairs CSV "
+            "(columns generated,ground_truth)."
+        )

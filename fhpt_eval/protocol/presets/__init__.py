@@ -1,0 +1,1 @@
+"""The protocols that are shipped: one TOML file each."""

@@ -1,0 +1,386 @@
+"""Protocols: read and check the TOML file that fixes every number, and give it a digest.
+
+The file format is described in docs/protocols.md.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.words import Words
+from fhpt_eval.errors import ProtocolError, did_you_mean
+from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
+from fhpt_eval.keypoints.masking import Mask
+from fhpt_eval.metrics.registry import load_metric, metric_names
+
+if TYPE_CHECKING:
+    from fhpt_eval.metrics.base import Metric
+
+#: Largest protocol file that is read, in bytes.
+MAX_BYTES = 2**20
+_STEPS: dict[str, type[Step]] = {
+    "crop": Crop,
+    "pad": Pad,
+    "resize": Resize,
+    "color": Color,
+    "mask": Mask,
+}
+_NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
+
+
+class Source(BaseModel):
+    """Where a protocol was read: the repository, its files and the commit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    repository: str
+    files: tuple[str, ...] = Field(strict=False)
+    commit: str
+
+
+class _File(BaseModel):
+    """The top level of a protocol file; metrics and steps are checked one by one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
+    title: str = ""
+    description: str = ""
+    version: Annotated[int, Field(ge=1)] = 1
+    source: Source | None = None
+    quirks: list[str] = []
+    comparable_with: str = ""
+    panels: Annotated[int, Field(ge=2, le=100)] | None = None
+    prepare: list[dict[str, Any]] = []
+    metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+
+
+#: Parameters of metrics that the command line sets by an option of its own: files and folders.
+OPTIONS = {"reference": "--fid-reference", "keypoints": "--keypoints", "gallery": "--gallery"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One metric of a protocol: the name of its scores, the metric, and its images' preparation.
+
+    With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
+    and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
+    """
+
+    #: What its further settings are called in a sentence; those of the metric have their own.
+    words: ClassVar[Words] = {
+        "drop_incomplete": {
+            "0": "every pair counted",
+            "": "the last, incomplete batch of {drop_incomplete} left out",
+        },
+    }
+
+    name: str
+    metric: Metric
+    steps: tuple[Step, ...]
+    drop_incomplete: int = 0
+
+    @property
+    def compares_pixels(self) -> bool:
+        """Whether the two images of a pair must have one size after the preparation."""
+        from fhpt_eval.metrics.on_features import FeatureMetric
+
+        return not isinstance(self.metric, FeatureMetric) or self.metric.same_size
+
+    def counted(self, number: int) -> int:
+        """Return how many of so many pairs or reference images count."""
+        if not self.drop_incomplete or number < self.drop_incomplete:
+            return number
+        return number - number % self.drop_incomplete
+
+    def with_parameter(self, name: str, value: object) -> Entry:
+        """Set a parameter where the metric, or a step, has it."""
+        fields = type(self.metric).model_fields
+        metric = self.metric
+        if name in fields:
+            parameters = {field: getattr(metric, field) for field in fields}
+            metric = type(metric)(**parameters | {name: value})
+        steps = tuple(
+            step.model_copy(update={name: value}) if name in type(step).model_fields else step
+            for step in self.steps
+        )
+        return replace(self, metric=metric, steps=steps)
+
+    def takes(self, name: str) -> bool:
+        """Whether the metric, or a step of the preparation, has such a parameter."""
+        return any(name in type(one).model_fields for one in (self.metric, *self.steps))
+
+    def canonical(self) -> dict[str, Any]:
+        """Return everything that fixes this metric's numbers, defaults written out.
+
+        But for what came later (``younger`` of metrics and steps, ``drop_incomplete``), which is
+        written where it does something, so that the digests of older results stay.
+        """
+        dropping = {"drop_incomplete": self.drop_incomplete} if self.drop_incomplete else {}
+        return {
+            "metric": self.metric.name,
+            "version": self.metric.version,
+            "parameters": dict(self.metric.canonical()),
+            "weights": dict(self.metric.weights()),
+            "prepare": [step.canonical() for step in self.steps],
+            **dropping,
+        }
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A checked protocol: the metrics with all their parameters, in the file's order.
+
+    ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
+    after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
+    whenever the digest changes, ``quirks`` are sentences on what is unusual. ``panels`` says of how
+    many panels results are strips, as they lie on disk.
+    """
+
+    id: str
+    title: str
+    description: str
+    steps: tuple[Step, ...]
+    entries: tuple[Entry, ...]
+    version: int = 1
+    source: Source | None = None
+    quirks: tuple[str, ...] = ()
+    comparable_with: str = ""
+    panels: int | None = None
+
+    def about(self) -> dict[str, Any]:
+        """Return what people should know of it, as JSON values; nothing of it moves a number."""
+        source = self.source.model_dump(mode="json") if self.source else None
+        return {
+            "id": self.id,
+            "title": self.title,
+            "version": self.version,
+            "description": self.description,
+            "source": source,
+            "quirks": list(self.quirks),
+            "comparable_with": self.comparable_with,
+            "panels": self.panels,
+        }
+
+    def canonical(self) -> dict[str, Any]:
+        """Return all that fixes the numbers and nothing else; names for people are left out."""
+        return {"metrics": {entry.name: entry.canonical() for entry in self.entries}}
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the canonical form, as hexadecimal digits."""
+        return digest_of(self.canonical())
+
+    def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
+        """Choose metrics by name; one that the protocol lacks is added with its defaults.
+
+        Returns:
+            The protocol, extended where a metric was added (its id then says so, and its digest
+            differs), and the names of the chosen entries.
+
+        Raises:
+            ProtocolError: a name is neither in the protocol nor installed.
+        """
+        chosen = tuple(dict.fromkeys(names))
+        have = [entry.name for entry in self.entries]
+        new = tuple(name for name in chosen if name not in have)
+        if not new:
+            return self, chosen
+        installed = metric_names()
+        for name in new:
+            if name not in installed:
+                raise ProtocolError(
+                    f"There is no metric '{name}'.{did_you_mean(name, [*have, *installed])} "
+                    f"In protocol {self.id}: {', '.join(have)}. Installed: {', '.join(installed)}."
+                )
+        added = tuple(_entry(name, {}, self.steps, "metrics") for name in new)
+        extended = replace(self, id="+".join((self.id, *sorted(new))), entries=self.entries + added)
+        return extended, chosen
+
+    def takes(self, parameter: str) -> bool:
+        """Whether any of the metrics has such a parameter."""
+        return any(entry.takes(parameter) for entry in self.entries)
+
+    def with_options(self, **paths: str | Path | None) -> Protocol:
+        """Set what the user gave by option (see :data:`OPTIONS`), where it is not ``None``.
+
+        Raises:
+            ProtocolError: no metric has such a parameter.
+        """
+        found = self
+        for name, path in paths.items():
+            if path is not None:
+                found = found.with_parameter(name, str(path), OPTIONS[name])
+        return found
+
+    def with_parameter(self, name: str, value: object, option: str) -> Protocol:
+        """Set a parameter of every metric that has it, such as a reference set.
+
+        ``option`` is what the user typed; the protocol's id then says so, and its digest differs.
+
+        Raises:
+            ProtocolError: no metric has it, or the value is not allowed.
+        """
+        if not self.takes(name):
+            names = ", ".join(entry.name for entry in self.entries)
+            raise ProtocolError(f"{option}: none of the metrics takes one ({names}).")
+        entries = tuple(entry.with_parameter(name, value) for entry in self.entries)
+        return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
+
+
+def with_options(protocols: Sequence[Protocol], **paths: str | Path | None) -> list[Protocol]:
+    """Set what the user gave by option in those protocols that take it.
+
+    Raises:
+        ProtocolError: none of them takes it.
+    """
+    found = list(protocols)
+    for name, path in paths.items():
+        taking = [protocol.takes(name) for protocol in found]
+        found = [
+            protocol.with_options(**{name: path}) if takes or not any(taking) else protocol
+            for protocol, takes in zip(found, taking, strict=True)
+        ]
+    return found
+
+
+def preset_names() -> list[str]:
+    """Return the names of the shipped protocols, sorted."""
+    folder = resources.files("fhpt_eval.protocol.presets")
+    files = [file.name for file in folder.iterdir()]
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+def load_protocol(name: str | Path) -> Protocol:
+    """Load a shipped protocol by name, or one of your own from a TOML file.
+
+    Raises:
+        ProtocolError: there is no such protocol, or the file has a fault; the message names the
+            key, what is allowed, and near misses.
+    """
+    if isinstance(name, str) and name in preset_names():
+        text = (
+            resources.files("fhpt_eval.protocol.presets")
+            .joinpath(f"{name}.toml")
+            .read_text("utf-8")
+        )
+        return parse_protocol(text, f"protocol '{name}'")
+    path = Path(name)
+    if not _is_file(path):
+        if path.suffix == ".toml" or len(path.parts) > 1:
+            raise ProtocolError(f"There is no protocol file {path}. Check the path.")
+        known = preset_names()
+        raise ProtocolError(
+            f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
+            f"Shipped: {', '.join(known)}. A file of your own is given by its path."
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ProtocolError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a protocol.")
+        return parse_protocol(path.read_text("utf-8-sig"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path}: cannot be read ({error}).") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that the file system cannot even hold
+        return False
+
+
+def parse_protocol(text: str, label: str) -> Protocol:
+    """Check the text of a protocol file; ``label`` names it in messages.
+
+    Raises:
+        ProtocolError: lists every fault at the top level, or the first one below it.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"{label}: is not valid TOML: {error}.") from error
+    try:
+        file = _File.model_validate(table)
+    except ValidationError as error:
+        raise ProtocolError(explain_validation(error, _File, label)) from None
+    common = _steps(file.prepare, f"{label}: prepare")
+    tables = file.metrics.items()
+    entries = tuple(_entry(name, table, common, f"{label}: metrics") for name, table in tables)
+    return Protocol(
+        file.id, file.title, file.description.strip(), common, entries,
+        file.version, file.source, tuple(file.quirks), file.comparable_with, file.panels,
+    )  # fmt: skip
+
+
+def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label: str) -> Entry:
+    """Build one metric from its table; three of its keys are not the metric's parameters."""
+    if not re.fullmatch(_NAME, name):
+        raise ProtocolError(
+            f"{label}: '{name}' cannot name a score: use lower-case letters, digits and '_', "
+            "and the network in brackets where it is not the metric's standard one."
+        )
+    parameters = dict(table)
+    kind = parameters.pop("metric", name.partition("[")[0])
+    own = parameters.pop("prepare", [])
+    where = f"{label}.{name}"
+    batch = _batch_size(parameters.pop("drop_incomplete", 0), where)
+    if not isinstance(kind, str) or not isinstance(own, list):
+        raise ProtocolError(f"{where}: 'metric' is a name and 'prepare' a list of steps.")
+    try:
+        metric = load_metric(kind)(**parameters)
+    except ProtocolError as error:
+        # The metric knows its faults by its own name; here it stands under the entry's.
+        lines = [f"{where}{line.removeprefix(kind)}" for line in str(error).splitlines()
+                 if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
+        raise ProtocolError("\n".join(lines) or f"{where}: {error}") from error
+    entry = Entry(name, metric, common + _steps(own, f"{where}.prepare"), batch)
+    if batch and _adds_up_images(metric):
+        raise ProtocolError(
+            f"{where}.drop_incomplete: {metric.name} adds images up as they come, so that none can "
+            "be left out afterwards; leave drop_incomplete out."
+        )
+    return entry
+
+
+def _batch_size(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not (value == 0 or value > 1):
+        raise ProtocolError(
+            f"{where}.drop_incomplete: is the size of a batch, a whole number of at least 2 (or 0 "
+            f"for none), not {value!r}."
+        )
+    return value
+
+
+def _adds_up_images(metric: Metric) -> bool:
+    from fhpt_eval.metrics.base import SetMetric
+
+    return isinstance(metric, SetMetric)
+
+
+def _steps(tables: list[Any], label: str) -> tuple[Step, ...]:
+    return tuple(_step(table, f"{label}[{n}]") for n, table in enumerate(tables, start=1))
+
+
+def _step(table: Any, label: str) -> Step:
+    """Build one step of the preparation."""
+    kind = table.get("step") if isinstance(table, dict) else None
+    if not isinstance(kind, str) or kind not in _STEPS:
+        names = ", ".join(f"'{name}'" for name in _STEPS)
+        raise ProtocolError(
+            f"{label}: step must be one of {names}, not {kind!r}."
+            f"{did_you_mean(str(kind), list(_STEPS))}"
+        )
+    try:
+        return _STEPS[kind].model_validate(table)
+    except ValidationError as error:
+        raise ProtocolError(explain_validation(error, _STEPS[kind], label)) from None

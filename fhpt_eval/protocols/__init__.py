@@ -1,1 +1,0 @@
-"""The protocols that are shipped: one TOML file each. Imports nothing."""

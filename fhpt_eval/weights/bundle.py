@@ -1,0 +1,254 @@
+"""Bundles: registered weights and the registry's facts in one tar file, for other machines.
+
+A bundle is uncompressed: ``fhpt-weights.json`` first, then the files. Only weights of the registry
+are packed and unpacked, and no shipped ones, which are wherever the package is; what a bundle says
+of itself is compared with the registry, never trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.errors import FhptEvalError, WeightsError
+from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
+from fhpt_eval.weights.store import Weights, cannot_write, expected_digest, find, install
+
+#: The first member of a bundle.
+FACTS = "fhpt-weights.json"
+#: Keys of the registry that say nothing of a file in a bundle.
+_NO_FACTS = {"sha256_prefix", "shipped"}
+_MAX_FACTS = 2**20
+_MAX_FILES = 1000
+_PIECE = 2**20
+
+
+class _Fact(BaseModel):
+    """What a bundle says of one of its files; only name, file and digest are used."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Facts(BaseModel):
+    """The content of ``fhpt-weights.json``."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    schema_version: Literal[1]
+    weights: Annotated[list[_Fact], Field(min_length=1, max_length=_MAX_FILES)]
+
+
+def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
+    """Pack registered weights of the folder into a tar file; equal content gives equal bytes.
+
+    Shipped ones are left out. Returns what was packed.
+
+    Raises:
+        WeightsError: weights are missing or damaged, or named by a path, or all are shipped.
+        StorageError: the tar file cannot be written.
+    """
+    known = registered()
+    chosen = list(dict.fromkeys(names))
+    own = [name for name in chosen if name not in known]
+    if own:
+        raise WeightsError(
+            f"Only weights of the registry can be bundled, not {', '.join(own)}. A network of "
+            f"your own is registered in {folder() / OWN_REGISTRY}; a file is simply copied."
+        )
+    found = [find(name) for name in chosen if not known[name].shipped]
+    if chosen and not found:
+        verb = "is" if len(chosen) == 1 else "are"
+        raise WeightsError(
+            f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
+            "wherever it is installed."
+        )
+    facts = [known[one.name].model_dump(mode="json", exclude=_NO_FACTS) for one in found]
+    for fact, one in zip(facts, found, strict=True):
+        fact["sha256"] = one.sha256
+    text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            _write(file, text, found)
+        temporary.chmod(0o644)
+        temporary.replace(target)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return found
+
+
+def _write(file: BinaryIO, facts: bytes, found: list[Weights]) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.addfile(_member(FACTS, len(facts)), io.BytesIO(facts))
+        for one in found:
+            with one.path.open("rb") as source:
+                tar.addfile(_member(one.path.name, one.path.stat().st_size), source)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    return member
+
+
+def import_bundle(path: Path) -> list[Weights]:
+    """Unpack a bundle into the folder: every file is checked first, then all are put in place.
+
+    Raises:
+        WeightsError: the file is no bundle, or holds anything but files of registered weights with
+            the right size and digest; nothing has been put in place then.
+        StorageError: the folder cannot be written.
+    """
+    where = folder()
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=where, prefix=".import-", suffix=".tmp") as scratch:
+            try:
+                with _Bounded(path) as file:
+                    checked = _unpack(file, path, Path(scratch))
+            except (FhptEvalError, OSError):
+                raise
+            except Exception as error:  # a hostile file may make its reader fail in any way
+                raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
+            return [install(entry, at, digest) for entry, at, digest in checked]
+    except OSError as error:
+        raise cannot_write(where, error) from error
+
+
+class _Bounded(io.FileIO):
+    """A file of which no large piece is read at once, whatever a tar header asks for."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            super().__init__(path)
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= 4 * _PIECE:
+            raise tarfile.ReadError("a header is too large")
+        return super().read(size) or b""
+
+
+def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path, str]]:
+    """Write every member into the scratch folder and check it."""
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        first = tar.next()
+        if first is None or first.name != FACTS or not first.isreg():
+            raise WeightsError(f"{path}: is not a bundle of weights: {FACTS} does not come first.")
+        wanted = _wanted(tar, first, path)
+        checked = []
+        while (member := tar.next()) is not None:
+            _refuse_odd(member, path)
+            if member.name not in wanted:
+                raise WeightsError(
+                    f"{path}: {member.name!r} is not in its {FACTS}, or there twice."
+                )
+            entry, claimed = wanted.pop(member.name)
+            at = scratch / entry.file
+            digest = _extract(tar, member, entry, at, path)
+            if digest != claimed:
+                raise WeightsError(
+                    f"{path}: {entry.file} has the SHA-256 {digest}, not {claimed} as its {FACTS} "
+                    "says. Nothing was imported."
+                )
+            checked.append((entry, at, digest))
+    if wanted:
+        raise WeightsError(f"{path}: lacks {', '.join(sorted(wanted))}. Nothing was imported.")
+    return checked
+
+
+def _wanted(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path
+) -> dict[str, tuple[WeightsEntry, str]]:
+    """Read which files a bundle says that it holds: registry entry and digest by file name."""
+    label = f"{path}: {FACTS}"
+    if not 0 < member.size <= _MAX_FACTS:
+        raise WeightsError(f"{label}: is empty, or larger than {_MAX_FACTS:,} bytes.")
+    stream = tar.extractfile(member)
+    text = stream.read() if stream else b""
+    try:
+        facts = _Facts.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise WeightsError(explain_validation(error, _Facts, label)) from None
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{label}: is not valid JSON ({error}).") from error
+    known = registered()
+    wanted = {}
+    for fact in facts.weights:
+        entry = known.get(fact.name)
+        if entry is None or entry.file != fact.file:
+            raise WeightsError(
+                f"{label}: {fact.name!r} with the file {fact.file!r} is not in the registry here, "
+                f"so its digest cannot be checked. Bring along the {OWN_REGISTRY} that lists it, "
+                f"into {folder()}. Nothing was imported."
+            )
+        if entry.shipped:
+            raise WeightsError(
+                f"{label}: {fact.name} is part of fhpt-eval here, and is not taken from a bundle. "
+                "Pack one without it. Nothing was imported."
+            )
+        wanted[entry.file] = (entry, fact.sha256)
+    return wanted
+
+
+def _refuse_odd(member: tarfile.TarInfo, path: Path) -> None:
+    """Refuse whatever is not a plain file of a plain name."""
+    what = f"{path}: member {member.name[:200]!r}"
+    if "/" in member.name or "\\" in member.name or member.name in {"", ".", ".."}:
+        raise WeightsError(f"{what}: a bundle has plain names only. Nothing was imported.")
+    if not member.isreg() or member.issparse():
+        raise WeightsError(f"{what}: is not a plain file. Nothing was imported.")
+
+
+def _extract(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, at: Path, path: Path
+) -> str:
+    """Write a member to a new file and return its digest, which is the registry's."""
+    limit = entry.size or MAX_BYTES
+    if not 0 < member.size <= limit or (entry.size is not None and member.size != entry.size):
+        raise WeightsError(
+            f"{path}: {entry.file} has {member.size:,} bytes and should have {limit:,}"
+            f"{'' if entry.size else ' at most'}. Nothing was imported."
+        )
+    stream = tar.extractfile(member)
+    if stream is None:
+        raise tarfile.ReadError(f"{member.name} cannot be read")
+    sha256 = hashlib.sha256()
+    with stream, at.open("xb") as out:
+        while piece := stream.read(_PIECE):
+            sha256.update(piece)
+            out.write(piece)
+        out.flush()
+        os.fsync(out.fileno())
+    wanted = expected_digest(entry)
+    if not sha256.hexdigest().startswith(wanted):
+        raise WeightsError(
+            f"{path}: {entry.file} has the SHA-256 {sha256.hexdigest()} and should have {wanted}. "
+            "Nothing was imported."
+        )
+    return sha256.hexdigest()

@@ -1,0 +1,74 @@
+"""From a file of weights to tensors by name; nothing in the file is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fhpt_eval.errors import WeightsError
+from fhpt_eval.weights.store import find
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
+    """Load a network's tensors by name, on the CPU, from a safetensors or a PyTorch file.
+
+    The digest is checked first (see :func:`find`). Nothing in the file is executed.
+
+    Raises:
+        WeightsError: the file is missing, damaged, not what the registry says, would have to be
+            executed to be read, or is no state dict.
+    """
+    weights = find(name_or_path)
+    try:
+        state = _read(weights.path)
+    except Exception as error:  # a hostile file may make its reader fail in any way
+        raise WeightsError(
+            f"{weights.path} cannot be read as weights ({type(error).__name__}: "
+            f"{_first_line(error)}). Only plain tensors are read, nothing is executed: save them "
+            "with torch.save(network.state_dict(), FILE) or as safetensors."
+        ) from error
+    return _checked(state, weights.path)
+
+
+def _read(path: Path) -> object:
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":  # safetensors: the length of a JSON header, and the header
+        from safetensors.torch import load_file
+
+        return load_file(path, device="cpu")
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
+def _checked(state: object, path: Path) -> dict[str, Tensor]:
+    """Refuse what is not a state dict; parameters become plain tensors."""
+    import torch
+
+    if not isinstance(state, Mapping):
+        raise WeightsError(
+            f"{path} holds a {type(state).__name__}, not a state dict (tensors by name). "
+            "Save one with torch.save(network.state_dict(), FILE)."
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise WeightsError(
+                f"{path} is no state dict: under {str(name)[:100]!r} it holds a "
+                f"{type(value).__name__}, not a tensor. Save one with "
+                "torch.save(network.state_dict(), FILE)."
+            )
+        tensors[name] = value.detach()
+    if not tensors:
+        raise WeightsError(f"{path} is a state dict without any tensor.")
+    return tensors

@@ -1,0 +1,203 @@
+"""Writing files: whole or not at all, and CSV that no spreadsheet computes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import math
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fhpt_eval.common.files import check_writable, csv_text, plain_text, write_atomically
+from fhpt_eval.errors import StorageError
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "-a.png", "=HYPERLINK(1)"]
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Let the operating system refuse larger files, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestWriting:
+    def test_the_bytes_are_in_the_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        write_atomically(path, b"\0\r\nbytes\xff")
+        assert path.read_bytes() == b"\0\r\nbytes\xff"
+
+    @pytest.mark.parametrize("name", ["n" * 255, "ä" * 127])
+    def test_a_name_may_be_as_long_as_the_file_system_takes(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        write_atomically(tmp_path / name, b"bytes")
+        assert (tmp_path / name).read_bytes() == b"bytes"
+
+    def test_no_temporary_file_is_left(self, tmp_path: Path) -> None:
+        write_atomically(tmp_path / "result.json", b"new")
+        assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+    def test_folders_are_made(self, tmp_path: Path) -> None:
+        path = tmp_path / "runs" / "mine" / "result.json"
+        write_atomically(path, b"new")
+        assert path.read_bytes() == b"new"
+
+    def test_an_older_file_is_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        path.write_bytes(b"a longer text than the new one")
+        write_atomically(path, b"new")
+        assert path.read_bytes() == b"new"
+
+    def test_whoever_has_the_older_file_open_goes_on_reading_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        path.write_bytes(b"old")
+        with path.open("rb") as reader:
+            write_atomically(path, b"new")
+            assert reader.read() == b"old"
+
+    def test_others_may_read_the_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        write_atomically(path, b"new")
+        assert path.stat().st_mode & 0o777 == 0o644
+
+    def test_a_failure_leaves_the_older_file_and_no_temporary_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        path.write_bytes(b"old")
+        with files_no_larger_than(1000), pytest.raises(StorageError):
+            write_atomically(path, bytes(100_000))
+        assert path.read_bytes() == b"old"
+        assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+    def test_a_full_disk_says_that_nothing_is_lost_and_what_to_do(self, tmp_path: Path) -> None:
+        path = tmp_path / "result.json"
+        with files_no_larger_than(1000), pytest.raises(StorageError) as error:
+            write_atomically(path, bytes(100_000))
+        message = str(error.value)
+        assert message.startswith(f"The disk is full: {path} could not be written")
+        assert "What was finished is kept; free some room and repeat the command" in message
+
+    def test_a_folder_in_the_way_is_an_error_that_leaves_nothing_behind(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "result.json"
+        path.mkdir()
+        with pytest.raises(StorageError, match=rf"{path} cannot be written \(Is a directory\)"):
+            write_atomically(path, b"new")
+        assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+    def test_a_file_in_the_place_of_a_folder_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "runs").touch()
+        with pytest.raises(StorageError, match=r"cannot be written .*Choose another place"):
+            write_atomically(tmp_path / "runs" / "mine" / "result.json", b"new")
+
+
+class TestCheckWritable:
+    def test_the_folder_is_made_and_left_empty(self, tmp_path: Path) -> None:
+        folder = tmp_path / "runs" / "mine"
+        check_writable(folder)
+        assert list(folder.iterdir()) == []
+
+    def test_a_folder_that_is_there_keeps_its_files(self, tmp_path: Path) -> None:
+        (tmp_path / "result.json").write_text("old")
+        check_writable(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+    @pytest.mark.parametrize("below", ["", "mine", "mine/deeper"])
+    def test_a_file_in_the_way_is_an_error(self, tmp_path: Path, below: str) -> None:
+        (tmp_path / "runs").touch()
+        folder = tmp_path / "runs" / below
+        with pytest.raises(StorageError) as error:
+            check_writable(folder)
+        assert str(error.value).startswith(f"{folder} cannot be written (")
+        assert str(error.value).endswith("Choose another place.")
+
+    def test_a_place_where_nothing_can_be_written_is_an_error(self) -> None:
+        with pytest.raises(StorageError, match=r"^/proc/fhpt cannot be .* another place\.$"):
+            check_writable(Path("/proc/fhpt"))
+
+    def test_a_name_that_is_too_long_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(StorageError, match="File name too long"):
+            check_writable(tmp_path / ("x" * 300))
+
+
+def cells(text: str) -> list[list[str]]:
+    """Read CSV as any reader would."""
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+#: What a file's name may be made of; every text starts with something worth a test now and then.
+texts = st.builds(
+    lambda start, rest: start + rest,
+    st.sampled_from(["", "=", "+", "-", "@", "\t", "\n", '"', ",", ";"]),
+    st.text(st.characters(codec="utf-8"), max_size=10).filter(lambda text: "\r" not in text),
+)
+floats = st.floats(allow_nan=False)
+
+
+class TestCsv:
+    def test_rows_are_lines(self) -> None:
+        assert csv_text([["pair", "ssim"], ["a", 0.5]]) == "pair,ssim\na,0.5\n"
+
+    def test_what_is_undefined_is_an_empty_cell(self) -> None:
+        assert csv_text([["a", None, 1]]) == "a,,1\n"
+
+    def test_commas_and_quotes_are_quoted(self) -> None:
+        assert csv_text([['a,"b"', "c"]]) == '"a,""b""",c\n'
+
+    @pytest.mark.parametrize("text", FORMULAS)
+    def test_no_cell_of_text_starts_a_formula(self, text: str) -> None:
+        ((cell, _),) = cells(csv_text([[text, "x"]]))
+        assert cell == f"'{text}"
+        assert plain_text(cell) == text
+
+    def test_negative_numbers_stay_numbers(self) -> None:
+        assert csv_text([[-1.5, -2]]) == "-1.5,-2\n"
+
+    @pytest.mark.parametrize("text", ["a.png", "a=b", "x-1", "5", " =1", "'quoted'", "", "'", "'a"])
+    def test_other_texts_are_left_alone(self, text: str) -> None:
+        ((cell, _),) = cells(csv_text([[text, "x"]]))
+        assert cell == text
+        assert plain_text(cell) == text
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(floats)
+    @example(0.1)
+    @example(1 / 3)
+    @example(5e-324)
+    @example(-math.inf)
+    def test_numbers_keep_all_their_digits(self, number: float) -> None:
+        ((cell,),) = cells(csv_text([[number]]))
+        assert float(cell) == number
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(st.lists(st.lists(texts, min_size=2, max_size=3), max_size=4))
+    def test_texts_come_back_as_they_were(self, rows: list[list[str]]) -> None:
+        read = cells(csv_text(rows))
+        assert [[plain_text(cell) for cell in row] for row in read] == rows
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(texts)
+    def test_no_text_starts_a_formula(self, text: str) -> None:
+        ((cell, _),) = cells(csv_text([[text, "x"]]))
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+    @pytest.mark.parametrize("text", ["'=1", "'-a.png", "'+"])
+    def test_a_text_that_itself_looks_escaped_comes_back_as_it_was(self, text: str) -> None:
+        ((cell, _),) = cells(csv_text([[text, "x"]]))
+        assert plain_text(cell) == text
+
+    @pytest.mark.parametrize("text", ["a\rb", "\r=1", "a.png\r=HYPERLINK(1)"])
+    def test_a_carriage_return_within_a_text_starts_no_row(self, text: str) -> None:
+        ((cell, _),) = cells(csv_text([[text, "x"]]))
+        assert plain_text(cell) == text

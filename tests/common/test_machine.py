@@ -1,0 +1,49 @@
+"""Cores and memory are what this process may use, not what the machine has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fhpt_eval.common import machine
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
+def test_a_job_that_has_one_core_is_told_one() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert machine.available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that says what a machine of 8 GiB free does, in a control group."""
+    monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
+    files = tuple(str(tmp_path / name) for name in ("max", "current", "stat"))
+    monkeypatch.setattr(machine, "_GROUPS", (files,))
+    (tmp_path / "meminfo").write_text(f"MemTotal: {2**24} kB\nMemAvailable: {2**23} kB\n")
+    return tmp_path
+
+
+def test_free_memory_is_the_machines_where_no_limit_is_set(told: Path) -> None:
+    assert machine.free_memory() == 2**33
+    for name, text in (("max", "max\n"), ("current", "5\n"), ("stat", "inactive_file 0\n")):
+        (told / name).write_text(text)
+    assert machine.free_memory() == 2**33
+
+
+def test_a_containers_limit_counts_without_the_files_that_it_caches(told: Path) -> None:
+    (told / "max").write_text(f"{2**30}\n")
+    (told / "current").write_text(f"{2**29}\n")
+    (told / "stat").write_text(f"anon 7\ninactive_file {2**28}\n")
+    assert machine.free_memory() == 2**30 - 2**29 + 2**28
+
+
+def test_where_nothing_tells_a_quarter_of_all_memory_is_taken(told: Path) -> None:
+    (told / "meminfo").write_text("nothing\n")
+    assert machine.free_memory() == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
