@@ -33,8 +33,9 @@ from fhpt_eval.evaluation.store import FolderStore, MemoryStore, SharedStore, St
 from fhpt_eval.evaluation.threads import one_thread
 from fhpt_eval.evaluation.work import Done, Work, Worker, add_up
 from fhpt_eval.images.preparation import Step, prepared_size
+from fhpt_eval.pairs.groups import groups_of
 from fhpt_eval.pairs.matching import match_pairs
-from fhpt_eval.pairs.pair import Folders, Matching, Problem, groups_of
+from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
 

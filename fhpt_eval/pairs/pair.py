@@ -6,7 +6,7 @@ in matching.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,31 +111,3 @@ class Folders:
         if self.panel == STRIPS[self.panels][1]:
             raise InputError(f"--panel {self.panel} is the ground truth's own panel.")
         return STRIPS[self.panels]
-
-
-def groups_of(pairs: Sequence[Pair]) -> list[int]:
-    """Number the groups of pairs that share a source image, a target image or an item.
-
-    Pairs of one person or garment are not independent, so intervals resample whole groups: the
-    connected components of "shares something". Returns one group number per pair, in order of
-    first appearance.
-    """
-    parent: dict[str, str] = {}
-
-    def root(label: str) -> str:
-        while parent.setdefault(label, label) != label:
-            parent[label] = parent[parent[label]]
-            label = parent[label]
-        return label
-
-    labels = []
-    for pair in pairs:
-        own = [f"t:{pair.target_name or pair.key}"]
-        # A source image is also the target of other pairs, so both live in one name space.
-        own += [f"t:{pair.source_name}"] if pair.source_name else []
-        own += [f"i:{pair.item}"] if pair.item else []
-        for label in own[1:]:
-            parent[root(label)] = root(own[0])
-        labels.append(own[0])
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(root(label), len(numbers)) for label in labels]
