@@ -47,8 +47,8 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         extra = field.json_schema_extra
         metavar = str(extra["metavar"]) if isinstance(extra, dict) else ""
         command = click.option(
-            flag, name, help=field.description, metavar=metavar or None, type=_type(name),
-            is_flag=name == "allow_missing", show_default=_default(field.default), **spelled,
+            flag, name, help=f"{field.description}{_default(field.default)}",
+            metavar=metavar or None, type=_type(name), is_flag=name == "allow_missing", **spelled,
         )(command)  # fmt: skip
     return command
 
@@ -59,10 +59,10 @@ def _type(name: str) -> Any:
     return click.INT if name in _NUMBERS else None
 
 
-def _default(value: Any) -> str | bool:
-    """Return what help says of a default."""
+def _default(value: Any) -> str:
+    """Return what help says of a default, where the description does not."""
     value = value[0] if isinstance(value, tuple) and value else value
-    return value if isinstance(value, str) else False
+    return f"  [default: {value}]" if isinstance(value, str) else ""
 
 
 def _declared(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -85,8 +85,12 @@ class _Command(click.Command):
 
 @click.command(cls=_Command)
 @_with_options
-@click.option("--request", type=click.Path(path_type=Path), metavar="TOML",
-              help="A file with any of these options; those given here take their place.")  # fmt: skip
+@click.option(
+    "--request",
+    type=click.Path(path_type=Path),
+    metavar="TOML",
+    help="A file with any of these options; those given here take their place.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 @options.weights_dir
 @click.pass_context
