@@ -28,8 +28,8 @@ from fhpt_eval.protocol import Entry
 FORMAT = 1
 #: Rooms of the package that move no number.
 _NO_NUMBERS = frozenset(
-    {"benchmarks", "cli", "leaderboard", "reference_models", "testing.py", "words.py",
-     "protocol_words.py", "machine.py", "__main__.py"}
+    {"benchmarks", "cli", "leaderboard", "reference_models", "testing.py",
+     "machine.py", "__main__.py"}
 )  # fmt: skip
 #: Endings of files that can.
 _SUFFIXES = (".py", ".toml", ".libsvm", ".safetensors", ".npz")
