@@ -30,7 +30,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.common.words import Known, Words
 from fhpt_eval.errors import ArgumentError, ProtocolError
 
 if TYPE_CHECKING:
@@ -123,11 +122,6 @@ class Metric(BaseModel):
         version: raised whenever the same input gives another value; part of a protocol's digest.
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
             counts in their place.
-        younger: parameters that the metric has got since results were made with it. At their
-            defaults they stay out of the digest, which changes only when a number does.
-        words: what the parameters, as :meth:`canonical` gives them, are called in a sentence after
-            "has"; see :mod:`fhpt_eval.common.words`. One that is missing there is spelt out.
-        known: how far differences of parameters are known to move it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -146,9 +140,6 @@ class Metric(BaseModel):
     no_interval: ClassVar[str] = ""
     version: ClassVar[int] = 1
     by_content: ClassVar[frozenset[str]] = frozenset()
-    younger: ClassVar[frozenset[str]] = frozenset()
-    words: ClassVar[Words] = {}
-    known: ClassVar[tuple[Known, ...]] = ()
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
@@ -176,9 +167,7 @@ class Metric(BaseModel):
 
         Override it where two settings give one number, so that they give one digest.
         """
-        fields = type(self).model_fields
-        unused = {name for name in self.younger if getattr(self, name) == fields[name].default}
-        return self.model_dump(mode="json", exclude=set(self.by_content) | unused)
+        return self.model_dump(mode="json", exclude=set(self.by_content))
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.metrics.base import Direction, Need, Shown, State
 from fhpt_eval.metrics.networks import NetworkMetric
@@ -41,13 +40,6 @@ class ReferenceMetric(NetworkMetric):
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
-    words: ClassVar[Words] = {
-        **NetworkMetric.words,
-        "reference": {
-            "null": "the pairs' own ground truth as the real images",
-            "": "a reference set as the real images (SHA-256 {reference})",
-        },
-    }
 
     reference: str | None = None
 
@@ -95,13 +87,6 @@ class FID(ReferenceMetric):
     title: ClassVar[str] = "FID"
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    words: ClassVar[Words] = {
-        **ReferenceMetric.words,
-        "ground_truth": {
-            "images": "every distinct ground-truth image once",
-            "pairs": "the ground-truth image of every pair, however often",
-        },
-    }
 
     ground_truth: Literal["images", "pairs"] = "images"
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import NetworkName, OpenPose
@@ -107,35 +106,6 @@ class Joints(FeaturePairMetric):
     same_size: ClassVar[bool] = True
     checks: ClassVar = (_moved_beneath, _not_annotated)
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
-
-    words: ClassVar[Words] = {
-        "network": {
-            "openpose-coco18": "OpenPose's network of 18 key points",
-            "openpose-body25": "OpenPose's network of 25 key points",
-            "mannequin": "the pose network of the mannequin benchmark",
-        },
-        "estimation": {
-            "openpose": "estimates at one size of the image",
-            "pose-transfer": "estimates at four sizes, as Pose-Transfer's script has them",
-        },
-        "keypoints": {
-            "null": "the target's key points estimated as well",
-            "": "the target's key points from a file (SHA-256 {keypoints})",
-        },
-        "annotation_box": {
-            "null": "",
-            "": "annotations in a frame of which images show {annotation_box}",
-        },
-        "outside": {
-            "null": "",
-            "refuse": "annotated joints outside of their image refused",
-            "absent": "annotated joints outside of their image taken as absent",
-            "keep": "annotated joints outside of their image kept",
-        },
-        "head_alpha": "joints right within {head_alpha} of the head box",
-        "torso_alpha": "joints right within {torso_alpha} of the torso",
-        "image_alpha": "joints right within {image_alpha} of the image's longer side",
-    }
 
     network: NetworkName = "openpose-coco18"
     network_weights: Annotated[str, Field(min_length=1)] | None = None

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.keypoints.masking import Mask
@@ -73,14 +72,6 @@ class Entry:
     and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
     """
 
-    #: What its further settings are called in a sentence; those of the metric have their own.
-    words: ClassVar[Words] = {
-        "drop_incomplete": {
-            "0": "every pair counted",
-            "": "the last, incomplete batch of {drop_incomplete} left out",
-        },
-    }
-
     name: str
     metric: Metric
     steps: tuple[Step, ...]
@@ -124,19 +115,14 @@ class Entry:
         return any(name in type(one).model_fields for one in (self.metric, *self.steps))
 
     def canonical(self) -> dict[str, Any]:
-        """Return everything that fixes this metric's numbers, defaults written out.
-
-        But for what came later (``younger`` of metrics and steps, ``drop_incomplete``), which is
-        written where it does something, so that the digests of older results stay.
-        """
-        dropping = {"drop_incomplete": self.drop_incomplete} if self.drop_incomplete else {}
+        """Return everything that fixes this metric's numbers, defaults written out."""
         return {
             "metric": self.metric.name,
             "version": self.metric.version,
             "parameters": dict(self.metric.canonical()),
             "weights": dict(self.metric.weights()),
             "prepare": [step.canonical() for step in self.steps],
-            **dropping,
+            "drop_incomplete": self.drop_incomplete,
         }
 
 
