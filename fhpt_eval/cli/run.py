@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Beside a result, which does not say where its images lay: so that another folder of the same name
 # does not replace it unasked.
 _ORIGIN = "origin.txt"
+_MAX_ORIGIN = 2**20
 
 #: What differs where the command line takes several values or spells a field in another way.
 _SPELLED: Mapping[str, Mapping[str, Any]] = {
@@ -188,12 +189,14 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
 
 def _check_origin(folder: Path, origin: str) -> None:
     """Refuse to replace the result of other images that only happen to lie in an equal name."""
+    from fhpt_eval.common.files import read_text
     from fhpt_eval.errors import InputError
 
     note = folder / _ORIGIN
-    if note.is_file() and note.read_text(encoding="utf-8") != origin:
+    known = read_text(note, _MAX_ORIGIN, "another --name or --out") if note.is_file() else origin
+    if known != origin:
         raise InputError(
-            f"{folder} holds the result of other folders:\n{note.read_text(encoding='utf-8')}"
+            f"{folder} holds the result of other folders:\n{known}"
             "Give this one a --name of its own, or say where it goes with --out."
         )
 

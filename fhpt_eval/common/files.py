@@ -48,7 +48,7 @@ def read_text(path: Path, limit: int, what: str, *, error: type[FhptEvalError] =
 def read_bytes(
     path: Path, limit: int, what: str, *, error: type[FhptEvalError] = InputError
 ) -> bytes:
-    """Read a file of at most ``limit`` bytes; arguments and errors as those of :func:`read_text`."""
+    """Read a file of at most ``limit`` bytes; arguments and errors as of :func:`read_text`."""
     try:
         return read_within(path, limit)
     except (OSError, ValueError) as fault:  # a ValueError: no file system can hold the name

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
@@ -270,12 +271,8 @@ def load_protocol(name: str | Path) -> Protocol:
             f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
             f"Shipped: {', '.join(known)}. A file of your own is given by its path."
         )
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProtocolError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a protocol.")
-        return parse_protocol(path.read_text("utf-8-sig"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: cannot be read ({error}).") from error
+    text = read_text(path, MAX_BYTES, "a protocol file", error=ProtocolError)
+    return parse_protocol(text, str(path))
 
 
 def _is_file(path: Path) -> bool:
