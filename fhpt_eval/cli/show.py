@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from fhpt_eval.common.tables import Table
     from fhpt_eval.result import Result, Score
 
 #: In a log, a stage tells how far it is at most this often, in seconds.
@@ -65,6 +66,16 @@ class TerminalProgress(Progress):
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+
+def show_table(table: Table) -> None:
+    """Print a table: as wide as the terminal, in a pipe as Markdown of any width."""
+    if not sys.stdout.isatty():
+        click.echo(table.markdown(), nl=False)
+        return
+    out = console()
+    for block in table.fitted(out.width):
+        out.print(block)
 
 
 def console() -> Console:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fhpt_eval.evaluation.plan import CHUNK_PAIRS
 from PIL import Image
 from skimage.metrics import structural_similarity
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, PairingError, ProtocolError, UnavailableError
-from fhpt_eval.evaluation.plan import CHUNK_PAIRS
 from fhpt_eval.result import Result
 from tests.support.photographs import PairFolders, Pixels, crops, spoilt
 
