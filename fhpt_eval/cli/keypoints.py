@@ -87,10 +87,10 @@ def keypoints(
     try:
         checked = _checked(images, progress)
         write = _write_csv if layout == "csv" else _write_json
-        found = write(checked, out, pose, chosen, progress)
+        persons = write(checked, out, pose, chosen, progress)
     finally:
         progress.close()
-    click.echo(f"{found:,} of {len(checked):,} images show a person. Written to {out}")
+    click.echo(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
 
 
 def _checked(folder: Path, progress: Progress) -> dict[str, CheckedImage]:
@@ -111,9 +111,9 @@ def _checked(folder: Path, progress: Progress) -> dict[str, CheckedImage]:
         progress.advance(number)
     if faults:
         more = len(faults) - _LISTED
-        rest = f"\n  and {more:,} more" if more > 0 else ""
-        listed = "\n".join(faults[:_LISTED])
-        raise InputError(f"--images: {len(faults):,} files cannot be used:\n{listed}{rest}")
+        lines = faults[:_LISTED] + ([f"  and {more:,} more"] if more > 0 else [])
+        listed = "\n".join(lines)
+        raise InputError(f"--images: {len(faults):,} files cannot be used:\n{listed}")
     return good
 
 
@@ -136,17 +136,17 @@ def _write_csv(
         annotation_csv({name: np.zeros((18, 2)) for name in names.values()})
     except ArgumentError as error:
         raise InputError(f"--images: {error} Rename the image, or say --format json.") from error
-    points, found = {}, 0
+    points, shown = {}, 0
     progress.stage("estimating key points", len(images))
     for number, (name, image) in enumerate(images.items(), start=1):
         person = choose_person(_persons(image, pose, device))
         # The outermost half of a border pixel is still that pixel, and not the next.
         person[:, :2] = person[:, :2].clip(0, (image.width - 1, image.height - 1))
         points[names[name]] = person
-        found += not np.isnan(person).all()
+        shown += not np.isnan(person).all()
         progress.advance(number)
     write_atomically(out, annotation_csv(points).encode())
-    return found
+    return shown
 
 
 def _write_json(
@@ -167,14 +167,14 @@ def _write_json(
             f"--out {out} holds key points of other images, such as {strangers[0].name}, which "
             "would be read as this folder's. Give an empty folder."
         )
-    found = 0
+    shown = 0
     progress.stage("estimating key points", len(images))
     for number, (name, image) in enumerate(images.items(), start=1):
         persons = _persons(image, pose, device)
         write_atomically(files[name], openpose_json(persons).encode(), durable=False)
-        found += len(persons) > 0
+        shown += len(persons) > 0
         progress.advance(number)
-    return found
+    return shown
 
 
 def _persons(image: CheckedImage, pose: OpenPose, device: str) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _names = click.argument("names", nargs=-1, metavar="NAME...")
-_all = click.option("--all", "everything", is_flag=True, help="All weights of the registry.")
+_all = click.option("--all", "is_all", is_flag=True, help="All weights of the registry.")
 
 
 @click.group()
@@ -113,7 +113,7 @@ def _digest(row: dict[str, Any]) -> str:
 @_all
 @click.option("--offline", is_flag=True, help="Never try the network; say what is missing.")
 @weights_dir
-def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
+def pull(names: tuple[str, ...], is_all: bool, offline: bool) -> None:
     """Download weights; a broken-off download goes on where it stopped.
 
     Every file is checked against the registry's SHA-256 before it is put in place. What is there
@@ -129,7 +129,7 @@ def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
 
     progress = TerminalProgress()
     try:
-        fetch(_chosen(names, everything), progress, offline=offline)
+        fetch(_chosen(names, is_all), progress, offline=offline)
     finally:
         progress.close()
 
@@ -177,7 +177,7 @@ def verify(names: tuple[str, ...]) -> int:
 @_names
 @_all
 @weights_dir
-def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
+def bundle(out: Path, names: tuple[str, ...], is_all: bool) -> None:
     """Pack weights into one file, for machines without network.
 
     Mind the licences: some forbid passing weights on. What is shipped with the package is left out.
@@ -187,8 +187,8 @@ def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
     """
     from fhpt_eval.weights import write_bundle
 
-    chosen = _chosen(names, everything)
-    packed = {one.name: one.path.name for one in write_bundle(chosen, out)}
+    chosen = _chosen(names, is_all)
+    packed = {file.name: file.path.name for file in write_bundle(chosen, out)}
     for name in dict.fromkeys(chosen):
         click.echo(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
     click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
@@ -205,15 +205,15 @@ def import_(file: Path) -> None:
     """
     from fhpt_eval.weights import import_bundle
 
-    for one in import_bundle(file):
-        click.echo(f"{one.name}: {one.path}")
+    for imported in import_bundle(file):
+        click.echo(f"{imported.name}: {imported.path}")
 
 
-def _chosen(names: tuple[str, ...], everything: bool) -> list[str]:
+def _chosen(names: tuple[str, ...], is_all: bool) -> list[str]:
     """Return the names asked for: those given, or with --all every one."""
-    if everything == bool(names):
+    if is_all == bool(names):
         raise click.UsageError("Give the names of weights, or --all: see 'fhpt-eval weights list'.")
-    if not everything:
+    if not is_all:
         return list(names)
     from fhpt_eval.weights import registered
 

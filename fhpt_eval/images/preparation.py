@@ -140,7 +140,7 @@ class Crop(Step):
 
 
 class Pad(Step):
-    """Put the image in the middle of a larger one of a given colour (white unless told).
+    """Put the image in the middle of a larger one of a given colour (white by default).
 
     An odd pixel too many goes to the right and the bottom.
     """

@@ -65,7 +65,7 @@ def read_annotation_csv(path: str | Path) -> Keypoints:
 
 
 def annotation_csv(points: Mapping[str, NDArray[Any]]) -> str:
-    """Return an annotation CSV as text: ``(18, 2 or 3)`` arrays by the name that shall stand there.
+    """Return an annotation CSV as text: ``(18, 2 or 3)`` arrays by the name to write.
 
     Coordinates are rounded to the nearest integer, and halves up: the format's are integers. The
     confidence is lost.
@@ -74,14 +74,14 @@ def annotation_csv(points: Mapping[str, NDArray[Any]]) -> str:
         ArgumentError: a name cannot stand in this format, or a joint would round to -1.
     """
     lines = [":".join(_HEADER)]
-    for name, one in Keypoints(points).items():
+    for name, person in Keypoints(points).items():
         _check_name(name)
-        whole = np.floor(one[:, :2] + 0.5)
-        if (whole == _MISSING).any():
+        pixels = np.floor(person[:, :2] + 0.5)
+        if (pixels == _MISSING).any():
             raise ArgumentError(
                 f"{name!r} has a joint at -1, which means a missing one in this format."
             )
-        cells = np.where(np.isnan(whole), _MISSING, whole).astype(np.int64)
+        cells = np.where(np.isnan(pixels), _MISSING, pixels).astype(np.int64)
         lines.append(f"{name}: {cells[:, 1].tolist()}: {cells[:, 0].tolist()}")
     return "\n".join(lines) + "\n"
 

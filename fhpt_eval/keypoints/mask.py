@@ -56,9 +56,9 @@ class Mask(Step):
     def apply_to(self, pixels: NDArray[Any], names: Names) -> NDArray[Any]:
         """See :meth:`Step.apply_to`."""
         mask = self._mask(names, pixels.shape[0], pixels.shape[1])
-        whole = float(self.fill).is_integer()
-        masked = pixels.copy() if whole else pixels.astype(np.float32)
-        masked[~mask] = int(self.fill) if whole else self.fill
+        is_level = float(self.fill).is_integer()
+        masked = pixels.copy() if is_level else pixels.astype(np.float32)
+        masked[~mask] = int(self.fill) if is_level else self.fill
         return masked
 
     def canonical(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Mask(Step):
         """
         if self.keypoints is not None:
             frame = Frame(self.annotation_box, self.outside)
-            wanted = [self._name(one) for one in names]
+            wanted = [self._name(of_pair) for of_pair in names]
             frame.positions(read_keypoints(self.keypoints), wanted, sizes)
 
     def _name(self, names: Names) -> str:

@@ -110,12 +110,12 @@ def main_person(people: NDArray[Any]) -> int:
     people = np.asarray(people)
     if people.ndim != 3 or people.shape[1:] != (len(JOINTS), 3) or not len(people):
         raise ArgumentError(f"'people' must be (P, 18, 3) with P > 0, not {people.shape}")
-    there = ~np.isnan(people).any(axis=2)
-    low = np.where(there[..., None], people, np.inf).min(axis=1)
-    high = np.where(there[..., None], people, -np.inf).max(axis=1)
-    extent = np.where(there.any(axis=1)[:, None], high - low, 0)[:, :2]
-    confidence = np.where(there, people[..., 2], 0).sum(axis=1)
-    return int(np.lexsort((-confidence, -extent.prod(axis=1), -there.sum(axis=1)))[0])
+    present = ~np.isnan(people).any(axis=2)
+    low = np.where(present[..., None], people, np.inf).min(axis=1)
+    high = np.where(present[..., None], people, -np.inf).max(axis=1)
+    extent = np.where(present.any(axis=1)[:, None], high - low, 0)[:, :2]
+    confidence = np.where(present, people[..., 2], 0).sum(axis=1)
+    return int(np.lexsort((-confidence, -extent.prod(axis=1), -present.sum(axis=1)))[0])
 
 
 def openpose_json(people: NDArray[Any]) -> str:
@@ -144,7 +144,7 @@ def _files(folder: Path) -> Iterator[Path]:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}).") from error
 
     for root, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             if file.endswith(JSON_SUFFIX) and not file.startswith("."):
                 yield Path(root, file)
@@ -171,8 +171,8 @@ def _parsed(text: str) -> object:
 
 def _line(text: str, pattern: str) -> int:
     """Return the line in which the first match of a pattern ends; the last one without a match."""
-    found = re.search(pattern, text)
-    return text.count("\n", 0, found.end() if found else len(text)) + 1
+    match = re.search(pattern, text)
+    return text.count("\n", 0, match.end() if match else len(text)) + 1
 
 
 def _people(data: object) -> People:

@@ -54,8 +54,8 @@ class Matching:
 
     def describe(self) -> str:
         """Say in a line which rule matched how many files."""
-        others = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
-        also = f" (other rules: {', '.join(others)})" if others else ""
+        less = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
+        also = f" (other rules: {', '.join(less)})" if less else ""
         pairs = "1 pair" if len(self.pairs) == 1 else f"{len(self.pairs):,} pairs"
         return f"{pairs} matched by {self.rule}{also}"
 
@@ -81,7 +81,7 @@ class Folders:
         return self.generated.resolve() == self.ground_truth.resolve()
 
     def generated_panel(self) -> int | None:
-        """Return the panel of generated images, the last unless told; ``None`` for no strips.
+        """Return the panel of generated images, by default the last; ``None`` for no strips.
 
         Raises:
             InputError: the panel is not one of the strip's.

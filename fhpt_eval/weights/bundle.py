@@ -19,6 +19,7 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fhpt_eval.common.files import why
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
@@ -63,22 +64,23 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
     """
     known = registered()
     chosen = list(dict.fromkeys(names))
-    own = [name for name in chosen if name not in known]
-    if own:
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
         raise WeightsError(
-            f"Only weights of the registry can be bundled, not {', '.join(own)}. A network of "
+            f"Only weights of the registry can be bundled, not {', '.join(unknown)}. A network of "
             f"your own is registered in {folder() / OWN_REGISTRY}; a file is simply copied."
         )
-    found = [find(name) for name in chosen if not known[name].shipped]
-    if chosen and not found:
+    packed = [find(name) for name in chosen if not known[name].shipped]
+    if chosen and not packed:
         verb = "is" if len(chosen) == 1 else "are"
         raise WeightsError(
             f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
             "wherever it is installed."
         )
-    facts = [known[one.name].model_dump(mode="json", exclude=_NO_FACTS) for one in found]
-    for fact, one in zip(facts, found, strict=True):
-        fact["sha256"] = one.sha256
+    facts = [
+        known[weights.name].model_dump(mode="json", exclude=_NO_FACTS) | {"sha256": weights.sha256}
+        for weights in packed
+    ]
     text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
     temporary: Path | None = None
     try:
@@ -86,7 +88,7 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            _write(file, text, found)
+            _write(file, text, packed)
         temporary.chmod(0o644)
         temporary.replace(target)
         temporary = None
@@ -95,15 +97,15 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-    return found
+    return packed
 
 
-def _write(file: BinaryIO, facts: bytes, found: list[Weights]) -> None:
+def _write(file: BinaryIO, facts: bytes, packed: list[Weights]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         tar.addfile(_member(FACTS, len(facts)), io.BytesIO(facts))
-        for one in found:
-            with one.path.open("rb") as source:
-                tar.addfile(_member(one.path.name, one.path.stat().st_size), source)
+        for weights in packed:
+            with weights.path.open("rb") as content:
+                tar.addfile(_member(weights.path.name, weights.path.stat().st_size), content)
     file.flush()
     os.fsync(file.fileno())
 
@@ -134,7 +136,7 @@ def import_bundle(path: Path) -> list[Weights]:
                 raise
             except Exception as error:  # a hostile file may make its reader fail in any way
                 raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
-            return [install(entry, at, digest) for entry, at, digest in checked]
+            return [install(entry, file, digest) for entry, file, digest in checked]
     except OSError as error:
         raise cannot_write(where, error) from error
 
@@ -146,7 +148,7 @@ class _Bounded(io.FileIO):
         try:
             super().__init__(path)
         except OSError as error:
-            raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+            raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= 4 * _PIECE:
@@ -166,17 +168,17 @@ def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntr
             _refuse_odd(member, path)
             if member.name not in wanted:
                 raise WeightsError(
-                    f"{path}: {member.name!r} is not in its {FACTS}, or there twice."
+                    f"{path}: {member.name!r} is not in its {FACTS}, or stands in it twice."
                 )
             entry, claimed = wanted.pop(member.name)
-            at = scratch / entry.file
-            digest = _extract(tar, member, entry, at, path)
+            target = scratch / entry.file
+            digest = _extract(tar, member, entry, target, path)
             if digest != claimed:
                 raise WeightsError(
                     f"{path}: {entry.file} has the SHA-256 {digest}, not {claimed} as its {FACTS} "
                     "says. Nothing was imported."
                 )
-            checked.append((entry, at, digest))
+            checked.append((entry, target, digest))
     if wanted:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(wanted))}. Nothing was imported.")
     return checked
@@ -226,7 +228,7 @@ def _refuse_odd(member: tarfile.TarInfo, path: Path) -> None:
 
 
 def _extract(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, at: Path, path: Path
+    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, target: Path, path: Path
 ) -> str:
     """Write a member to a new file and return its digest, which is the registry's."""
     limit = entry.size or MAX_BYTES
@@ -239,7 +241,7 @@ def _extract(
     if stream is None:
         raise tarfile.ReadError(f"{member.name} cannot be read")
     sha256 = hashlib.sha256()
-    with stream, at.open("xb") as out:
+    with stream, target.open("xb") as out:
         while piece := stream.read(_PIECE):
             sha256.update(piece)
             out.write(piece)

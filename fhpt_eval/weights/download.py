@@ -86,16 +86,16 @@ def pull(
     """
     entries = [entry_of(name) for name in dict.fromkeys(names)]
     tell = progress or _Quiet()
-    found: list[Weights] = []
+    brought: list[Weights] = []
     failures: list[str] = []
     for entry in entries:
         try:
-            found.append(_bring(entry, tell, offline))
+            brought.append(_bring(entry, tell, offline))
         except WeightsError as error:
             failures.append(str(error))
     if failures:
-        raise WeightsError("\n".join([*failures, *_without_network(entries, found)]))
-    return found
+        raise WeightsError("\n".join([*failures, *_without_network(entries, brought)]))
+    return brought
 
 
 def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
@@ -106,7 +106,7 @@ def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
         if offline or entry.shipped or path_of(entry).is_dir():
             raise
         if path_of(entry).exists():
-            tell.say(f"{entry.name}: the file that is there is not right; fetching it anew")
+            tell.say(f"{entry.name}: the file is damaged or another one; downloading it again")
         weights = _download(entry, tell)
         tell.say(f"{entry.name}: {weights.path}")
         return weights
@@ -115,9 +115,9 @@ def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
     return weights
 
 
-def _without_network(entries: list[WeightsEntry], found: list[Weights]) -> list[str]:
-    """Say how what is missing comes to a machine without network; shipped files do not so."""
-    have = {weights.name for weights in found}
+def _without_network(entries: list[WeightsEntry], brought: list[Weights]) -> list[str]:
+    """Say how what is missing comes to a machine without network; shipped files never do."""
+    have = {weights.name for weights in brought}
     missing = " ".join(e.name for e in entries if e.name not in have and not e.shipped)
     if not missing:
         return []
@@ -245,7 +245,7 @@ def _begin(response: Any, entry: WeightsEntry, file: io.BufferedRandom, start: i
         content = str(response.headers.get("Content-Range", ""))
         if not content.startswith(f"bytes {start}-"):
             _cut(file, 0)
-            raise _FailedError(f"sends another part than bytes {start}-: {content[:100]!r}")
+            raise _FailedError(f"sends other bytes than {start}-: {content[:100]!r}")
     else:
         start = 0
     length = response.headers.get("Content-Length")

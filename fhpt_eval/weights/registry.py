@@ -49,7 +49,8 @@ class WeightsEntry(BaseModel):
 
     ``sha256`` is the digest of the file, or ``sha256_prefix`` its first digits where the publisher
     states no more; one of the two. ``size`` is in bytes. ``shipped``: the file is part of the
-    package, in ``fhpt_eval/networks/``; then there are ``sha256`` and ``size``, and no addresses.
+    package, in ``fhpt_eval/weights/networks/``; then there are ``sha256`` and ``size``, and no
+    addresses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -165,9 +166,9 @@ def registered() -> Mapping[str, WeightsEntry]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
     text = read_text(path, _MAX_REGISTRY_BYTES, "a registry of weights", error=WeightsError)
-    own = parse_registry(text, str(path))
+    theirs = parse_registry(text, str(path))
     files = {entry.file: name for name, entry in ours.items()}
-    for name, entry in own.items():
+    for name, entry in theirs.items():
         if name in ours:
             raise WeightsError(
                 f"{path}: weights.{name}: is a name of fhpt-eval's own registry. "
@@ -179,7 +180,7 @@ def registered() -> Mapping[str, WeightsEntry]:
                 f"{path}: weights.{name}.file: {entry.file} is the file of {taken}. "
                 "Give yours another name."
             )
-    return {**ours, **own}
+    return {**ours, **theirs}
 
 
 def entry_of(name: str) -> WeightsEntry:

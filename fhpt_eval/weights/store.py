@@ -14,7 +14,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import why, write_atomically
 from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
@@ -119,10 +119,10 @@ def expected_digest(entry: WeightsEntry) -> str:
         if not path.is_file():
             return prefix
         with path.open("rb") as file:
-            found = re.match(rb"[0-9a-f]{64}\b", file.read(64))
+            match = re.match(rb"[0-9a-f]{64}\b", file.read(64))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
-    digest = found[0].decode() if found else ""
+        raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
+    digest = match[0].decode() if match else ""
     if not digest.startswith(prefix) or not digest:
         raise WeightsError(
             f"{path} should hold a SHA-256 that begins with {prefix}. Delete it, then: "
@@ -142,7 +142,7 @@ def fault_of(entry: WeightsEntry) -> str:
             return f"{path} is not a file. Move it away. {get}"
         size = path.stat().st_size
     except OSError as error:
-        return f"{path} cannot be read ({error.strerror or error})."
+        return f"{path} cannot be read ({why(error)})."
     if size == 0 or (entry.size is not None and size != entry.size):
         should = f"{entry.size:,}" if entry.size else "more"
         return (
@@ -166,7 +166,7 @@ def sha256_of(path: Path) -> str:
                 _taken[key] = sha256_of_stream(file)
             return _taken[key]
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 
 
 def sha256_of_stream(file: io.BufferedReader | io.BufferedRandom) -> str:
@@ -194,7 +194,7 @@ def install(entry: WeightsEntry, checked: Path, digest: str) -> Weights:
 def cannot_write(path: Path, error: OSError) -> StorageError:
     """Return the error for a folder of weights that cannot be written."""
     return StorageError(
-        f"{path} cannot be written ({error.strerror or error}). Free some room, or choose another "
+        f"{path} cannot be written ({why(error)}). Free some room, or choose another "
         "folder with --weights-dir or FHPT_WEIGHTS."
     )
 
@@ -203,8 +203,8 @@ def cure(entry: WeightsEntry) -> str:
     """Return the command that brings weights into the folder in use, or what mends shipped ones."""
     if entry.shipped:
         return "reinstall fhpt-eval, which brings this file"
-    given = configured()
-    where = f" --weights-dir {shlex.quote(str(given))}" if given is not None else ""
+    chosen = configured()
+    where = f" --weights-dir {shlex.quote(str(chosen))}" if chosen is not None else ""
     return f"fhpt-eval weights pull {entry.name}{where}"
 
 
@@ -223,7 +223,7 @@ def _registered(name_or_path: str | Path) -> WeightsEntry | None:
     return registered().get(name_or_path)
 
 
-def _fault_of_file(path: Path, given: str) -> str:
+def _fault_of_file(path: Path, name: str) -> str:
     """Say why a file that the user named cannot be read, or nothing."""
     try:
         if path.is_file():
@@ -234,12 +234,12 @@ def _fault_of_file(path: Path, given: str) -> str:
         if path.exists():
             return f"{path} is not a file: give the file with the weights."
     except (OSError, ValueError) as error:
-        return f"{given!r} cannot be read ({error})."
+        return f"{name!r} cannot be read ({error})."
     if len(path.parts) > 1 or path.suffix:
         return f"There is no file {path}. Check the path."
     try:
-        entry_of(given)
+        entry_of(name)
     except WeightsError as error:
         return str(error)
-    hint = did_you_mean(given, list(registered()))
+    hint = did_you_mean(name, list(registered()))
     return f"There is no file {path}.{hint}"
