@@ -19,7 +19,7 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fhpt_eval.common.files import why
+from fhpt_eval.common.files import replacing, why
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
@@ -82,21 +82,8 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
         for weights in packed
     ]
     text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
-    temporary: Path | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            _write(file, text, packed)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-        temporary = None
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with replacing(target) as file:
+        _write(file, text, packed)
     return packed
 
 
@@ -106,8 +93,6 @@ def _write(file: BinaryIO, facts: bytes, packed: list[Weights]) -> None:
         for weights in packed:
             with weights.path.open("rb") as content:
                 tar.addfile(_member(weights.path.name, weights.path.stat().st_size), content)
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -14,9 +14,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fhpt_eval._version import __version__
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import StorageError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, WeightsEntry, entry_of, folder, is_permitted
 from fhpt_eval.weights.store import (
@@ -35,29 +36,6 @@ TIMEOUT = 30.0
 _TIMES = 5
 _PIECE = 2**18
 _MEGABYTE = 10**6
-
-
-class Progress(Protocol):
-    """Receives what a download is doing; the command line's progress has this form."""
-
-    def say(self, message: str) -> None:
-        """Tell something once."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Begin a stage of ``total`` steps."""
-
-    def advance(self, done: int) -> None:
-        """Say how many steps of the stage are done."""
-
-
-class _Quiet:
-    """Keeps progress to itself."""
-
-    def say(self, message: str) -> None: ...
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, done: int) -> None: ...
 
 
 class _FailedError(Exception):
@@ -85,7 +63,7 @@ def pull(
         StorageError: the folder cannot be written.
     """
     entries = [entry_of(name) for name in dict.fromkeys(names)]
-    tell = progress or _Quiet()
+    tell = progress or Progress()
     brought: list[Weights] = []
     failures: list[str] = []
     for entry in entries:

@@ -24,6 +24,7 @@ import safetensors.torch
 import torch
 
 from fhpt_eval import weights
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, StorageError, WeightsError
 from fhpt_eval.weights.bundle import FACTS
 from fhpt_eval.weights.registry import is_permitted, parse_registry, shipped_folder
@@ -736,7 +737,7 @@ class TestPulling:
         assert weights.find("toy").sha256 == sha256(DATA)
 
     def test_progress_is_told_in_megabytes(self, folder: Path, server: Server) -> None:
-        class Told:
+        class Told(Progress):
             def __init__(self) -> None:
                 self.lines: list[str] = []
 
