@@ -188,13 +188,13 @@ def run(
 
 def _show(result: Result, folder: Path, as_json: bool) -> bool:
     """Print a result, and return whether every score has a value."""
-    from fhpt_eval.cli.show import citation, is_complete, show_scores
+    from fhpt_eval.cli.show import is_complete, show_scores
 
     if as_json:
         click.echo(result.to_json(), nl=False)
     else:
         show_scores(result)
-        click.echo(citation(result))
+        click.echo(result.citation)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return is_complete(result.scores)
 

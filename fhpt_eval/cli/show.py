@@ -109,55 +109,19 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
 
 def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and below it notes and what there is no score of."""
-    from rich.table import Table
-
-    table = Table(
-        title=f"{result.method} under protocol {result.protocol.id}", title_justify="left"
-    )
-    table.add_column("score")
-    for header in ("value", "95 % interval", "n", "coverage"):
-        table.add_column(header, justify="right")
+    click.echo(result.title)
+    show_table(result.table())
     notes: dict[str, list[str]] = {}
-    shown = {name: score for name, score in result.scores.items() if not score.detail}
-    for name, score in shown.items():
+    for name, score in result.scores.items():
         text = score.reason or score.note
-        if text:
+        if text and not score.detail:
             # Of a metric that could not be computed at all its name says enough.
-            label = name if score.n else name.partition(".")[0]
-            notes.setdefault(text, []).append(label)
-        if score.n == 0:
-            continue
-        table.add_row(
-            f"{name} {arrow(score.direction)}",
-            "-" if score.value is None else f"{score.value:.4f}",
-            "-"
-            if score.interval is None
-            else " to ".join(f"{round(end, 4) + 0.0:.4f}" for end in score.interval),
-            f"{score.n:,}",
-            f"{score.coverage:.1%}",
-        )
-    out = console()
-    out.print(table)
+            notes.setdefault(text, []).append(name if score.n else name.partition(".")[0])
     details = sum(score.detail and score.n > 0 for score in result.scores.values())
     if details:
-        out.print(f"{details} details are in scores.csv")
+        click.echo(f"{details} details are in scores.csv")
     for text, names in notes.items():
-        out.print(f"{', '.join(dict.fromkeys(names))}: {text}")
-
-
-def citation(result: Result) -> str:
-    """Return the line that a reader of the numbers needs beside them."""
-    protocol, version = result.protocol, result.provenance.software["fhpt-eval"]
-    groups = result.provenance.groups
-    return (
-        f"{result.test_set.pairs:,} pairs in {groups:,} groups, protocol {protocol.id} "
-        f"({protocol.digest[:12]}), test set {result.test_set.digest[:12]}, fhpt-eval {version}"
-    )
-
-
-def arrow(direction: str) -> str:
-    """Return the sign for "higher is better" or "lower is better"."""
-    return "↑" if direction == "higher" else "↓"
+        click.echo(f"{', '.join(dict.fromkeys(names))}: {text}")
 
 
 def is_complete(scores: dict[str, Score]) -> bool:

@@ -56,9 +56,9 @@ def test_each_source_image_is_seen_once_and_not_again_where_it_is_a_target(
 
 def test_values_are_those_of_each_pairs_own_source(transfers: dict[str, Path]) -> None:
     result = run(transfers, SourceGap(), source=transfers["sources"])
-    assert result.pairs.keys[:2] == ("00a___00b", "00a___00c")
-    for key, value in zip(result.pairs.keys, result.pairs["source_gap.source"], strict=True):
-        source, _ = key.split("___")
+    assert list(result.pairs.index[:2]) == ["00a___00b", "00a___00c"]
+    for key, value in result.pairs["source_gap.source"].items():
+        source, _ = str(key).split("___")
         expected = np.abs(
             patches(transfers["generated"] / f"{key}.png")
             - patches(transfers["sources"] / f"{source}.png")

@@ -286,7 +286,7 @@ def test_a_preset_gives_the_scripts_values_on_published_strips(
     result = fhpt_eval.evaluate(
         strips, strips, panels=3, protocol=name, metrics=list(SCRIPTS[name].scores), workers=1
     )
-    panels = [files[key] for key in result.pairs.keys]
+    panels = [files[key] for key in result.pairs.index]
     compare(name, "strips", result, [(image[:, 512:], image[:, 256:512]) for image in panels])
 
 
