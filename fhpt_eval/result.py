@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from fhpt_eval.common.digests import digest_of
-from fhpt_eval.common.files import Cell, csv_text, plain_text, write_atomically
+from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError
@@ -43,6 +43,7 @@ MAX_NAME = 200
 SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
+_WHAT = "the folder that 'fhpt-eval run' wrote"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -327,29 +328,16 @@ class Result(_Model):
         folder = path if path.is_dir() else path.parent
         if not file.exists() and list(folder.glob("*/result.json")):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
-        text = _read_text(file, MAX_JSON_BYTES)
+        text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
             result = cls.model_validate_json(text)
         except ValidationError as error:
             raise ResultError(_not_a_result(error, file)) from None
         pairs = file.with_name("pairs.csv")
         if path.is_dir() and pairs.is_file():
-            table = PairTable.from_csv(_read_text(pairs, MAX_PAIRS_BYTES), str(pairs))
-            return result.with_pairs(table)
+            rows = read_text(pairs, MAX_PAIRS_BYTES, _WHAT, error=ResultError)
+            return result.with_pairs(PairTable.from_csv(rows, str(pairs)))
         return result
-
-
-def _read_text(file: Path, limit: int) -> str:
-    try:
-        if file.stat().st_size > limit:
-            raise ResultError(f"{file}: is larger than {limit:,} bytes; not read.")
-        return file.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise ResultError(
-            f"{file}: there is no such file. Give the folder that 'fhpt-eval run' wrote."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultError(f"{file}: cannot be read ({error}).") from error
 
 
 def _not_a_result(error: ValidationError, file: Path) -> str:

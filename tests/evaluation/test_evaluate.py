@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fhpt_eval.evaluation.plan import CHUNK_PAIRS
 from PIL import Image
 from skimage.metrics import structural_similarity
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, PairingError, ProtocolError, UnavailableError
-from fhpt_eval.evaluation.plan import CHUNK_PAIRS
 from fhpt_eval.result import Result
 from tests.support.photographs import PairFolders, Pixels, crops, spoilt
 
@@ -283,7 +283,7 @@ def test_a_metric_that_needs_source_images_says_so(
     make_pairs: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plugin installed in a folder of its own, as a third party would bring it."""
-    from fhpt_eval.metrics.registry import metric_entry_points
+    from fhpt_eval.common import plugins
 
     (tmp_path / "copied.py").write_text(
         "from typing import ClassVar\n"
@@ -305,7 +305,7 @@ def test_a_metric_that_needs_source_images_says_so(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: copied\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[fhpt_eval.metrics]\ncopied = copied:Copied\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    metric_entry_points.cache_clear()
+    plugins.installed.cache_clear()
     try:
         folders = make_pairs(2)
         for path in folders.generated.iterdir():  # A___B names, so that sources are known
@@ -322,4 +322,4 @@ def test_a_metric_that_needs_source_images_says_so(
         assert given.scores["copied"].value is not None
         assert given.provenance.software["copied"] == "1.0"
     finally:
-        metric_entry_points.cache_clear()
+        plugins.installed.cache_clear()

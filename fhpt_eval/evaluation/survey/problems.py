@@ -53,3 +53,10 @@ def refuse(problems: Sequence[Problem], out: Path | None, first: str = "") -> No
 def _order(problem: Problem) -> tuple[int, str]:
     kinds = list(_TITLES)
     return (kinds.index(problem.kind) if problem.kind in kinds else len(kinds), problem.name)
+
+
+def unusable(what: str, problems: Sequence[Problem]) -> str:
+    """Say which images of a set cannot be used; the first ones where there are many."""
+    lines = [f"  {problem.name}: {problem.reason}" for problem in problems[:SHOWN]]
+    lines += [f"  and {len(problems) - SHOWN:,} more"] if len(problems) > SHOWN else []
+    return f"{what}: {len(problems):,} images cannot be used.\n" + "\n".join(lines)
