@@ -95,7 +95,7 @@ class _Command(click.Command):
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 @options.weights_dir
 @click.pass_context
-def run(context: click.Context, request: Path | None, as_json: bool, **given: Any) -> int:
+def run(context: click.Context, /, request: Path | None, as_json: bool, **given: Any) -> int:
     """Score generated images against their ground truth.
 
     Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
@@ -122,7 +122,7 @@ def run(context: click.Context, request: Path | None, as_json: bool, **given: An
     complete = True
     outs = given["outs"]
     for pred, method, folders in _methods(given, asked, [each.id for each in protocols]):
-        origin = _origin({"pred": pred, "gt": asked.gt} | asked.options)
+        origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
         if not given["name"] and outs is None:
             for folder in folders:
                 _check_origin(folder, origin)
