@@ -95,7 +95,7 @@ class _Command(click.Command):
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 @options.weights_dir
 @click.pass_context
-def run(context: click.Context, request: Path | None, as_json: bool, **given: Any) -> int:
+def run(context: click.Context, /, request: Path | None, as_json: bool, **given: Any) -> int:
     """Score generated images against their ground truth.
 
     Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
@@ -122,7 +122,7 @@ def run(context: click.Context, request: Path | None, as_json: bool, **given: An
     complete = True
     outs = given["outs"]
     for pred, method, folders in _methods(given, asked, [each.id for each in protocols]):
-        origin = _origin({"pred": pred, "gt": asked.gt} | asked.options)
+        origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
         if not given["name"] and outs is None:
             for folder in folders:
                 _check_origin(folder, origin)
@@ -176,13 +176,13 @@ def _names(text: str, option: str) -> tuple[str, ...]:
 
 def _show(result: Result, folder: Path, as_json: bool) -> bool:
     """Print a result, and return whether every score has a value."""
-    from fhpt_eval.cli.show import citation, is_complete, show_scores
+    from fhpt_eval.cli.show import is_complete, show_scores
 
     if as_json:
         click.echo(result.to_json(), nl=False)
     else:
         show_scores(result)
-        click.echo(citation(result))
+        click.echo(result.citation)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return is_complete(result.scores)
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
+#: The sign behind a score's name: which direction is better.
+ARROWS = {"higher": "↑", "lower": "↓"}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -96,7 +99,7 @@ class Table:
         from rich.table import Table as Drawn
         from rich.text import Text
 
-        drawn = Drawn()
+        drawn = Drawn(show_edge=False, pad_edge=False)
         for column, name in enumerate(self.header):
             if self._is_text(column):
                 drawn.add_column(Text(name), overflow="fold")

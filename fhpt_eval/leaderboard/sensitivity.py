@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhpt_eval.common.files import Cell, csv_text
-from fhpt_eval.common.tables import Table, escaped
+from fhpt_eval.common.tables import ARROWS, Table, escaped
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.result import Result, Score
 
 #: Digits after the point, for people.
 _DIGITS = 4
-_ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Sensitivity:
     def table(self) -> Table:
         """Return the values of the lines that have any, for people."""
         columns = self.headlines()
-        heads = [f"{column} {_ARROWS[self.direction(column)]}" for column in columns]
+        heads = [f"{column} {ARROWS[self.direction(column)]}" for column in columns]
         rows = [[line.label, *(self.cell(line, column) for column in columns)]
                 for line in self.lines]  # fmt: skip
         return Table(["protocol", *heads], [row for row in rows if {*row[1:]} != {"-"}])

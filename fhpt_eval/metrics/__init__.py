@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fhpt_eval.metrics.inception_score import InceptionScore
     from fhpt_eval.metrics.joints import Joints
     from fhpt_eval.metrics.kid import KID
+    from fhpt_eval.metrics.l1 import L1
     from fhpt_eval.metrics.lpips import LPIPS
     from fhpt_eval.metrics.on_features import (
         FeatureMetric,
@@ -44,6 +45,7 @@ __all__ = [
     "BRISQUE",
     "FID",
     "KID",
+    "L1",
     "LPIPS",
     "PSNR",
     "SSIM",
@@ -84,6 +86,7 @@ _HOMES = {
     "InceptionScore": "fhpt_eval.metrics.inception_score",
     "Joints": "fhpt_eval.metrics.joints",
     "KID": "fhpt_eval.metrics.kid",
+    "L1": "fhpt_eval.metrics.l1",
     "LPIPS": "fhpt_eval.metrics.lpips",
     "Metric": "fhpt_eval.metrics.base",
     "Option": "fhpt_eval.metrics.options",

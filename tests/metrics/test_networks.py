@@ -46,7 +46,7 @@ def test_fid_score_and_retrieval_share_one_pass() -> None:
     protocol = load_protocol("mannequin")
     names = ("fid[mannequin]", "is[mannequin]", "retrieval[mannequin]")
     entries = {entry.name: entry.metric for entry in protocol.entries}
-    features = {f for name in names for f in entries[name].features().values()}  # type: ignore[attr-defined]
+    features = {f for name in names for f in entries[name].features().values()}
     assert len(features) == 1
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import fhpt_eval
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ProtocolError
-from fhpt_eval.evaluation import plan
-from fhpt_eval.evaluation.dropping import Released, Tail
-from fhpt_eval.evaluation.plan import survey
+from fhpt_eval.evaluation.reduce.folds import Released, Tail
+from fhpt_eval.evaluation.survey import chunks
+from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.images.preparation import Resize
 from fhpt_eval.metrics import L1, Batch, FeatureRows, SetMetric, State
 from fhpt_eval.pairs.matching import match_pairs
@@ -54,12 +54,12 @@ def test_what_passes_is_the_beginning_of_the_sorted_keys(
     drawn: list[int], batch: int, chunk: int
 ) -> None:
     keys = [f"{number:07d}" for number in drawn]
-    chunks = [keys[at : at + chunk] for at in range(0, len(keys), chunk)]
-    passed = released(Tail(entry(batch)), [rows(some) for some in chunks])
+    cut = [keys[at : at + chunk] for at in range(0, len(keys), chunk)]
+    passed = released(Tail(entry(batch)), [rows(some) for some in cut])
     count = len(keys) - len(keys) % batch if len(keys) >= batch else len(keys)
     assert sorted(key for _, one in passed for key in one.keys) == sorted(keys)[:count]
     for group, one in passed:
-        assert set(one.keys) <= set(chunks[group]), "rows stay in the group that they came in"
+        assert set(one.keys) <= set(cut[group]), "rows stay in the group that they came in"
         for side in (one.generated, one.ground_truth):
             assert side["colour"]["colour"][:, 0].tolist() == [float(key) for key in one.keys]
 
@@ -110,7 +110,7 @@ def test_a_single_incomplete_batch_counts(make_pairs: Maker) -> None:
 def test_a_set_leaves_the_same_pairs_out(
     make_pairs: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "CHUNK_PAIRS", 3)
+    monkeypatch.setattr(chunks, "CHUNK_PAIRS", 3)
     folders = make_pairs(11)
     score = run(folders, entry(4)).scores["gap"]
     ours, theirs = (colours(f)[:8].mean(axis=0) for f in (folders.generated, folders.ground_truth))
@@ -124,7 +124,7 @@ def test_a_set_leaves_the_same_pairs_out(
 def test_neither_workers_nor_resuming_move_a_bit(
     make_pairs: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "CHUNK_PAIRS", 3)
+    monkeypatch.setattr(chunks, "CHUNK_PAIRS", 3)
     folders = make_pairs(14)
     one = run(folders, entry(4), workers=1)
     two = run(folders, entry(4), workers=2, out=tmp_path / "out")

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhpt_eval.evaluation.plan import CHUNK_PAIRS, CheckedPair, split
+from fhpt_eval.evaluation.survey.chunks import CHUNK_PAIRS, CheckedPair, split
 from fhpt_eval.images.files import CheckedImage, ImageRef
 from fhpt_eval.pairs.pair import Pair
 
