@@ -90,7 +90,10 @@ def front_doors() -> list[str]:
 
 
 def handed_on(package: str) -> set[str]:
-    """Return the public names that a package defines, or imports from its own modules."""
+    """Return the public names that a package defines, or imports from its own modules.
+
+    Variables of types are annotations, and no use to anybody else.
+    """
     names: set[str] = set()
     statements = ast.parse((ROOT.joinpath(*package.split(".")) / "__init__.py").read_text()).body
     while statements:
@@ -101,7 +104,7 @@ def handed_on(package: str) -> set[str]:
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and "TypeVar(" not in ast.unparse(node):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return {name for name in names if not name.startswith("_")}

@@ -200,7 +200,7 @@ def _receive(
     try:
         with _open(urllib.request.Request(address, headers=headers)) as response:  # noqa: S310 - checked by the registry
             total = _begin(response, entry, file, start)
-            progress.stage(f"{entry.name} (MB)", -(-(total or 0) // _MEGABYTE))
+            progress.stage(entry.name, -(-(total or 0) // _MEGABYTE), "MB")
             _copy(response, file, total, entry.size or MAX_BYTES, progress)
     except urllib.error.HTTPError as error:
         error.close()

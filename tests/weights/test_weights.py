@@ -744,17 +744,17 @@ class TestPulling:
             def say(self, message: str) -> None:
                 self.lines.append(message)
 
-            def stage(self, name: str, total: int) -> None:
-                self.lines.append(f"{name} {total}")
+            def stage(self, name: str, total: int, unit: str = "") -> None:
+                self.lines.append(f"{name} {total} {unit}")
 
-            def advance(self, done: int) -> None:
+            def advance(self, done: int, note: str = "") -> None:
                 self.lines.append(f"{done}")
 
         data = saved({"w": torch.zeros(700_000)})
         listed(folder, data, server.put("/toy", Served(data)))
         told = Told()
         weights.pull(["toy"], told)
-        assert told.lines[0] == "toy (MB) 3"
+        assert told.lines[0] == "toy 3 MB"
         assert told.lines[-2:] == ["2", f"toy: {folder / 'toy.pth'}"]
 
 

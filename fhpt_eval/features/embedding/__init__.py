@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding.files import ENDINGS, is_network_file
+from fhpt_eval.features.embedding.files import ENDINGS as _ENDINGS
+from fhpt_eval.features.embedding.files import is_network_file
 
 __all__ = ["GROUP", "embedder_names", "is_network_file", "load_embedder"]
 
@@ -83,7 +84,7 @@ def _installed(name: str) -> type[Feature]:
         known = embedder_names()
         raise ProtocolError(
             f"There is no embedder '{name}'.{did_you_mean(name, known)} Installed: "
-            f"{', '.join(known)}; also timm:MODEL, and files that end in {', '.join(ENDINGS)}."
+            f"{', '.join(known)}; also timm:MODEL, and files that end in {', '.join(_ENDINGS)}."
         )
     if len(entries) > 1:
         owners = " and ".join(f"{_distribution(entry)} ({entry.value})" for entry in entries)
