@@ -132,10 +132,10 @@ def _load(path: str, size: int, changed: int) -> Statistics:
         with Path(path).open("rb") as stream:
             _check_members(stream)
             stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise ValueError("is a single array")
-                arrays = {name: file[name] for name in file.files if name in _NAMES}
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("is a single array")
+            arrays = {name: archive[name] for name in archive.files if name in _NAMES}
     except _DAMAGED as error:
         raise InputError(
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
