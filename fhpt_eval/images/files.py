@@ -84,6 +84,13 @@ class CheckedImage:
         return self.digest if panel is None else f"{self.digest}#{panel.index}/{panel.count}"
 
 
+def without_ending(name: str) -> str:
+    """Return an image's name as pairs have it, from one in a list: no ending, no ``./``."""
+    name = name.strip().removeprefix("./")
+    base, dot, ending = name.rpartition(".")
+    return base if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES else name
+
+
 def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     """List the images below a folder, by key: the path below ``root`` without its ending.
 

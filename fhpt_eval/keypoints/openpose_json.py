@@ -12,18 +12,18 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import BODY_25, JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import MAX_COORDINATE, image_name, unit_fault
+from fhpt_eval.keypoints.text import Number, image_name, unit_fault
 
 #: Largest file that is read, in bytes: hundreds of persons, with their hands and faces.
 MAX_JSON_BYTES = 2**22
@@ -45,7 +45,6 @@ _EMPTY = (
 )
 
 People = NDArray[np.float64]
-Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE, allow_inf_nan=False)]
 
 
 class _Person(BaseModel):
