@@ -54,18 +54,12 @@ def list_(as_json: bool) -> None:
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
-    from fhpt_eval.errors import WeightsError
-    from fhpt_eval.weights.store import expected_digest, fault_of, path_of
+    from fhpt_eval.weights.store import fault_of, path_of
 
     path = path_of(entry)
     fault = fault_of(entry)
-    try:
-        digest = expected_digest(entry)
-    except WeightsError as error:
-        digest, fault = "", fault or str(error)
     return {
         **entry.model_dump(mode="json"),
-        "sha256": digest if len(digest) == 64 else None,
         "path": str(path),
         "here": not fault,
         "fault": fault or None,
@@ -77,7 +71,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from fhpt_eval.common.tables import Table
 
     cells = [
-        (row["name"], _here(row), _megabytes(row["size"]), _digest(row), row["licence"],
+        (row["name"], _here(row), _megabytes(row["size"]), row["sha256"][:12], row["licence"],
          row["title"])
         for row in rows
     ]  # fmt: skip
@@ -96,15 +90,6 @@ def _megabytes(size: int | None) -> str:
     if size is None:
         return "?"
     return f"{size / 1e6:,.0f}" if size >= 10**6 else f"{size / 1e6:.1g}"
-
-
-def _digest(row: dict[str, Any]) -> str:
-    """Abbreviate a digest; say where the publisher states only its first digits."""
-    prefix = row["sha256_prefix"]
-    if prefix is None:
-        return f"{row['sha256'][:12]}"
-    recorded = f"; recorded {row['sha256'][:12]}" if row["sha256"] else ""
-    return f"only {prefix} is published{recorded}"
 
 
 @weights.command()

@@ -23,12 +23,10 @@ from fhpt_eval.common.files import replacing, why
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
-from fhpt_eval.weights.store import Weights, cannot_write, expected_digest, find, install
+from fhpt_eval.weights.store import Weights, cannot_write, find, install
 
 #: The first member of a bundle.
 FACTS = "fhpt-weights.json"
-#: Keys of the registry that say nothing of a file in a bundle.
-_NO_FACTS = {"sha256_prefix", "shipped"}
 _MAX_FACTS = 2**20
 _MAX_FILES = 1000
 _PIECE = 2**20
@@ -77,10 +75,7 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
             f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
             "wherever it is installed."
         )
-    facts = [
-        known[weights.name].model_dump(mode="json", exclude=_NO_FACTS) | {"sha256": weights.sha256}
-        for weights in packed
-    ]
+    facts = [known[weights.name].model_dump(mode="json", exclude={"shipped"}) for weights in packed]
     text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
     with replacing(target) as file:
         _write(file, text, packed)
@@ -121,7 +116,7 @@ def import_bundle(path: Path) -> list[Weights]:
                 raise
             except Exception as error:  # a hostile file may make its reader fail in any way
                 raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
-            return [install(entry, file, digest) for entry, file, digest in checked]
+            return [install(entry, file) for entry, file in checked]
     except OSError as error:
         raise cannot_write(where, error) from error
 
@@ -141,7 +136,7 @@ class _Bounded(io.FileIO):
         return super().read(size) or b""
 
 
-def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path, str]]:
+def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path]]:
     """Write every member into the scratch folder and check it."""
     with tarfile.open(fileobj=file, mode="r:") as tar:
         first = tar.next()
@@ -155,35 +150,26 @@ def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntr
                 raise WeightsError(
                     f"{path}: {member.name!r} is not in its {FACTS}, or stands in it twice."
                 )
-            entry, claimed = wanted.pop(member.name)
+            entry = wanted.pop(member.name)
             target = scratch / entry.file
-            digest = _extract(tar, member, entry, target, path)
-            if digest != claimed:
-                raise WeightsError(
-                    f"{path}: {entry.file} has the SHA-256 {digest}, not {claimed} as its {FACTS} "
-                    "says. Nothing was imported."
-                )
-            checked.append((entry, target, digest))
+            _extract(tar, member, entry, target, path)
+            checked.append((entry, target))
     if wanted:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(wanted))}. Nothing was imported.")
     return checked
 
 
-def _wanted(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path
-) -> dict[str, tuple[WeightsEntry, str]]:
-    """Read which files a bundle says that it holds: registry entry and digest by file name."""
+def _wanted(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[str, WeightsEntry]:
+    """Read which files a bundle says that it holds: registry entries by file name."""
     label = f"{path}: {FACTS}"
     if not 0 < member.size <= _MAX_FACTS:
         raise WeightsError(f"{label}: is empty, or larger than {_MAX_FACTS:,} bytes.")
     stream = tar.extractfile(member)
     text = stream.read() if stream else b""
     try:
-        facts = _Facts.model_validate(json.loads(text))
+        facts = _Facts.model_validate_json(text)
     except ValidationError as error:
         raise WeightsError(explain_validation(error, _Facts, label)) from None
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{label}: is not valid JSON ({error}).") from error
     known = registered()
     wanted = {}
     for fact in facts.weights:
@@ -199,7 +185,12 @@ def _wanted(
                 f"{label}: {fact.name} is part of fhpt-eval here, and is not taken from a bundle. "
                 "Pack one without it. Nothing was imported."
             )
-        wanted[entry.file] = (entry, fact.sha256)
+        if fact.sha256 != entry.sha256:
+            raise WeightsError(
+                f"{label}: {fact.name} has the SHA-256 {fact.sha256} there and {entry.sha256} in "
+                "the registry here. Nothing was imported."
+            )
+        wanted[entry.file] = entry
     return wanted
 
 
@@ -214,8 +205,8 @@ def _refuse_odd(member: tarfile.TarInfo, path: Path) -> None:
 
 def _extract(
     tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, target: Path, path: Path
-) -> str:
-    """Write a member to a new file and return its digest, which is the registry's."""
+) -> None:
+    """Write a member to a new file whose digest is the registry's."""
     limit = entry.size or MAX_BYTES
     if not 0 < member.size <= limit or (entry.size is not None and member.size != entry.size):
         raise WeightsError(
@@ -232,10 +223,8 @@ def _extract(
             out.write(piece)
         out.flush()
         os.fsync(out.fileno())
-    wanted = expected_digest(entry)
-    if not sha256.hexdigest().startswith(wanted):
+    if sha256.hexdigest() != entry.sha256:
         raise WeightsError(
-            f"{path}: {entry.file} has the SHA-256 {sha256.hexdigest()} and should have {wanted}. "
-            "Nothing was imported."
+            f"{path}: {entry.file} has the SHA-256 {sha256.hexdigest()} and should have "
+            f"{entry.sha256}. Nothing was imported."
         )
-    return sha256.hexdigest()

@@ -23,7 +23,6 @@ from fhpt_eval.weights.registry import MAX_BYTES, WeightsEntry, entry_of, folder
 from fhpt_eval.weights.store import (
     Weights,
     cannot_write,
-    expected_digest,
     find,
     install,
     path_of,
@@ -112,13 +111,12 @@ def _download(entry: WeightsEntry, progress: Progress) -> Weights:
     """Try the addresses in turn until one gives the right bytes."""
     target = path_of(entry)
     part = target.with_name(target.name + ".part")
-    expected_digest(entry)  # a faulty record is found before anything is downloaded
     reasons = []
     with _opened(part) as file:
         for address in entry.addresses:
             try:
-                digest = _from(address, entry, file, progress)
-                return install(entry, part, digest)
+                _complete(address, entry, file, progress)
+                return install(entry, part)
             except _FailedError as error:
                 reasons.append(f"  {address}: {error}")
     if not reasons:
@@ -163,9 +161,10 @@ def _alone(file: io.BufferedRandom) -> bool:
     return True
 
 
-def _from(address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: Progress) -> str:
-    """Complete the file from one address; return the digest, which is right."""
-    wanted = expected_digest(entry)
+def _complete(
+    address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: Progress
+) -> None:
+    """Complete the file from one address, and check its digest."""
     for _ in range(_TIMES):
         before = _size(file)
         try:
@@ -176,12 +175,14 @@ def _from(address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: 
             raise
         file.seek(0)
         digest = sha256_of_stream(file)
-        if digest.startswith(wanted):
+        if digest == entry.sha256:
             os.fsync(file.fileno())
-            return digest
+            return
         _cut(file, 0)
         if not before:  # else the fault may lie in what was there before
-            raise _FailedError(f"gives a file with SHA-256 {digest} instead of {wanted}; discarded")
+            raise _FailedError(
+                f"gives a file with SHA-256 {digest} instead of {entry.sha256}; discarded"
+            )
     raise _FailedError(f"broke off {_TIMES} times; repeat the command to go on from there")
 
 

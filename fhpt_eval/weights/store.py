@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhpt_eval.common.files import why, write_atomically
+from fhpt_eval.common.files import why
 from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
@@ -60,12 +59,10 @@ def find(name_or_path: str | Path) -> Weights:
         raise WeightsError(fault)
     path = path_of(entry)
     digest = sha256_of(path)
-    wanted = expected_digest(entry)
-    if not digest.startswith(wanted):
+    if digest != entry.sha256:
         raise WeightsError(
             f"{path} is not what the registry calls {entry.name}: its SHA-256 is {digest} and "
-            f"should {_be(wanted)}. It is not used. Get the right one: {cure(entry)}"
-            + ("" if entry.sha256 else f" (or delete {path.name}.sha256 if the old one was wrong)")
+            f"should be {entry.sha256}. It is not used. Get the right one: {cure(entry)}"
         )
     return Weights(entry.name, path, digest)
 
@@ -90,45 +87,15 @@ def digest_of(name_or_path: str | Path) -> str:
     """Return the SHA-256 that weights have or must have; for a name that has it, without a file.
 
     Raises:
-        WeightsError: it cannot be known here: the registry has only its first digits, or the name
-            is a path, and there is no usable file.
+        WeightsError: the name is a path, and there is no usable file.
     """
     entry = _registered(name_or_path)
-    return entry.sha256 if entry and entry.sha256 else find(name_or_path).sha256
+    return entry.sha256 if entry else find(name_or_path).sha256
 
 
 def path_of(entry: WeightsEntry) -> Path:
     """Return where the file of a registered network lies, or would lie."""
     return (shipped_folder() if entry.shipped else folder()) / entry.file
-
-
-def expected_digest(entry: WeightsEntry) -> str:
-    """Return the digest that a file must have, or its first digits if no more is known.
-
-    Where the registry has only the first digits, all are recorded beside the file when it arrives,
-    in the form of ``sha256sum``.
-
-    Raises:
-        WeightsError: what is recorded is no digest, or contradicts the registry.
-    """
-    if entry.sha256:
-        return entry.sha256
-    prefix = entry.sha256_prefix or ""
-    path = _record_of(entry)
-    try:
-        if not path.is_file():
-            return prefix
-        with path.open("rb") as file:
-            match = re.match(rb"[0-9a-f]{64}\b", file.read(64))
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
-    digest = match[0].decode() if match else ""
-    if not digest.startswith(prefix) or not digest:
-        raise WeightsError(
-            f"{path} should hold a SHA-256 that begins with {prefix}. Delete it, then: "
-            f"{cure(entry)}"
-        )
-    return digest
 
 
 def fault_of(entry: WeightsEntry) -> str:
@@ -174,7 +141,7 @@ def sha256_of_stream(file: io.BufferedReader | io.BufferedRandom) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def install(entry: WeightsEntry, checked: Path, digest: str) -> Weights:
+def install(entry: WeightsEntry, checked: Path) -> Weights:
     """Rename a file whose digest has been checked to its place.
 
     Raises:
@@ -186,9 +153,7 @@ def install(entry: WeightsEntry, checked: Path, digest: str) -> Weights:
         checked.replace(target)
     except OSError as error:
         raise cannot_write(target, error) from error
-    if entry.sha256 is None:
-        write_atomically(_record_of(entry), f"{digest}  {entry.file}\n".encode())
-    return Weights(entry.name, target, digest)
+    return Weights(entry.name, target, entry.sha256)
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
@@ -206,14 +171,6 @@ def cure(entry: WeightsEntry) -> str:
     chosen = configured()
     where = f" --weights-dir {shlex.quote(str(chosen))}" if chosen is not None else ""
     return f"fhpt-eval weights pull {entry.name}{where}"
-
-
-def _be(wanted: str) -> str:
-    return f"be {wanted}" if len(wanted) == 64 else f"begin with {wanted}"
-
-
-def _record_of(entry: WeightsEntry) -> Path:
-    return folder() / f"{entry.file}.sha256"
 
 
 def _registered(name_or_path: str | Path) -> WeightsEntry | None:
