@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
+from fhpt_eval.features.networks import Gift
 from fhpt_eval.metrics.base import (
     Direction,
     Need,
@@ -24,17 +25,17 @@ from fhpt_eval.metrics.base import (
     State,
     merge_rows,
 )
-from fhpt_eval.metrics.networks import NetworkMetric
+from fhpt_eval.metrics.networks import SetNetworkMetric
 from fhpt_eval.metrics.on_features import FeatureRows
 
 
-class InceptionScore(NetworkMetric):
+class InceptionScore(SetNetworkMetric):
     """Exponential of the mean divergence between an image's classes and those of its split.
 
     Images are split in the order of their keys. ``mean`` and ``std`` are those over the splits.
 
     Parameters:
-        network, resize, network_weights: see :class:`NetworkMetric`.
+        network, resize, network_weights: see :class:`SetNetworkMetric`.
         logits: ``"unbiased"`` leaves the bias out, as the 2016 original does; ``"biased"`` is what
             the common PyTorch script has.
         splits: number of splits, at ``i * N // splits``.
@@ -45,9 +46,9 @@ class InceptionScore(NetworkMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
+    wants: ClassVar[Gift] = "logits"
 
     words: ClassVar[Words] = {
-        **NetworkMetric.words,
         "logits": {
             "unbiased": "logits without the classifier's bias",
             "biased": "logits with the classifier's bias",

@@ -395,7 +395,7 @@ class TestDigest:
         (tmp_path / "points.csv").write_text(
             f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
         )
-        beside = {"retrieval": {"embedder": "resnet50"},
+        beside = {"retrieval": {"network": "resnet50"},
                   "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest
