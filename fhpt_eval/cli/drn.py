@@ -122,7 +122,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     fhpt-eval drn train --data mannequin --config drn-tiny --out runs/drn --resume
     torchrun --nproc-per-node 4 -m fhpt_eval drn train --data fashion --config mine.toml ...
     """
-    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.common.machine import choose_device
     from fhpt_eval.reference_models.drn.configuration import load_configuration
     from fhpt_eval.reference_models.drn.distributed import joined
     from fhpt_eval.reference_models.drn.training import Stopped
@@ -263,8 +263,7 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
     import torch
 
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.common.machine import available_cores, choose_device
     from fhpt_eval.reference_models.drn.checkpoints import load_model
     from fhpt_eval.reference_models.drn.data import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw

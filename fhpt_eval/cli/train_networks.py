@@ -132,8 +132,7 @@ def _train(
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
-    from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.common.machine import available_cores, choose_device
 
     def tell(line: str) -> None:
         click.echo(line, err=True)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.networks import Gift
@@ -53,14 +52,6 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_TARGET
 
-    words: ClassVar[Words] = {
-        "against": {
-            "ground_truth": "the ground truth's face to compare with",
-            "source": "the source's face to compare with",
-        },
-        "threshold": "faces of one person up to {threshold} apart",
-        "upsample": {"null": "", "": "images doubled up to {upsample} times to find a face"},
-    }
     wants: ClassVar[Gift] = "face"
     of_network: ClassVar[tuple[str, ...]] = ("upsample",)
 

@@ -11,7 +11,7 @@ another order; float64 from the mean over positions on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -55,6 +55,10 @@ class LPIPS(NetworkMetric, PairMetric):
     network: Text = "alex"
     release: Text | None = None
     scale: Text | None = None
+
+    def rests_on(self) -> Iterable[object]:
+        """See :meth:`Metric.rests_on`: the network."""
+        return (self.chosen(),)
 
     def weights(self) -> Mapping[str, str]:
         """See :meth:`Metric.weights`: the network's."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from fhpt_eval.errors import ProtocolError
+from fhpt_eval.errors import InputError, ProtocolError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.networks import (
     Gift,
@@ -16,10 +16,24 @@ from fhpt_eval.features.networks import (
     network_type,
     networks_that_give,
 )
-from fhpt_eval.metrics.base import Metric
+from fhpt_eval.metrics.base import Metric, Shown
 from fhpt_eval.metrics.on_features import FeatureSetMetric
 
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _refuse_floats(metric: NetworkMetric, shown: Shown) -> None:
+    """Refuse a preparation that leaves floats where the network takes 8-bit images alone.
+
+    Raises:
+        InputError: names the metric, the network and the cure.
+    """
+    floats = any(step.get("result") == "float" for step in shown.steps)
+    if floats and not metric.chosen().takes_floats:
+        raise InputError(
+            f"{metric.name}: network '{metric.network}' takes 8-bit images, and the protocol's "
+            "resize leaves floats (result = 'float'). Give it a preparation of its own."
+        )
 
 
 class NetworkMetric(Metric):
@@ -36,6 +50,7 @@ class NetworkMetric(Metric):
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
+    checks: ClassVar[tuple[Callable[[Any, Shown], None], ...]] = (_refuse_floats,)
     wants: ClassVar[Gift]
     of_network: ClassVar[tuple[str, ...]] = ()
 

@@ -116,7 +116,7 @@ def _values(metric: Metric, batch: Batch) -> Values:
     if isinstance(metric, StateMetric):
         return _computed(metric, _state(metric, metric.empty(), batch))
     columns = metric.columns(batch)
-    return {part: values.double().cpu().numpy() for part, values in columns.items()}
+    return {part: torch.as_tensor(v).double().cpu().numpy() for part, v in columns.items()}
 
 
 def _state(metric: StateMetric, state: State, batch: Batch) -> State:
@@ -137,10 +137,8 @@ def _rows(metric: FeatureMetric, batch: Batch) -> FeatureRows:
 
 def _computed(metric: StateMetric, state: State) -> Values:
     """Return the values of a state: of the set, and means over what it says of pairs."""
-    columns: Mapping[str, NDArray[np.float64]] = {}
-    if isinstance(metric, FeatureSetMetric):
-        _, columns = metric.pair_values(state)
-    found = {part: np.array([_mean(values)]) for part, values in columns.items()}
+    _, columns = metric.pair_values(state)
+    found = {part: np.array([_mean(np.asarray(v))]) for part, v in columns.items()}
     if found.keys() == metric.parts().keys():
         return found
     try:

@@ -284,6 +284,11 @@ def test_drawn_people_need_no_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
     assert FaceIdentity().lacks()
 
 
+def test_only_dlib_doubles_images() -> None:
+    assert FaceIdentity().canonical()["upsample"] == 2
+    assert FaceIdentity(network="mannequin-faces").canonical()["upsample"] is None
+
+
 def test_a_drawn_person_is_kept_and_another_is_not(drawn: Tensor) -> None:
     a, b, behind, _ = drawn
     metric = FaceIdentity(network="mannequin-faces")

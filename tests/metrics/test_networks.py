@@ -10,7 +10,8 @@ import torch
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.features.networks import networks_that_give
 from fhpt_eval.metrics import FID, KID, LPIPS, InceptionScore, Joints, Retrieval
-from fhpt_eval.protocol import load_protocol
+from fhpt_eval.protocol import load_protocol, parse_protocol
+from fhpt_eval.protocol.diff import compare
 from fhpt_eval.testing import textures
 
 #: Networks whose figures the field quotes as FID, and that of the package.
@@ -49,7 +50,7 @@ def test_fid_score_and_retrieval_share_one_pass() -> None:
     protocol = load_protocol("mannequin")
     names = ("fid[mannequin]", "is[mannequin]", "retrieval[mannequin]")
     entries = {entry.name: entry.metric for entry in protocol.entries}
-    features = {f for name in names for f in entries[name].features().values()}  # type: ignore[attr-defined]
+    features = {f for name in names for f in entries[name].features().values()}
     assert len(features) == 1
 
 
@@ -90,6 +91,12 @@ def test_rows_for_retrieval_serve_distances_of_sets_too(network: str) -> None:
     if network == "classical":
         images = textures(3)
         assert metric(*images)[""] > metric(images[1], images[1])[""]
+
+
+def test_the_network_is_a_difference() -> None:
+    ours = parse_protocol('id = "a"\n[metrics.fid]\nnetwork = "mannequin"\n', "a")
+    theirs = parse_protocol('id = "b"\n[metrics.fid]\n', "b")
+    assert ("fid", "network", "mannequin", "inception-2015") in compare(ours, theirs).rows
 
 
 def test_every_score_of_the_protocol_that_rests_on_such_a_network_says_so() -> None:

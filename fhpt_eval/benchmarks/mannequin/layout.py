@@ -22,8 +22,8 @@ from PIL import Image
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
-from fhpt_eval.common.files import check_writable, csv_text, write_atomically
-from fhpt_eval.errors import ArgumentError, StorageError
+from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
+from fhpt_eval.errors import ArgumentError, InputError, StorageError
 from fhpt_eval.keypoints import JOINTS, annotation_csv
 
 #: Raised whenever the same seed gives other pixels or another truth.
@@ -33,6 +33,7 @@ TEST_EVERY = 5
 SPLITS = ("train", "test")
 #: Smallest and largest sides of an image.
 _SIDES = (32, 1024)
+_MAX_ABOUT = 2**20
 MAX_IDENTITIES = 1_000_000
 
 
@@ -228,8 +229,8 @@ def _facts(settings: Settings) -> dict[str, Any]:
 def _about(path: Path) -> dict[str, Any]:
     """Return what a folder says of its set; nothing where it is none of ours."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(read_text(path, _MAX_ABOUT, "a folder of this benchmark"))
+    except (InputError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
