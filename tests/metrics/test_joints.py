@@ -408,7 +408,7 @@ def test_a_preparation_that_moves_pixels_needs_a_box(tmp_path: Path) -> None:
     resize = {"step": "resize", "of": every, "width": 352, "height": 512}
 
     def check(metric: Joints, step: Mapping[str, Any]) -> None:
-        check_shown(metric, Shown([step], ["a"], np.array([[512, 352]])))
+        check_shown(metric, Shown([step], ["target0"], np.array([[512, 352]])))
 
     for step in ("crop", "pad", "resize"):
         with pytest.raises(InputError, match=f"the protocol changes these \\({step}\\)"):
