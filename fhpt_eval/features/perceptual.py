@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from fhpt_eval.features.levels import OVERSHOOT, checked_images
 from fhpt_eval.features.networks import Gift
 from fhpt_eval.features.trunks import TRUNKS, Trunk, TrunkName, load_trunk
 from fhpt_eval.features.weighted import WeightedNetwork
@@ -64,8 +65,10 @@ class PerceptualTrunk(WeightedNetwork):
         """See :meth:`Network.maps`; not negative.
 
         Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: there are no weights, or they are not the trunk's.
         """
+        checked_images(images, OVERSHOOT)
         trunk: Trunk = self.loaded(images.device)
         return trunk(scaled(images, *_normalisation(self.release, self.scale, images.device)))  # type: ignore[no-any-return]
 

@@ -86,7 +86,7 @@ class MannequinFaces(WeightedNetwork):
             ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the weights are not there, or not these networks'.
         """
-        levels = as_levels(images)
+        levels = as_levels(images).contiguous()  # the order in memory decides that of sums
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:
             return _nothing(len(levels), levels.device)
         networks: FaceNetworks = self.loaded(levels.device)

@@ -85,6 +85,7 @@ class Garments(WeightedNetwork):
 
         Nobody's judgements have weighed their channels: all count alike.
         """
+        checked_images(images, OVERSHOOT)
         network: GarmentNetwork = self.loaded(images.device)
         one = torch.ones(3, 1, 1, device=images.device)
         return network.maps(scaled(images, one, torch.zeros_like(one)))
