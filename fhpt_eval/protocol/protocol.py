@@ -20,7 +20,7 @@ from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
-from fhpt_eval.keypoints.masking import Mask
+from fhpt_eval.keypoints.mask import Mask
 from fhpt_eval.metrics.registry import load_metric, metric_names
 
 if TYPE_CHECKING:
