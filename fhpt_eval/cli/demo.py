@@ -85,9 +85,9 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
 
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.evaluation.device import choose_device
-    from fhpt_eval.reference_models.drn.checkpoints import load_model
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate
+    from fhpt_eval.reference_models.drn.training.checkpoints import load_model
 
     device = torch.device(choose_device("auto"))
     data = read_data(images, "test", targets=False)
@@ -99,7 +99,7 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
         )
         progress = TerminalProgress()
         try:
-            generate(load_model(weights, device), data, folder, device=device, listener=progress)
+            generate(load_model(weights, device), data, folder, device=device, progress=progress)
         finally:
             progress.close()
     return {method: out / method for method in _MODELS}

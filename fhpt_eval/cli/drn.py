@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     import torch
 
+    from fhpt_eval.common.progress import Progress
     from fhpt_eval.reference_models.drn.configuration import Configuration
-    from fhpt_eval.reference_models.drn.data import PairSet
-    from fhpt_eval.reference_models.drn.distributed import World
-    from fhpt_eval.reference_models.drn.listener import Listener
+    from fhpt_eval.reference_models.drn.data.pairs import PairSet
+    from fhpt_eval.reference_models.drn.training.distributed import World
 
 _PATH = click.Path(path_type=Path)
 
@@ -122,10 +122,10 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     fhpt-eval drn train --data mannequin --config drn-tiny --out runs/drn --resume
     torchrun --nproc-per-node 4 -m fhpt_eval drn train --data fashion --config mine.toml ...
     """
+    from fhpt_eval.common.training import Stopped
     from fhpt_eval.evaluation.device import choose_device
     from fhpt_eval.reference_models.drn.configuration import load_configuration
-    from fhpt_eval.reference_models.drn.distributed import joined
-    from fhpt_eval.reference_models.drn.training import Stopped
+    from fhpt_eval.reference_models.drn.training.distributed import joined
 
     configuration = _changed(load_configuration(given["config"]), given)
     with joined(choose_device(given["device"])) as (world, device):
@@ -162,17 +162,11 @@ def _train(
 ) -> None:
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.reference_models.drn.data import read_data
-    from fhpt_eval.reference_models.drn.logs import duration
-    from fhpt_eval.reference_models.drn.perceptual import perceptual_network
-    from fhpt_eval.reference_models.drn.start import start_of
-    from fhpt_eval.reference_models.drn.training import (
-        CHECKPOINT,
-        WEIGHTS,
-        Plan,
-        prepare_folder,
-        train,
-    )
+    from fhpt_eval.common.training import CHECKPOINT, duration
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
+    from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
+    from fhpt_eval.reference_models.drn.training.start import start_of
+    from fhpt_eval.reference_models.drn.training.train import WEIGHTS, Plan, prepare_folder, train
 
     threads = given["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)
@@ -188,17 +182,17 @@ def _train(
         start_of(plan.start_from, configuration, plan.out)
     perceptual_network(configuration.loss.perceptual_network, "cpu")
     progress = TerminalProgress()
-    listener = progress if world.leads else None
+    shown = progress if world.leads else None
     try:
         data = read_data(
             given["data"], given["split"], pairs=given["pairs"], keypoints=given["keypoints"],
-            allow_missing=given["allow_missing"], threads=threads, listener=listener,
+            allow_missing=given["allow_missing"], threads=threads, progress=progress,
         )  # fmt: skip
-        if listener is not None:
-            _tell(data, listener)
+        if progress is not None:
+            _tell(data, progress)
         wants_samples = plan.sample_every > 0 and world.leads
         samples = _held_out(given, threads) if wants_samples else None
-        record = train(plan, data, device, samples=samples, world=world, listener=listener)
+        record = train(plan, data, device, samples=samples, world=world, progress=shown)
     finally:
         progress.close()
     if world.leads:
@@ -212,7 +206,7 @@ def _train(
 def _held_out(given: dict[str, Any], threads: int) -> PairSet | None:
     """Return the test split's pairs for grids of samples, if it can be read."""
     from fhpt_eval.errors import InputError
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
 
     if given["split"] == "test":
         return None
@@ -265,9 +259,9 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import available_cores
     from fhpt_eval.evaluation.device import choose_device
-    from fhpt_eval.reference_models.drn.checkpoints import load_model
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw
+    from fhpt_eval.reference_models.drn.training.checkpoints import load_model
 
     threads = given["threads"] or available_cores()
     _set_up(threads)
@@ -278,13 +272,13 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
         data = read_data(
             given["data"], given["split"], pairs=given["pairs"], keypoints=given["keypoints"],
             targets=False, allow_missing=given["allow_missing"], threads=threads,
-            listener=progress,
+            progress=progress,
         )  # fmt: skip
         _tell(data, progress)
         done = draw(
             loaded, data, out, device=device, batch_size=given["batch_size"],
             precision=given["precision"], compiled=given["compiled"],
-            threads=threads, overwrite=given["overwrite"], listener=progress,
+            threads=threads, overwrite=given["overwrite"], progress=progress,
         )  # fmt: skip
     finally:
         progress.close()
@@ -298,8 +292,9 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
 @options.weights_dir
 def info(checkpoint: str) -> None:
     """Say what a checkpoint or a file of weights is: configuration, steps, data, parameters."""
-    from fhpt_eval.reference_models.drn.checkpoints import read_record, settings_of, tensors_digest
-    from fhpt_eval.reference_models.drn.logs import duration
+    from fhpt_eval.common.settings import flat
+    from fhpt_eval.common.training import duration
+    from fhpt_eval.reference_models.drn.training.checkpoints import read_record, tensors_digest
 
     record, state = read_record(checkpoint)
     settings = record.configuration
@@ -319,7 +314,7 @@ def info(checkpoint: str) -> None:
         f"parameters: {sum(parts.values()):,} ({told})\n"
         f"written by: fhpt-eval {record.version}\n"
     )
-    for key, value in settings_of(settings).items():
+    for key, value in flat(settings.model_dump(mode="json")).items():
         click.echo(f"{key} = {value}")
 
 
@@ -344,8 +339,8 @@ def _named(values: Mapping[str, str]) -> str:
 def export(checkpoint: str, out: Path, stored: Any) -> None:
     """Write a checkpoint's weights as safetensors, with its record."""
     from fhpt_eval.errors import InputError
-    from fhpt_eval.reference_models.drn.checkpoints import export as write
-    from fhpt_eval.reference_models.drn.checkpoints import read_record
+    from fhpt_eval.reference_models.drn.training.checkpoints import export as write
+    from fhpt_eval.reference_models.drn.training.checkpoints import read_record
 
     if out.suffix != ".safetensors":  # a checkpoint itself, above all
         raise InputError(f"--out {out}: the file must end in .safetensors.")
@@ -354,16 +349,16 @@ def export(checkpoint: str, out: Path, stored: Any) -> None:
     click.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 
-def _tell(data: PairSet, listener: Listener) -> None:
+def _tell(data: PairSet, progress: Progress) -> None:
     """Say which pairs were found, and what is to be known of them."""
-    listener.say(
+    progress.say(
         f"{len(data):,} pairs of {len(data.people):,} images: {data.lists.pairs}, "
         f"{data.lists.keypoints}"
     )
     for note in data.notes:
-        listener.say(note)
+        progress.say(note)
     for line in data.left_out[:10]:
-        listener.say(f"  left out: {line}")
+        progress.say(f"  left out: {line}")
 
 
 def _command(ctx: click.Context) -> str:

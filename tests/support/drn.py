@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.reference_models.drn.configuration import Configuration
-from fhpt_eval.reference_models.drn.data import PairSet, read_data
-from fhpt_eval.reference_models.drn.listener import Silent
+from fhpt_eval.reference_models.drn.data.pairs import PairSet, read_data
 
 CPU = torch.device("cpu")
 
@@ -63,7 +63,7 @@ ALL: dict[str, Any] = {
 }
 
 
-class Kept(Silent):
+class Kept(Progress):
     """A listener that keeps what is said."""
 
     def __init__(self) -> None:
