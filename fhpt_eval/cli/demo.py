@@ -50,7 +50,7 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     check_writable(out)
     images = out / "mannequin"
     click.echo(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
-    write_benchmark(images, Settings(identities, _SEED), available_cores())
+    write_benchmark(images, Settings(identities=identities, seed=_SEED), available_cores())
     truth = images / "test"
     results = []
     methods = write_methods(images, out / "methods") | _reference_models(images, out / "methods")

@@ -7,9 +7,10 @@ sections' docstrings explain every key.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -189,6 +190,10 @@ class Configuration(_Section):
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
+
+    def computed(self, ways: Mapping[str, Any]) -> Self:
+        """Return the configuration with other values of precision, channels_last or compile."""
+        return self.model_copy(update={"training": self.training.model_copy(update=ways)})
 
     @model_validator(mode="after")
     def _comes_to_pass(self) -> Self:

@@ -68,18 +68,20 @@ def file_names(data: PairSet) -> list[str]:
     Raises:
         InputError: two pairs would share a file, or a name is too long for one.
     """
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for number, (source, target) in enumerate(data.pairs.tolist()):
-        one, other = data.people[source].name, data.people[target].name
-        folder, slash, stem = other.rpartition("/")
-        first = one.removeprefix(folder + slash).replace("/", "_")
+        shown, posed = data.people[source].name, data.people[target].name
+        folder, slash, stem = posed.rpartition("/")
+        first = shown.removeprefix(folder + slash).replace("/", "_")
         name = f"{folder}{slash}{first}___{stem}_vis.png"
         if len(name.rpartition("/")[2].encode()) > _LONGEST:
-            raise InputError(f"{one} and {other} make a file name above {_LONGEST} bytes; shorten "
-                             "the images' names.")  # fmt: skip
-        if found.setdefault(name, number) != number:
+            raise InputError(
+                f"{shown} and {posed} make a file name above {_LONGEST} bytes; shorten the images' "
+                "names."
+            )
+        if numbers.setdefault(name, number) != number:
             raise InputError(f"Two pairs would share the file {name}; rename one of the sources.")
-    return list(found)
+    return list(numbers)
 
 
 def generate(
@@ -119,14 +121,14 @@ def generate(
     names = file_names(data)
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as maker:
         marks = [drawer.mark(number) for number in range(len(data))]
-        there = _marks_in(out, pool)
-        foreign = _foreign(there, dict(zip(names, marks, strict=True)), loaded.digest)
-        _tell(out, there, names, foreign, overwrite, progress)
+        present = _marks_in(out, pool)
+        foreign = _foreign(present, dict(zip(names, marks, strict=True)), loaded.digest)
+        _tell(out, present, names, foreign, overwrite, progress)
         check_writable(out)
         for name in foreign:  # before the first new one, so that a stop leaves no mixture
             (out / name).unlink()
         _write_about(out, loaded, data, names, precision)
-        left = [n for n, name in enumerate(names) if there.get(name) != marks[n]]
+        left = [n for n, name in enumerate(names) if present.get(name) != marks[n]]
         rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
         progress.stage("generating", len(rows))
@@ -242,29 +244,31 @@ def _marks_in(out: Path, pool: ThreadPoolExecutor) -> dict[str, str | None]:
     """Return the mark of each image below a folder, or nothing where it has none."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
-    there = sorted(
+    names = sorted(
         path.relative_to(out).as_posix()
         for path in (out.rglob("*") if out.is_dir() else ())
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
-    return dict(zip(there, pool.map(lambda name: _mark_in(out / name), there), strict=True))
+    return dict(zip(names, pool.map(lambda name: _mark_in(out / name), names), strict=True))
 
 
-def _foreign(there: Mapping[str, str | None], marks: Mapping[str, str], weights: str) -> list[str]:
+def _foreign(
+    present: Mapping[str, str | None], marks: Mapping[str, str], weights: str
+) -> list[str]:
     """Return the images that must not stay: of these pairs but otherwise made, or another model's.
 
     Whatever carries no mark and is of none of these pairs is somebody's own.
     """
     return [
         name
-        for name, mark in there.items()
+        for name, mark in present.items()
         if mark != marks.get(name, mark) or (mark and mark.partition(" ")[0] != weights)
     ]
 
 
 def _tell(
     out: Path,
-    there: Mapping[str, str | None],
+    present: Mapping[str, str | None],
     names: Sequence[str],
     foreign: Sequence[str],
     overwrite: bool,
@@ -277,7 +281,7 @@ def _tell(
             f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
             "have them replaced with --overwrite."
         )
-    extra = sorted(there.keys() - set(names) - set(foreign))
+    extra = sorted(present.keys() - set(names) - set(foreign))
     if extra:
         progress.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "

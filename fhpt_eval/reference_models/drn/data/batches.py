@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -73,10 +74,10 @@ class Cached:
 
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
         """See :class:`Pixels`."""
-        at = torch.from_numpy(places)
+        rows = torch.from_numpy(places)
         if self.images.device.type == "cuda":
-            at = at.pin_memory().to(self.images.device, non_blocking=True)
-        return self.images[at]
+            rows = rows.pin_memory().to(self.images.device, non_blocking=True)
+        return self.images[rows]
 
 
 class Decoded:
@@ -90,7 +91,9 @@ class Decoded:
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
         """See :class:`Pixels`."""
         chosen = [self.people[place] for place in places.tolist()]
-        return torch.stack(list(self.pool.map(lambda one: read_person(one, *self.size), chosen)))
+        return torch.stack(
+            list(self.pool.map(lambda person: read_person(person, *self.size), chosen))
+        )
 
 
 def open_pixels(

@@ -48,12 +48,12 @@ def _list(folder: Path, kind: str, split: str) -> Path:
         path = folder / f"{prefix}-{kind}-{split}.csv"
         if path.is_file():
             return path
-    others = sorted(path.name for path in folder.glob(f"*-{kind}-*.csv"))
-    there = f" There are: {', '.join(others[:10])}." if others else ""
+    candidates = sorted(path.name for path in folder.glob(f"*-{kind}-*.csv"))
+    hint = f" There are: {', '.join(candidates[:10])}." if candidates else ""
     option = "--pairs" if kind == "pairs" else "--keypoints"
     raise InputError(
         f"--data: {folder} has no {kind} of the split '{split}' (PREFIX-{kind}-{split}.csv, with "
-        f"PREFIX one of {', '.join(PREFIXES)}).{there} Give --split, or the file with {option}."
+        f"PREFIX one of {', '.join(PREFIXES)}).{hint} Give --split, or the file with {option}."
     )
 
 

@@ -93,14 +93,14 @@ def heatmaps(points: Tensor, height: int, width: int, sigma: float) -> Tensor:
     The map of a missing joint (NaN) is 0. A Gaussian of x and y is the product of one of x and one
     of y, so a map takes ``height + width`` exponentials and not their product.
     """
-    there = ~points.isnan().any(dim=-1, keepdim=True)
+    known = ~points.isnan().any(dim=-1, keepdim=True)
     points = points.float().nan_to_num(0.0)
 
     def along(places: Tensor, size: int) -> Tensor:
-        at = torch.arange(size, dtype=torch.float32, device=places.device)
-        return torch.exp(-((at - places[..., None]) ** 2) / (2 * sigma**2))
+        centres = torch.arange(size, dtype=torch.float32, device=places.device)
+        return torch.exp(-((centres - places[..., None]) ** 2) / (2 * sigma**2))
 
-    rows = along(points[..., 1], height) * there
+    rows = along(points[..., 1], height) * known
     columns = along(points[..., 0], width)
     return rows[..., :, None] * columns[..., None, :]
 

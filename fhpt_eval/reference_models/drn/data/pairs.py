@@ -30,6 +30,8 @@ from fhpt_eval.reference_models.drn.data.folder import ImageIndex, Lists, Missin
 _MOST_OUTSIDE = 0.05
 #: Problems that a message lists; it says how many more there are.
 _SHOWN = 100
+#: Pairs that were left out which are named where the training goes on without them.
+_NAMED = 10
 
 _Result = TypeVar("_Result")
 
@@ -124,7 +126,7 @@ def read_data(
             taken to be as large as the first source that the list pairs it with.
         allow_missing: leave out pairs whose files or joints are missing, instead of refusing all.
         threads: that read files.
-        progress: is told how far it is.
+        progress: is told how far it is, and what was read.
 
     Raises:
         InputError: a list cannot be read (the line is named), the key points are of another frame,
@@ -133,13 +135,20 @@ def read_data(
     lists = find_lists(folder, split, pairs, keypoints)
     rows, repeated = _distinct(read_pairs_csv(lists.pairs), lists.pairs)
     points = read_keypoints(lists.keypoints)
-    reader = _Reader(ImageIndex(folder, split), points, threads, progress or Progress())
-    return reader.read(rows, lists, targets, allow_missing, repeated)
+    progress = progress or Progress()
+    reader = _Reader(ImageIndex(folder, split), points, threads, progress)
+    data = reader.read(rows, lists, targets, allow_missing, repeated)
+    progress.say(
+        f"{len(data):,} pairs of {len(data.people):,} images: {lists.pairs}, {lists.keypoints}"
+    )
+    for line in [*data.notes, *(f"  left out: {line}" for line in data.left_out[:_NAMED])]:
+        progress.say(line)
+    return data
 
 
 def _distinct(rows: Sequence[Row], path: Path) -> tuple[list[tuple[str, str, int]], int]:
     """Return (source, target, line) of each pair once, and how many rows said one again."""
-    found: dict[tuple[str, str], int] = {}
+    lines: dict[tuple[str, str], int] = {}
     for row in rows:
         if row.source is None:
             raise InputError(
@@ -151,8 +160,8 @@ def _distinct(rows: Sequence[Row], path: Path) -> tuple[list[tuple[str, str, int
                     f"{path}, line {row.line}: '{name}' leads out of the folder; give names as "
                     "they are below it."
                 )
-        found.setdefault((row.source, row.target), row.line)
-    return [(*names, line) for names, line in found.items()], len(rows) - len(found)
+        lines.setdefault((row.source, row.target), row.line)
+    return [(*names, line) for names, line in lines.items()], len(rows) - len(lines)
 
 
 class _Reader:

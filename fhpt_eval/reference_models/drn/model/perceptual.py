@@ -99,8 +99,8 @@ class Summary(nn.Module):
             with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
                 self._loaded[images.device] = perceptual_network(self.name, images.device)
         with torch.no_grad():
-            found = self._loaded[images.device].summary((images + 1) / 2)
-            return layer_norm(found.float(), (self.length,))
+            summary = self._loaded[images.device].summary((images + 1) / 2)
+            return layer_norm(summary.float(), (self.length,))
 
 
 class _VGG19(PerceptualNetwork):
@@ -176,14 +176,14 @@ class _Random(PerceptualNetwork):
         }
 
     def maps(self, images01: Tensor) -> list[Tensor]:
-        found: list[Tensor] = []
+        maps: list[Tensor] = []
         x = 2 * images01 - 1
         for stage in self.stages:
-            if found:
+            if maps:
                 x = nn.functional.avg_pool2d(x, 2)
             x = torch.relu(stage(x))
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
 
 def _digest(network: nn.Module) -> str:

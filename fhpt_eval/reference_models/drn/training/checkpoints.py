@@ -20,8 +20,8 @@ from torch import Tensor
 from fhpt_eval import weights
 from fhpt_eval._version import __version__
 from fhpt_eval.common.files import write_atomically
-from fhpt_eval.common.settings import differences
-from fhpt_eval.common.training import Checkpoint, read_checkpoint
+from fhpt_eval.common.settings import differences, flat
+from fhpt_eval.common.training import Checkpoint, duration, read_checkpoint
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import InputError, WeightsError
 from fhpt_eval.features.loading import check_entries, shapes_of
@@ -209,6 +209,39 @@ def read_record(name_or_path: str | Path) -> tuple[Record, Mapping[str, Tensor]]
     """
     state, record = _stored(weights.find(name_or_path).path)
     return record, _as_float32(state)
+
+
+def describe(name_or_path: str | Path) -> str:
+    """Say in lines what weights or a checkpoint are: how they came about, sizes, every setting.
+
+    Raises:
+        WeightsError: as for :func:`load_model`.
+    """
+    record, state = read_record(name_or_path)
+    settings = record.configuration
+    parts: dict[str, int] = {}
+    for name, tensor in state.items():
+        part = name.partition(".")[0]
+        parts[part] = parts.get(part, 0) + tensor.numel()
+    sizes = ", ".join(f"{part} {count:,}" for part, count in sorted(parts.items()))
+    network, start = (
+        ", ".join(f"{key} {value}" for key, value in values.items())
+        for values in (record.perceptual, record.start)
+    )
+    lines = [
+        f"configuration: {settings.name}",
+        f"steps: {record.steps:,} of {settings.training.steps:,}, in {duration(record.seconds)} "
+        f"on {record.device}",
+        f"data digest: {record.data_digest}",
+        f"weights digest: {tensors_digest(state)}",
+        f"perceptual network: {network}",
+        f"started from: {start or 'random weights'}",
+        f"parameters: {sum(parts.values()):,} ({sizes})",
+        f"written by: fhpt-eval {record.version}",
+        "",
+    ]
+    values = flat(settings.model_dump(mode="json"))
+    return "\n".join([*lines, *(f"{key} = {value}" for key, value in values.items())])
 
 
 def check_summary(record: Record, label: object) -> None:

@@ -41,18 +41,18 @@ class World:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
-    def part(self, whole: int) -> slice:
+    def part(self, total: int) -> slice:
         """Return this process's part of ``whole`` pairs.
 
         Raises:
             InputError: they cannot be divided evenly.
         """
-        if whole % self.size:
+        if total % self.size:
             raise InputError(
-                f"training.batch_size is {whole}, of all processes together, and {self.size} "
+                f"training.batch_size is {total}, of all processes together, and {self.size} "
                 f"processes cannot divide it evenly. Set it to a multiple of {self.size}."
             )
-        each = whole // self.size
+        each = total // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
@@ -118,26 +118,26 @@ def joined(device: str) -> Iterator[tuple[World, torch.device]]:
             f"{', '.join(_PLACE)} must be numbers in the environment ({error}); "
             "start the processes with torchrun."
         ) from error
-    here = torch.device(device)
-    if here.type == "cuda":
+    place = torch.device(device)
+    if place.type == "cuda":
         if world.local_rank >= torch.cuda.device_count():
             raise InputError(
                 f"There are {torch.cuda.device_count()} GPUs here for at least "
                 f"{world.local_rank + 1} processes; start as many as there are GPUs."
             )
-        here = torch.device("cuda", world.local_rank)
-        torch.cuda.set_device(here)
+        place = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(place)
     if world.size == 1:
-        yield world, here
+        yield world, place
         return
     try:
-        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"The {world.size} processes cannot find each other ({error}); start them with "
             "torchrun."
         ) from error
     try:
-        yield world, here
+        yield world, place
     finally:
         distributed.destroy_process_group()

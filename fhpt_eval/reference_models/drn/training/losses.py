@@ -36,7 +36,7 @@ def perceptual(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         maps: a ``(N, C, h, w)`` tensor per layer, of the generated images.
         targets: the same of the ground truth.
     """
-    return _mean([l1(one, other) for one, other in zip(maps, targets, strict=True)])
+    return _mean([l1(drawn, wanted) for drawn, wanted in zip(maps, targets, strict=True)])
 
 
 def gram(maps: Tensor) -> Tensor:
@@ -56,7 +56,9 @@ def style(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
 
     Arguments are as for :func:`perceptual`.
     """
-    return _mean([l1(gram(one), gram(other)) for one, other in zip(maps, targets, strict=True)])
+    return _mean(
+        [l1(gram(drawn), gram(wanted)) for drawn, wanted in zip(maps, targets, strict=True)]
+    )
 
 
 def covariances(maps: Tensor, window: int, down: int = 0, across: int = 0) -> Tensor:
@@ -70,8 +72,8 @@ def covariances(maps: Tensor, window: int, down: int = 0, across: int = 0) -> Te
         parts = unfold(maps.float()[:, :, down:, across:], window, stride=window)
         parts = parts.transpose(1, 2).reshape(-1, channels, window**2)  # (M, C, window^2)
         parts = parts - parts.mean(dim=2, keepdim=True)
-        found: Tensor = parts @ parts.transpose(1, 2) / window**2
-        return found
+        products: Tensor = parts @ parts.transpose(1, 2) / window**2
+        return products
 
 
 def texture(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -91,25 +93,25 @@ def texture(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         maps: as for :func:`perceptual`; as many layers count as :data:`WINDOWS` has sides.
         targets: likewise.
     """
-    found = []
-    for one, other, side in zip(maps, targets, WINDOWS, strict=False):
-        window = min(side, *one.shape[2:])
-        spare = (min(window, length - window + 1) for length in one.shape[2:])
+    shares = []
+    for layer, target, side in zip(maps, targets, WINDOWS, strict=False):
+        window = min(side, *layer.shape[2:])
+        spare = (min(window, length - window + 1) for length in layer.shape[2:])
         down, across = (int(torch.randint(number, ())) for number in spare)
-        drawn = covariances(one, window, down, across)
-        wanted = covariances(other, window, down, across)
-        found.append(l1(drawn, wanted) / wanted.abs().mean().clamp_min(_LEAST))
-    return _mean(found)
+        drawn = covariances(layer, window, down, across)
+        wanted = covariances(target, window, down, across)
+        shares.append(l1(drawn, wanted) / wanted.abs().mean().clamp_min(_LEAST))
+    return _mean(shares)
 
 
-def summary(one: Tensor, target: Tensor) -> Tensor:
+def summary(drawn: Tensor, target: Tensor) -> Tensor:
     """Return the mean of 1 - cosine of the angle between summaries, ``(N, K)``: from 0 to 2.
 
     A summary says what an image shows (:meth:`.perceptual.PerceptualNetwork.summary`), so this asks
     for the right kind of texture, wherever it lies, as the identity loss of face swapping asks for
     the right face (Chen et al., "SimSwap", ACM Multimedia 2020).
     """
-    return (1 - cosine_similarity(one.float(), target.float())).mean()
+    return (1 - cosine_similarity(drawn.float(), target.float())).mean()
 
 
 def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:

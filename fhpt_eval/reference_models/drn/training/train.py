@@ -23,6 +23,7 @@ from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data.batches import Batches, ahead, open_pixels
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_inputs, to_targets
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
+from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
 from fhpt_eval.reference_models.drn.training.checkpoints import (
     CHECKPOINT_KIND,
     Record,
@@ -85,6 +86,20 @@ class Plan:
     def checkpoint(self) -> Path:
         """The file to go on from."""
         return self.out / CHECKPOINT
+
+
+def check_plan(plan: Plan, world: World) -> None:
+    """Find out what would stop a training, before its data are read, which may take a while.
+
+    Raises:
+        InputError: as for :func:`train`.
+        WeightsError: likewise.
+    """
+    if world.size == 1:
+        prepare_folder(plan.out, plan.resume)
+    if not plan.checkpoint.exists():
+        start_of(plan.start_from, plan.configuration, plan.out)
+    perceptual_network(plan.configuration.loss.perceptual_network, "cpu")
 
 
 def prepare_folder(out: Path, resume: bool) -> bool:

@@ -19,11 +19,11 @@ from fhpt_eval.reference_models.drn.training.skeleton import LIMBS, draw_skeleto
 from fhpt_eval.reference_models.drn.training.train import Plan, train
 from tests.support.drn import (
     CPU,
-    Kept,
     configuration,
     draw_folder,
     training_pairs,
 )
+from tests.support.progress import Kept
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from fhpt_eval.reference_models.drn.training.start import read_start, start_of
 from fhpt_eval.reference_models.drn.training.train import Plan, train
 from tests.support.drn import (
     CPU,
-    Kept,
     configuration,
     draw_folder,
     training_pairs,
 )
+from tests.support.progress import Kept
 
 #: Trainings of a few steps are over before discriminators could set in.
 OFF = {"adversarial": 0.0}

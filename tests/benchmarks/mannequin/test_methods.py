@@ -22,7 +22,7 @@ Made = tuple[Path, dict[str, Path]]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("methods")
-    write_benchmark(root / "set", Settings(6, 1, 128, 88))
+    write_benchmark(root / "set", Settings(identities=6, seed=1, height=128, width=88))
     return root / "set", write_methods(root / "set", root / "methods")
 
 

@@ -31,6 +31,7 @@ from fhpt_eval.benchmarks.mannequin.training.pose import (
     train,
 )
 from fhpt_eval.benchmarks.mannequin.training.pose_augment import augment, degrade, move, turns
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose import COCO_18, decode
 from fhpt_eval.features.openpose.load import build_network
@@ -38,6 +39,7 @@ from fhpt_eval.features.openpose.network import shapes
 from fhpt_eval.keypoints import JOINTS
 from tests.support.drawn_persons import STANDING
 from tests.support.photographs import Pixels
+from tests.support.progress import Kept
 
 CPU = torch.device("cpu")
 NAN = float("nan")
@@ -47,8 +49,7 @@ PERSON = torch.from_numpy(STANDING * 0.7 + [40, 20]).float()
 ALL_SEEN = torch.full((1, 18), 2, dtype=torch.uint8)
 
 
-def quiet(_: str) -> None:
-    pass
+QUIET = Progress()
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -299,10 +300,10 @@ def test_the_start_has_the_network_s_shapes_and_keeps_a_signal_s_size() -> None:
 
 def test_a_short_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
     settings = PoseSettings(steps=60, batch=4, learning_rate=1e-3, warmup=5, precision="float32")
-    lines: list[str] = []
-    path = train(pictures, tmp_path, settings, CPU, lines.append)
+    kept = Kept()
+    path = train(pictures, tmp_path, settings, CPU, kept)
     assert path == tmp_path / "mannequin-pose.safetensors"
-    assert lines[-1].startswith("step 60/60: loss ")
+    assert kept.said[-1].startswith("step 60 of 60: loss ")
     task = PoseTask(pictures, settings, CPU)
     with torch.no_grad():
         before = task.loss(seeded(9), 0)
@@ -317,7 +318,7 @@ def test_a_short_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) ->
 def test_a_stopped_training_goes_on_to_the_same_bits(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = train(pictures, tmp_path / "whole", TINY, CPU, quiet).read_bytes()
+    expected = train(pictures, tmp_path / "whole", TINY, CPU, QUIET).read_bytes()
     whole = PoseTask.loss
 
     def stopped(self: PoseTask, generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -328,10 +329,10 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(PoseTask, "loss", stopped)
         with pytest.raises(KeyboardInterrupt):
-            train(pictures, tmp_path / "halves", TINY, CPU, quiet)
-    lines: list[str] = []
-    assert train(pictures, tmp_path / "halves", TINY, CPU, lines.append).read_bytes() == expected
-    assert lines[0].startswith("goes on after step 4 of 8")
+            train(pictures, tmp_path / "halves", TINY, CPU, QUIET)
+    kept = Kept()
+    assert train(pictures, tmp_path / "halves", TINY, CPU, kept).read_bytes() == expected
+    assert kept.said[0].startswith("goes on after step 4 of 8")
 
 
 def test_both_precisions_learn_the_same(pictures: Pictures) -> None:
@@ -357,10 +358,10 @@ def test_the_network_sees_what_openpose_shows_it(pictures: Pictures) -> None:
 
 
 def test_another_batch_does_not_go_on(pictures: Pictures, tmp_path: Path) -> None:
-    train(pictures, tmp_path, TINY, CPU, quiet)
+    train(pictures, tmp_path, TINY, CPU, QUIET)
     other = PoseSettings(steps=8, batch=3, learning_rate=1e-3, warmup=2, seed=3)
     with pytest.raises(ArgumentError, match="batch is 2 there and 3 here"):
-        train(pictures, tmp_path, other, CPU, quiet)
+        train(pictures, tmp_path, other, CPU, QUIET)
 
 
 def test_pictures_that_do_not_fill_cells_are_refused(tmp_path: Path, pictures: Pictures) -> None:
@@ -369,12 +370,12 @@ def test_pictures_that_do_not_fill_cells_are_refused(tmp_path: Path, pictures: P
         truth = pictures.truth
 
     with pytest.raises(ArgumentError, match="multiples of 8, not 48 x 60"):
-        train(Odd(), tmp_path, TINY, CPU, quiet)  # type: ignore[arg-type]
+        train(Odd(), tmp_path, TINY, CPU, QUIET)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("batch", 0), ("precision", "half"), ("steps", 0), ("learning_rate", -1.0)]
 )
 def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"'{field}' must be"):
+    with pytest.raises(ArgumentError, match=f"PoseSettings.{field}: Input should be"):
         PoseSettings(**{field: value})  # type: ignore[arg-type]

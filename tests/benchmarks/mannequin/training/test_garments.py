@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from fhpt_eval.benchmarks.mannequin.training import garments, pictures
+from fhpt_eval.benchmarks.mannequin.training.fit import step_generator
 from fhpt_eval.benchmarks.mannequin.training.garments import (
     GarmentSettings,
     GarmentTask,
@@ -24,10 +25,11 @@ from fhpt_eval.benchmarks.mannequin.training.garments import (
     train,
 )
 from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented, blur
-from fhpt_eval.benchmarks.mannequin.training.loop import step_generator
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.garments import build_garments
+from tests.support.progress import Kept
 
 CPU = torch.device("cpu")
 
@@ -228,11 +230,11 @@ def test_training_lowers_the_loss_and_leaves_a_network(
     few: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(garments, "_CALIBRATION", 4)
-    lines: list[str] = []
-    file = train(few, tmp_path, GarmentSettings(20, 3e-3, warmup=5), CPU, lines.append)
+    kept = Kept()
+    file = train(few, tmp_path, GarmentSettings(steps=20, learning_rate=3e-3, warmup=5), CPU, kept)
     task = GarmentTask(few, 0, CPU)
     before = float(task.loss(step_generator(1, 0), 0)["loss"].detach())
-    after = float(lines[-1].split("loss ")[1].split(",")[0])
+    after = float(kept.said[-1].split("loss ")[1].split(",")[0])
     assert after < 0.8 * before
     network = build_garments(load_file(file), CPU, "trained")
     images = torch.from_numpy(few.images[[0, 4, 8, 12]]).permute(0, 3, 1, 2) / 255
@@ -245,8 +247,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     few: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(garments, "_CALIBRATION", 2)
-    settings = GarmentSettings(4, 1e-3, warmup=1, save_every=2)
-    whole = train(few, tmp_path / "whole", settings, CPU, lambda _line: None)
+    settings = GarmentSettings(steps=4, learning_rate=1e-3, warmup=1, save_every=2)
+    whole = train(few, tmp_path / "whole", settings, CPU, Progress())
     loss = GarmentTask.loss
 
     def stopped(task: GarmentTask, generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -257,11 +259,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(GarmentTask, "loss", stopped)
         with pytest.raises(KeyboardInterrupt):
-            train(few, tmp_path / "halves", settings, CPU, lambda _line: None)
+            train(few, tmp_path / "halves", settings, CPU, Progress())
     assert not (tmp_path / "halves" / garments.FILE).exists()
-    lines: list[str] = []
-    halves = train(few, tmp_path / "halves", settings, CPU, lines.append)
-    assert "after step 2 of 4" in lines[0]
+    kept = Kept()
+    halves = train(few, tmp_path / "halves", settings, CPU, kept)
+    assert "after step 2 of 4" in kept.said[0]
     assert halves.read_bytes() == whole.read_bytes()
 
 
@@ -271,10 +273,10 @@ def test_a_run_does_not_go_on_with_other_pictures(
     monkeypatch.setattr(garments, "_CALIBRATION", 1)
     (tmp_path / "pictures").mkdir()
     others = write_pictures(tmp_path / "pictures", 2)
-    settings = GarmentSettings(1, 1e-3)
-    train(others, tmp_path / "run", settings, CPU, lambda _line: None)
+    settings = GarmentSettings(steps=1, learning_rate=1e-3)
+    train(others, tmp_path / "run", settings, CPU, Progress())
     with pytest.raises(ArgumentError, match="pictures is"):
-        train(few, tmp_path / "run", settings, CPU, lambda _line: None)
+        train(few, tmp_path / "run", settings, CPU, Progress())
 
 
 def test_the_shipped_network_says_what_was_trained(few: Pictures) -> None:

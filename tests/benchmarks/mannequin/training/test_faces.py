@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,12 +33,14 @@ from fhpt_eval.benchmarks.mannequin.training.faces import (
     turned,
     windows,
 )
-from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, fit
+from fhpt_eval.benchmarks.mannequin.training.fit import FitSettings, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, blurred, jpeg, spoil
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.face_network import lattice
 from fhpt_eval.features.mannequin.faces import MannequinFaces
+from tests.support.progress import Kept
 
 CPU = torch.device("cpu")
 NO_FACE = [math.nan] * 4
@@ -328,8 +329,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
             return found
 
         monkeypatch.setattr(task, "loss", counted)
-        how = replace(task.loop, save_every=2)
-        return fit(task, tmp_path / folder, how, lambda _: None)
+        how = task.settings.model_copy(update={"save_every": 2})
+        return fit(task, tmp_path / folder, how, Progress())
 
     whole = run("whole")
     with pytest.raises(StoppedError):
@@ -341,18 +342,18 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_training_lowers_the_loss(pictures: Pictures, kind: Any, tmp_path: Path) -> None:
-    task = kind(pictures, np.arange(12), replace(TINY, descriptor_batch=12), CPU)
+    task = kind(pictures, np.arange(12), TINY.model_copy(update={"descriptor_batch": 12}), CPU)
     first, *_, last = (task.loss(generator(1), 0)["loss"].item() for _ in range(2))
     assert first == last  # without a step between them
-    fit(task, tmp_path, LoopSettings(14, 3e-3, warmup=2), lambda _: None)
+    fit(task, tmp_path, FitSettings(steps=14, learning_rate=3e-3, warmup=2), Progress())
     assert task.loss(generator(1), 0)["loss"].item() < 0.8 * first
 
 
 def test_a_run_writes_weights_that_the_feature_takes_and_what_they_are_worth(
     pictures: Pictures, tmp_path: Path
 ) -> None:
-    lines: list[str] = []
-    path = train(pictures, tmp_path, TINY, CPU, lines.append)
+    kept = Kept()
+    path = train(pictures, tmp_path, TINY, CPU, kept)
     assert path == tmp_path / "mannequin-faces.safetensors"
     rows = MannequinFaces(weights=str(path)).compute(
         torch.from_numpy(pictures.images[:2]).permute(0, 3, 1, 2)
@@ -360,13 +361,13 @@ def test_a_run_writes_weights_that_the_feature_takes_and_what_they_are_worth(
     assert rows["found"].shape == (2,)
     measured = json.loads(path.with_suffix(".json").read_text())
     assert set(measured) == {"people", "recall", "false", "error", "distance"}
-    assert any(line.startswith("descriptor: 4 faces of 2 people") for line in lines)
+    assert any(line.startswith("descriptor: 4 faces of 2 people") for line in kept.said)
     before = path.read_bytes()
-    train(pictures, tmp_path, TINY, CPU, lines.append)  # is finished, and gives the same
+    train(pictures, tmp_path, TINY, CPU, kept)  # is finished, and gives the same
     assert path.read_bytes() == before
-    with pytest.raises(ArgumentError, match=r"other settings or pictures \(settings\.json\)"):
-        train(pictures, tmp_path, replace(TINY, finder_batch=3), CPU, lines.append)
-    again = train(pictures, tmp_path / "again", TINY, CPU, lines.append)
+    with pytest.raises(ArgumentError, match=r"faces\.finder_batch is 2 there and 3 here"):
+        train(pictures, tmp_path, TINY.model_copy(update={"finder_batch": 3}), CPU, kept)
+    again = train(pictures, tmp_path / "again", TINY, CPU, kept)
     assert again.read_bytes() == before
 
 
