@@ -52,7 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s STRIPS [options]")
     parser.add_argument("strips", type=Path, help="a folder of strips for each method")
     parser.add_argument("--protocols", default=",".join(preset_names()), help="names or files")
-    parser.add_argument("--compare", default="", help="A:B,... pairs of protocols told in words")
+    parser.add_argument(
+        "--compare", default="", help="A:B,... pairs of protocols to set side by side"
+    )
     parser.add_argument("--metrics", default="ssim,psnr,l1", help="kinds of metrics that count")
     chosen = parser.parse_args()
     crop = parse_protocol(CROP, "crop")
@@ -68,8 +70,8 @@ def main() -> None:
     tables = {name: build(results, crop.id) for name, (results, _) in scored.items() if results}
     left_out = {reason for _, reasons in scored.values() for reason in reasons}
     pairs = [tuple(pair.split(":")) for pair in chosen.compare.split(",") if pair]
-    words = [compare(load_protocol(a), load_protocol(b)).text() for a, b in pairs]
-    sys.stdout.write(page(tables, sorted(left_out), words))
+    comparisons = [compare(load_protocol(a), load_protocol(b)).markdown() for a, b in pairs]
+    sys.stdout.write(page(tables, sorted(left_out), comparisons))
 
 
 def score(
@@ -93,16 +95,17 @@ def lacking(entry: Entry) -> bool:
     return any(step.lacks() for step in entry.steps)
 
 
-def page(tables: Mapping[str, Sensitivity], left_out: Sequence[str], words: Sequence[str]) -> str:
+def page(
+    tables: Mapping[str, Sensitivity], left_out: Sequence[str], comparisons: Sequence[str]
+) -> str:
     """Write the page."""
     counts = {name: table.results[0].test_set.pairs for name, table in tables.items()}
     told = ", ".join(f"{name} ({count} pairs)" for name, count in counts.items())
     parts = [HEAD.format(methods=told), *_places(tables)]
     for name, table in tables.items():
         parts += [f"## {name}\n", table.to_markdown()]
-    if words:
-        parts.append("## In words\n")
-        parts += [f"```\n{text}\n```\n" for text in words]
+    if comparisons:
+        parts += ["## What protocols differ in\n", *comparisons]
     if left_out:
         parts.append("## Left out\n")
         parts.append("\n".join(f"- {reason}" for reason in left_out) + "\n")

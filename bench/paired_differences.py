@@ -101,16 +101,16 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=True)
     chosen = parser.parse_args()
     first, second = (Result.load(run) for run in chosen.runs)
-    keys = first.pairs.keys
-    if keys != second.pairs.keys or first.test_set.digest != second.test_set.digest:
+    keys = tuple(map(str, first.pairs.index))
+    if list(keys) != list(second.pairs.index) or first.test_set.digest != second.test_set.digest:
         raise SystemExit("The runs are not of the same pairs.")
     items = np.array(items_of(keys))
     print(f"{first.method} less {second.method}, {len(keys)} pairs of {items.max() + 1} items\n")
     print("| score | better | first | second | difference | 95 % interval |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name, weighing in SCORES.items():
-        ours, theirs = first.pairs[name], second.pairs[name]
-        weights = first.pairs[weighing] if weighing else np.ones(len(keys))
+        ours, theirs = (run.pairs[name].to_numpy() for run in (first, second))
+        weights = first.pairs[weighing].to_numpy() if weighing else np.ones(len(keys))
         both = ~np.isnan(ours) & ~np.isnan(theirs) & (weights > 0)
         gaps, counted = (ours - theirs)[both], weights[both]
         interval = mean_interval(gaps, items[both].tolist(), counted)

@@ -6,13 +6,15 @@ The files are described in docs/results.md.
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +30,20 @@ from pydantic import (
 )
 
 from fhpt_eval.common.digests import digest_of
-from fhpt_eval.common.files import Cell, csv_text, plain_text, write_atomically
+from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
+from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Longest name of a method, in characters.
 MAX_NAME = 200
 SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
+_WHAT = "the folder that 'fhpt-eval run' wrote"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -148,17 +155,21 @@ class Timing(_Model):
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
-    """Per-pair values: ``keys`` (sorted) and a ``(N,)`` float64 column per name, NaN undefined."""
+    """Per-pair values: ``keys`` (sorted) and a ``(N,)`` float64 column per name, NaN undefined.
+
+    What :attr:`Result.pairs` is made of and ``pairs.csv`` is written from: without pandas, whose
+    import takes longer than a small run.
+    """
 
     keys: tuple[str, ...]
     columns: Mapping[str, NDArray[np.float64]]
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """Return the column of that name."""
-        return self.columns[name]
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The values as a DataFrame of their own, indexed by ``pair``."""
+        import pandas as pd
 
-    def __len__(self) -> int:
-        return len(self.keys)
+        return pd.DataFrame(dict(self.columns), pd.Index(self.keys, dtype="str", name="pair"))
 
     def __eq__(self, other: object) -> bool:
         """Whether keys and columns are the same, undefined values included."""
@@ -202,13 +213,14 @@ class PairTable:
             ).reshape(len(rows), len(header) - 1)
         except (ValueError, IndexError, csv.Error) as error:
             raise ResultError(f"{label}: is not a table of pairs ({error}).") from error
-        return cls(keys, {name: table[:, at] for at, name in enumerate(header[1:])})
+        return cls(keys, {name: table[:, column] for column, name in enumerate(header[1:])})
 
 
 class Result(_Model):
     """Scores and provenance of one method under one protocol on one test set.
 
     ``pairs`` holds the per-pair values; it is written to ``pairs.csv``, not to ``result.json``.
+    Printed, it is a table of its scores, and in a notebook too.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -221,8 +233,8 @@ class Result(_Model):
     _pairs: PairTable | None = PrivateAttr(default=None)
 
     @property
-    def pairs(self) -> PairTable:
-        """The per-pair values.
+    def pairs(self) -> pd.DataFrame:
+        """The per-pair values: a float64 column per name, NaN undefined, indexed by ``pair``.
 
         Raises:
             ResultError: the result was read from a ``result.json`` without its ``pairs.csv``.
@@ -232,13 +244,50 @@ class Result(_Model):
                 f"The per-pair values of {self.method} were not loaded: give the run's folder, "
                 "with its pairs.csv, rather than result.json alone."
             )
-        return self._pairs
+        return self._pairs.frame
 
     def with_pairs(self, table: PairTable) -> Self:
         """Return the same result with these per-pair values."""
         copy = self.model_copy()
         copy._pairs = table
         return copy
+
+    def table(self) -> Table:
+        """Return the scores for people, without details and those that rest on no pair."""
+        rows = []
+        for name, score in self.scores.items():
+            if score.n and not score.detail:
+                ends = [f"{round(end, 4) + 0.0:.4f}" for end in score.interval or ()]
+                rows.append((
+                    f"{name} {ARROWS[score.direction]}",
+                    "-" if score.value is None else f"{score.value:.4f}",
+                    " to ".join(ends) or "-",
+                    f"{score.n:,}" + (f" ({score.coverage:.1%})" if score.coverage < 1 else ""),
+                ))  # fmt: skip
+        return Table(("score", "value", "95 % interval", "pairs"), rows)
+
+    @property
+    def title(self) -> str:
+        """What stands above a table of the scores."""
+        return f"{self.method} under protocol {self.protocol.id}"
+
+    @property
+    def citation(self) -> str:
+        """What a reader of the numbers needs beside them, in one line."""
+        version = self.provenance.software.get("fhpt-eval", "of unknown version")
+        return (
+            f"{self.test_set.pairs:,} pairs in {self.provenance.groups:,} groups, protocol "
+            f"{self.protocol.id} ({self.protocol.digest[:12]}), test set "
+            f"{self.test_set.digest[:12]}, fhpt-eval {version}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.title}\n{self.table().text()}{self.citation}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        title, citation = (html.escape(text) for text in (self.title, self.citation))
+        return f"<p><b>{title}</b></p>{self.table().html()}<p>{citation}</p>"
 
     def to_json(self) -> str:
         """Return the text of ``result.json``: the same result gives the same text."""
@@ -268,39 +317,27 @@ class Result(_Model):
         write_atomically(folder / "result.json", self.to_json().encode())
 
     @classmethod
-    def load(cls, path: Path) -> Result:
+    def load(cls, path: str | Path) -> Result:
         """Read a run's folder (with its per-pair values) or a ``result.json`` alone.
 
         Raises:
             ResultError: it is missing, or not a result of this version.
         """
+        path = Path(path)
         file = path / "result.json" if path.is_dir() else path
         folder = path if path.is_dir() else path.parent
         if not file.exists() and list(folder.glob("*/result.json")):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
-        text = _read_text(file, MAX_JSON_BYTES)
+        text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
             result = cls.model_validate_json(text)
         except ValidationError as error:
             raise ResultError(_not_a_result(error, file)) from None
         pairs = file.with_name("pairs.csv")
         if path.is_dir() and pairs.is_file():
-            table = PairTable.from_csv(_read_text(pairs, MAX_PAIRS_BYTES), str(pairs))
-            return result.with_pairs(table)
+            rows = read_text(pairs, MAX_PAIRS_BYTES, _WHAT, error=ResultError)
+            return result.with_pairs(PairTable.from_csv(rows, str(pairs)))
         return result
-
-
-def _read_text(file: Path, limit: int) -> str:
-    try:
-        if file.stat().st_size > limit:
-            raise ResultError(f"{file}: is larger than {limit:,} bytes; not read.")
-        return file.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise ResultError(
-            f"{file}: there is no such file. Give the folder that 'fhpt-eval run' wrote."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultError(f"{file}: cannot be read ({error}).") from error
 
 
 def _not_a_result(error: ValidationError, file: Path) -> str:

@@ -18,6 +18,8 @@ from PIL import Image
 
 from tests.support.photographs import PairFolders, Pixels, crops, spoilt
 
+pytest_plugins = ("tests.support.plugins",)
+
 # Several test processes share the cores; more threads in each would only wait for each other.
 torch.set_num_threads(1)
 

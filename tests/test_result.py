@@ -6,16 +6,20 @@ import csv
 import io
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fhpt_eval.common.digests import digest_of
 from fhpt_eval.errors import ResultError, StorageError
 from fhpt_eval.result import (
     MAX_JSON_BYTES,
@@ -24,7 +28,7 @@ from fhpt_eval.result import (
     Score,
     is_method_name,
 )
-from tests.support.results import DIGEST, make_result, score
+from tests.support.results import DIGEST, SETTINGS, make_result, score
 
 
 def make_table() -> PairTable:
@@ -60,7 +64,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(ResultError) as error:
         Result.load(path)
     message = str(error.value)
-    assert message.startswith(f"{path}: ")
+    assert message.startswith(str(path))
     for text in ("Traceback", "pydantic", "https://", "ValidationError"):
         assert text not in message
     return message
@@ -173,9 +177,11 @@ class TestSaveAndLoad:
         make_result().with_pairs(make_table()).save(tmp_path)
         again = Result.load(tmp_path)
         assert again.to_json() == make_result().to_json()
-        assert again.pairs.keys == make_table().keys
-        for name, column in make_table().columns.items():
-            np.testing.assert_array_equal(again.pairs[name], column)
+        pd.testing.assert_frame_equal(again.pairs, make_table().frame, check_exact=True)
+
+    def test_a_folder_may_be_given_as_text(self, tmp_path: Path) -> None:
+        make_result().save(tmp_path)
+        assert Result.load(str(tmp_path)) == Result.load(tmp_path)
 
     def test_three_files_are_written_and_nothing_is_left_beside_them(self, tmp_path: Path) -> None:
         make_result().with_pairs(make_table()).save(tmp_path / "run")
@@ -221,6 +227,87 @@ class TestSaveAndLoad:
             make_result().save(tmp_path / "run")
 
 
+class TestPairs:
+    """Per-pair values are a DataFrame, made when it is asked for."""
+
+    def test_the_columns_are_the_values_and_the_index_is_the_pair(self) -> None:
+        pairs = make_result().with_pairs(make_table()).pairs
+        assert isinstance(pairs, pd.DataFrame)
+        assert list(pairs) == ["ssim", "psnr"]
+        assert pairs.index.name == "pair"
+        assert list(pairs.index) == list(make_table().keys)
+        assert (pairs.dtypes == np.float64).all()
+
+    def test_undefined_values_are_missing_and_passed_over(self) -> None:
+        pairs = make_result().with_pairs(make_table()).pairs
+        assert pairs["ssim"].isna().tolist() == [False, False, True, False]
+        assert pairs["ssim"].min() == -0.5
+
+    def test_pairs_can_be_grouped_by_what_their_names_say(self) -> None:
+        pairs = make_result().with_pairs(make_table()).pairs
+        means = pairs["ssim"].groupby(pairs.index.str.len()).mean()
+        assert means.loc[2] == pytest.approx((0.1 + 1 / 3) / 2)
+
+    def test_a_parquet_file_comes_back_the_same(self, tmp_path: Path) -> None:
+        pytest.importorskip("pyarrow")
+        pairs = make_result().with_pairs(make_table()).pairs
+        pairs.to_parquet(tmp_path / "pairs.parquet")
+        again = pd.read_parquet(tmp_path / "pairs.parquet")
+        pd.testing.assert_frame_equal(again, pairs, check_exact=True)
+
+    def test_changing_the_frame_leaves_what_is_written_alone(self) -> None:
+        result = make_result().with_pairs(table := make_table())
+        result.pairs["ssim"] = 0.0
+        assert table.to_csv() == make_table().to_csv()
+
+    def test_pandas_is_imported_only_when_they_are_asked_for(self, tmp_path: Path) -> None:
+        make_result().with_pairs(make_table()).save(tmp_path)
+        script = (
+            "import sys; from fhpt_eval import Result\n"
+            "result = Result.load(sys.argv[1]); result.save(__import__('pathlib').Path('again'))\n"
+            "assert 'pandas' not in sys.modules\n"
+            "result.pairs; assert 'pandas' in sys.modules\n"
+        )
+        subprocess.run([sys.executable, "-c", script, tmp_path], check=True, cwd=tmp_path)
+
+
+class TestShown:
+    """A result that is printed, or shown in a notebook, is a table of its scores."""
+
+    def test_every_score_is_a_row_with_its_interval_and_count(self) -> None:
+        text = str(make_result({"ssim": score(1 / 3, interval=(0.25, 0.5), n=8570)}))
+        assert "ours under protocol fhpt" in text
+        (row,) = [line for line in text.splitlines() if "ssim" in line]
+        assert row.strip("│").replace("│", " ").split() == [
+            "ssim", "↑", "0.3333", "0.2500", "to", "0.5000", "8,570"
+        ]  # fmt: skip
+
+    def test_it_ends_with_what_a_reader_of_the_numbers_needs(self) -> None:
+        assert str(make_result()).endswith(
+            f"4 pairs in 2 groups, protocol fhpt ({digest_of(SETTINGS)[:12]}), test set "
+            f"{DIGEST[:12]}, fhpt-eval 0.1"
+        )
+
+    def test_it_fits_80_columns_and_cuts_no_digit(self) -> None:
+        name = "face_identity[mannequin].distance_of_descriptors"
+        text = str(make_result({name: score(-123456.7891, interval=(-123456.7891, 123456.7891))}))
+        assert max(map(len, text.splitlines()[:-1])) <= 80
+        assert "-123456.7891 to 123456.7891" in text
+
+    def test_a_score_that_rests_on_some_pairs_says_on_which_share(self) -> None:
+        (row,) = make_result({"ssim": score(n=3, coverage=0.75)}).table().rows
+        assert row[-1] == "3 (75.0%)"
+
+    def test_details_and_what_rests_on_no_pair_are_left_out(self) -> None:
+        scores = {"a": score(), "b": score(detail=True), "c": score(None, "no", n=0)}
+        assert [row[0] for row in make_result(scores).table().rows] == ["a ↑"]
+
+    def test_a_notebook_shows_a_table_with_names_escaped(self) -> None:
+        shown = make_result({"<b>": score()}, method="<script>")._repr_html_()
+        assert "<td>&lt;b&gt; ↑</td><td>0.5000</td>" in shown
+        assert "<script>" not in shown
+
+
 class TestScoresCsv:
     def test_there_is_a_row_per_score(self) -> None:
         assert make_result().scores_csv().splitlines() == [
@@ -243,11 +330,13 @@ class TestRefused:
     def test_a_missing_file_says_which_folder_to_give(self, tmp_path: Path) -> None:
         message = refusal(tmp_path / "result.json")
         assert message.endswith(
-            "there is no such file. Give the folder that 'fhpt-eval run' wrote."
+            "(No such file or directory). Give the folder that 'fhpt-eval run' wrote."
         )
 
     def test_a_folder_without_a_result_names_the_file_that_is_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(ResultError, match=rf"^{tmp_path}/result\.json: there is no such file"):
+        with pytest.raises(
+            ResultError, match=rf"^{tmp_path}/result\.json cannot be read \(No such file"
+        ):
             Result.load(tmp_path)
 
     def test_another_schema_version_is_refused(self, tmp_path: Path) -> None:
@@ -342,13 +431,13 @@ class TestRefused:
     def test_a_file_that_is_not_utf_8_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "result.json"
         path.write_bytes(b"\xff\xfe{}")
-        assert "cannot be read ('utf-8' codec" in refusal(path)
+        assert "result.json, line 1: is not UTF-8 text" in refusal(path)
 
     def test_a_huge_file_is_refused_without_being_read(self, tmp_path: Path) -> None:
         path = tmp_path / "result.json"
         with path.open("wb") as file:
             file.truncate(MAX_JSON_BYTES + 1)  # takes no room on the disk
-        assert refusal(path).endswith("is larger than 67,108,864 bytes; not read.")
+        assert "cannot be read (it is larger than 67,108,864 bytes)" in refusal(path)
 
     def test_damaged_pairs_are_refused_by_name(self, tmp_path: Path) -> None:
         make_result().with_pairs(make_table()).save(tmp_path)
@@ -380,13 +469,10 @@ class TestPairTable:
             "pair,ssim,psnr\n'-a,0.1,inf\n'=b,0.3333333333333333,30.0\n\"c,d\",,\ne,-0.5,1e-300\n"
         )
 
-    def test_it_has_as_many_pairs_as_keys(self) -> None:
-        assert len(make_table()) == 4
-
     def test_a_table_without_pairs_keeps_its_columns(self) -> None:
         again = PairTable.from_csv("pair,ssim\n", "pairs.csv")
         assert again.keys == ()
-        assert again["ssim"].shape == (0,)
+        assert again.columns["ssim"].shape == (0,)
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(keys, columns, st.randoms(use_true_random=False))
@@ -405,8 +491,8 @@ class TestPairTable:
         assert again.keys == table.keys
         assert list(again.columns) == columns
         for name in columns:
-            assert again[name].dtype == np.float64
-            np.testing.assert_array_equal(again[name], table[name])
+            assert again.columns[name].dtype == np.float64
+            np.testing.assert_array_equal(again.columns[name], table.columns[name])
         assert again.to_csv() == table.to_csv()
 
     @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
     import torch
 
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.common.machine import choose_device
     from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate
     from fhpt_eval.reference_models.drn.training.checkpoints import load_model

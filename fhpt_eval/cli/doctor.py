@@ -19,8 +19,8 @@ def doctor() -> int:
     import torch
     from PIL import features
 
+    from fhpt_eval.common.fingerprint import software
     from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.evaluation.fingerprint import software
 
     for name, version in {**software(()), "system": platform.platform(terse=True)}.items():
         click.echo(f"{name:<16}{version}")

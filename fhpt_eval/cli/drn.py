@@ -102,8 +102,8 @@ def train(context: click.Context, /, **values: Any) -> int:
     fhpt-eval drn train --data mannequin --config drn-tiny --out runs/drn --resume
     torchrun --nproc-per-node 4 -m fhpt_eval drn train --data fashion --config mine.toml ...
     """
+    from fhpt_eval.common.machine import choose_device
     from fhpt_eval.common.training import Stopped
-    from fhpt_eval.evaluation.device import choose_device
     from fhpt_eval.reference_models.drn.configuration import load_configuration
     from fhpt_eval.reference_models.drn.training.distributed import joined
 
@@ -214,8 +214,7 @@ def generate(checkpoint: str, out: Path, **values: Any) -> None:
     import torch
 
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.evaluation.device import choose_device
+    from fhpt_eval.common.machine import available_cores, choose_device
     from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw
     from fhpt_eval.reference_models.drn.training.checkpoints import load_model

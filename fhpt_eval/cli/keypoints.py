@@ -72,8 +72,8 @@ def keypoints(
     fhpt-eval keypoints --images test/ --out test.csv --network openpose-body25
     """
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.common.machine import choose_device
     from fhpt_eval.errors import ArgumentError, UnavailableError
-    from fhpt_eval.evaluation.device import choose_device
     from fhpt_eval.features.openpose import OpenPose
 
     if network_weights == "":

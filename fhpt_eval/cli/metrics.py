@@ -43,19 +43,14 @@ def metrics(as_json: bool) -> None:
 
 
 def _show(rows: list[dict[str, str]]) -> None:
-    from rich.table import Table
+    from fhpt_eval.cli.show import show_table
+    from fhpt_eval.common.tables import ARROWS, Table
 
-    from fhpt_eval.cli.show import arrow, console
-
-    table = Table()
-    for header in ("name", "title", "range", "needs", "parameters", "package"):
-        table.add_column(header)
-    for row in rows:
-        if "broken" in row:
-            table.add_row(row["name"], "broken: " + row["broken"], "", "", "", row["package"])
-            continue
-        table.add_row(
-            f"{row['name']} {arrow(row['direction'])}", row["title"], row["range"], row["needs"],
-            row["parameters"], row["package"],
-        )  # fmt: skip
-    console().print(table)
+    cells = [
+        (row["name"], f"broken: {row['broken']}", "", "", "", row["package"]) if "broken" in row
+        else (f"{row['name']} {ARROWS[row['direction']]}", row["title"], row["range"], row["needs"],
+              row["parameters"], row["package"])
+        for row in rows
+    ]  # fmt: skip
+    header = ("name", "title", "range", "needs", "parameters", "package")
+    show_table(Table(header, cells, frozenset(header) - {"range"}))

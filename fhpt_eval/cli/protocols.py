@@ -17,19 +17,15 @@ def protocols(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from rich.table import Table
-
-    from fhpt_eval.cli.show import console
+    from fhpt_eval.cli.show import show_table
+    from fhpt_eval.common.tables import Table
     from fhpt_eval.protocol import load_protocol, preset_names
 
-    table = Table()
-    for header in ("name", "title", "metrics", "digest"):
-        table.add_column(header)
-    for name in preset_names():
-        protocol = load_protocol(name)
+    rows = []
+    for protocol in map(load_protocol, preset_names()):
         names = ", ".join(entry.name for entry in protocol.entries)
-        table.add_row(name, protocol.title, names, protocol.digest[:12])
-    console().print(table)
+        rows.append((protocol.id, protocol.title, names, protocol.digest[:12]))
+    show_table(Table(("name", "title", "metrics", "digest"), rows, frozenset({"title", "metrics"})))
 
 
 @protocols.command()
@@ -49,15 +45,22 @@ def show(protocol: str) -> None:
 @click.argument("first", metavar="NAME|FILE")
 @click.argument("second", metavar="NAME|FILE")
 def diff(first: str, second: str) -> None:
-    """Say in words everything in which two protocols differ that moves a number.
+    """Show everything in which two protocols differ that moves a number, and known effects.
 
     \b
     fhpt-eval protocols diff fhpt mine.toml
     """
+    from fhpt_eval.cli.show import show_table
     from fhpt_eval.protocol import load_protocol
     from fhpt_eval.protocol.diff import compare
 
     a, b = load_protocol(first), load_protocol(second)
     # Two files may have one id; what was typed then tells them apart.
     names = (a.id, b.id) if a.id != b.id else (first, second)
-    click.echo(compare(a, b, names).text())
+    comparison = compare(a, b, names)
+    click.echo(comparison.head)
+    for table in comparison.tables():
+        click.echo()
+        show_table(table)
+    for note in comparison.notes():
+        click.echo(f"\n{note}")

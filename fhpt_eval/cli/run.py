@@ -3,140 +3,99 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fhpt_eval.cli import options
-from fhpt_eval.pairs.naming import RULES
+from fhpt_eval.evaluation.request import OPTIONS, Request, parse_settings
 
 if TYPE_CHECKING:
-    from fhpt_eval.protocol import Protocol
+    from fhpt_eval.metrics.options import Option
     from fhpt_eval.result import Result
 
 # Beside a result, which does not say where its images lay: so that another folder of the same name
 # does not replace it unasked.
 _ORIGIN = "origin.txt"
-_RULES = ["auto", *(rule.name for rule in RULES)]
+_MAX_ORIGIN = 2**20
+
+#: What differs where the command line takes several values or spells a field in another way.
+_SPELLED: Mapping[str, Mapping[str, Any]] = {
+    "pred": {"multiple": True},
+    "protocols": {"flag": "--protocol"},
+    "settings": {"flag": "--set", "multiple": True},
+    "name": {"multiple": True},
+    "outs": {"flag": "--out"},
+    "cache": {"envvar": "FHPT_CACHE"},
+}
+_PATHS = frozenset({"pred", "gt", "source", "pairs", "outs", "cache"})
+_NUMBERS = frozenset({"panels", "panel", "workers"})
+#: Fields that have no option of their own.
+_NO_OPTION = frozenset({"options", "progress"})
 
 
-@click.command()
+def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each field of a request, and for each that plugins declare."""
+    for name in reversed(OPTIONS.names()):
+        command = click.option(f"--{name}", callback=_declared, expose_value=False)(command)
+    for name, field in reversed(Request.model_fields.items()):
+        if name in _NO_OPTION:
+            continue
+        spelled = dict(_SPELLED.get(name, {}))
+        flag = spelled.pop("flag", f"--{name.replace('_', '-')}")
+        extra = field.json_schema_extra
+        metavar = str(extra["metavar"]) if isinstance(extra, dict) else ""
+        command = click.option(
+            flag, name, help=f"{field.description}{_default(field.default)}",
+            metavar=metavar or None, type=_type(name), is_flag=name == "allow_missing", **spelled,
+        )(command)  # fmt: skip
+    return command
+
+
+def _type(name: str) -> Any:
+    if name in _PATHS:
+        return click.Path(path_type=Path)
+    return click.INT if name in _NUMBERS else None
+
+
+def _default(value: Any) -> str:
+    """Return what help says of a default, where the description does not."""
+    value = value[0] if isinstance(value, tuple) and value else value
+    return f"  [default: {value}]" if isinstance(value, str) else ""
+
+
+def _declared(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        context.ensure_object(dict)[parameter.name.replace("_", "-")] = value
+
+
+class _Command(click.Command):
+    """Says of a declared option what its plugin says; only help has to ask."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.name is not None:
+                name = parameter.name.replace("_", "-")
+                if name in OPTIONS.names():
+                    declared: Option = OPTIONS.load(name)
+                    parameter.help, parameter.metavar = declared.help, declared.metavar
+        return super().get_help(ctx)
+
+
+@click.command(cls=_Command)
+@_with_options
 @click.option(
-    "--pred",
-    "preds",
-    required=True,
-    multiple=True,
+    "--request",
     type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of generated images; give it again for further methods.",
-)
-@click.option(
-    "--gt",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of ground truth; the same as --pred for strips that hold it.",
-)
-@click.option(
-    "--source",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of source images, for metrics that need them.",
-)
-@click.option(
-    "--pairs",
-    type=click.Path(path_type=Path),
-    metavar="CSV",
-    help="Which pairs are expected: columns from,to or generated,ground_truth.",
-)
-@click.option(
-    "--match",
-    type=click.Choice(_RULES),
-    default="auto",
-    show_default=True,
-    help="How names are matched; auto takes the rule that matches most files.",
-)
-@click.option(
-    "--panels",
-    type=click.IntRange(2, 100),
-    metavar="N",
-    help="Generated images are horizontal strips of N panels.",
-)
-@click.option(
-    "--panel",
-    type=click.IntRange(1, 100),
-    metavar="K",
-    help="The panel to take, from 1 at the left.  [default: the last]",
-)
-@click.option(
-    "--fid-reference",
-    type=click.Path(path_type=Path),
-    metavar="DIR|STATS.npz",
-    help="Real images that FID and KID compare with, or their statistics.  [default: --gt]",
-)
-@click.option(
-    "--keypoints",
-    type=click.Path(path_type=Path),
-    metavar="CSV|DIR",
-    help="The targets' key points: an annotation CSV, or a folder of OpenPose's JSON.  "
-    "[default: estimated]",
-)
-@click.option(
-    "--gallery",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Images in which garments are looked for.  [default: the source images]",
-)
-@click.option(
-    "--protocol",
-    default="fhpt",
-    show_default=True,
-    metavar="NAME|FILE[,...]",
-    help="A shipped protocol, or a TOML file of your own; several score the same images at once.",
-)
-@click.option(
-    "--metrics", metavar="A,B", help="Only these metrics.  [default: all of the protocol's]"
-)
-@click.option(
-    "--name",
-    "names",
-    multiple=True,
-    metavar="METHOD",
-    help="The method's name, one for each --pred.  [default: the folder's]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where results go; of several protocols or methods, each to a folder below.  "
-    "[default: fhpt-eval-runs/PROTOCOL/METHOD]",
-)
-@options.cache
-@options.device
-@click.option(
-    "--executor",
-    type=click.Choice(["local"]),
-    default="local",
-    show_default=True,
-    help="Where chunks are computed.",
-)
-@options.workers
-@click.option(
-    "--allow-missing",
-    is_flag=True,
-    help="Leave out what is missing, unreadable or of unequal sizes, and record it.",
+    metavar="TOML",
+    help="A file with any of these options; those given here take their place.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 @options.weights_dir
-def run(
-    preds: tuple[Path, ...], gt: Path, source: Path | None, pairs: Path | None, match: str,
-    panels: int | None, panel: int | None, fid_reference: Path | None,
-    keypoints: Path | None, gallery: Path | None, protocol: str,
-    metrics: str | None, names: tuple[str, ...], out: Path | None, cache: Path | None,
-    device: str, executor: str, workers: int | None, allow_missing: bool, as_json: bool,
-) -> int:  # fmt: skip
+@click.pass_context
+def run(context: click.Context, /, request: Path | None, as_json: bool, **given: Any) -> int:
     """Score generated images against their ground truth.
 
     Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
@@ -150,32 +109,28 @@ def run(
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
     fhpt-eval run --pred results/ --gt test/ --metrics fid --fid-reference train.npz
     fhpt-eval run --pred results/ --gt test/ --protocol fhpt,mine.toml
+    fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
     """
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.evaluation.evaluate import evaluate_many
-    from fhpt_eval.evaluation.store import default_cache
-    from fhpt_eval.protocol import with_options
+    from fhpt_eval.evaluation.request import loaded_protocols
+    from fhpt_eval.evaluation.run import evaluate_request
+    from fhpt_eval.evaluation.store.store import default_cache
 
-    _ = executor  # one choice so far; the option names the seam
-    chosen = _names(metrics)
-    loaded = with_options(
-        _protocols(protocol, chosen), reference=fid_reference, keypoints=keypoints, gallery=gallery
-    )
-    given = {"fid-reference": fid_reference, "keypoints": keypoints, "gallery": gallery}
+    declared = context.ensure_object(dict)
+    asked = _asked(request, given, declared)
+    protocols = loaded_protocols(asked)
     complete = True
-    for pred, method, folders in _methods(preds, names, out, [one.id for one in loaded]):
-        origin = _origin({"pred": pred, "gt": gt, **given})
-        if not names and out is None:
+    outs = given["outs"]
+    for pred, method, folders in _methods(given, asked, [each.id for each in protocols]):
+        origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
+        if not given["name"] and outs is None:
             for folder in folders:
                 _check_origin(folder, origin)
         progress = TerminalProgress()
+        own = {"pred": pred, "name": method, "outs": folders, "progress": progress}
+        own |= {"cache": asked.cache or default_cache()}
         try:
-            results = evaluate_many(
-                pred, gt, protocols=loaded, metrics=chosen, source=source, pairs=pairs,
-                match=match, panels=panels, panel=panel, name=method, outs=folders,
-                cache=cache or default_cache(), device=device, workers=workers,
-                allow_missing=allow_missing, progress=progress,
-            )  # fmt: skip
+            results = evaluate_request(asked.with_values(**own))
         finally:
             progress.close()
         for folder, result in zip(folders, results, strict=True):
@@ -186,55 +141,78 @@ def run(
     return 0 if complete else 3
 
 
+def _asked(file: Path | None, given: Mapping[str, Any], declared: Mapping[str, str]) -> Request:
+    """Return the request of a file and of what was given beside it, for the first method."""
+    values = {name: value for name, value in given.items() if value not in (None, (), False)}
+    values.pop("outs", None)
+    values.pop("name", None)
+    if "pred" in values:
+        values["pred"] = values["pred"][0]
+    if "protocols" in values:
+        values["protocols"] = _names(values["protocols"], "--protocol")
+    if "metrics" in values:
+        values["metrics"] = tuple(n for n in values["metrics"].split(",") if n.strip())
+        if not values["metrics"]:
+            raise click.UsageError("--metrics names no metric.")
+    if "settings" in values:
+        values["settings"] = parse_settings(values["settings"])
+    if declared:
+        values["options"] = dict(declared)
+    if file is not None:
+        return Request.load(file, **values)
+    for name in ("pred", "gt"):
+        if name not in values:
+            raise click.UsageError(f"Missing option '--{name}'.")
+    return Request.of(**values)
+
+
+def _names(text: str, option: str) -> tuple[str, ...]:
+    """Split names at commas; a file may have a comma in its name."""
+    names = (text,) if Path(text).is_file() else tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.UsageError(f"{option}: there is a name missing beside a comma.")
+    return names
+
+
 def _show(result: Result, folder: Path, as_json: bool) -> bool:
     """Print a result, and return whether every score has a value."""
-    from fhpt_eval.cli.show import citation, is_complete, show_scores
+    from fhpt_eval.cli.show import is_complete, show_scores
 
     if as_json:
         click.echo(result.to_json(), nl=False)
     else:
         show_scores(result)
-        click.echo(citation(result))
+        click.echo(result.citation)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return is_complete(result.scores)
 
 
-def _protocols(text: str, metrics: list[str] | None) -> list[Protocol]:
-    """Load the protocols that --protocol names; a file may have a comma in its name."""
-    from fhpt_eval.protocol import load_protocol
-
-    names = [text] if Path(text).is_file() else [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise click.UsageError("--protocol: there is a name missing beside a comma.")
-    loaded = [load_protocol(name).with_metrics(metrics or [])[0] for name in names]
-    ids = [protocol.id for protocol in loaded]
-    if len(set(ids)) < len(ids):
-        raise click.UsageError(f"--protocol: two of them have one id ({', '.join(ids)}).")
-    return loaded
-
-
 def _check_origin(folder: Path, origin: str) -> None:
     """Refuse to replace the result of other images that only happen to lie in an equal name."""
+    from fhpt_eval.common.files import read_text
     from fhpt_eval.errors import InputError
 
     note = folder / _ORIGIN
-    if note.is_file() and note.read_text(encoding="utf-8") != origin:
+    known = read_text(note, _MAX_ORIGIN, "another --name or --out") if note.is_file() else origin
+    if known != origin:
         raise InputError(
-            f"{folder} holds the result of other folders:\n{note.read_text(encoding='utf-8')}"
+            f"{folder} holds the result of other folders:\n{known}"
             "Give this one a --name of its own, or say where it goes with --out."
         )
 
 
-def _origin(paths: Mapping[str, Path | None]) -> str:
+def _origin(paths: Mapping[str, Path | str]) -> str:
     """Say which folders and files a result is of."""
-    given = {name: path for name, path in paths.items() if path is not None}
-    return "".join(f"  --{name} {path.resolve()}\n" for name, path in given.items())
+    return "".join(f"  --{name} {Path(path).resolve()}\n" for name, path in paths.items())
 
 
 def _methods(
-    preds: tuple[Path, ...], names: tuple[str, ...], out: Path | None, protocols: list[str]
+    given: Mapping[str, Any], asked: Request, protocols: list[str]
 ) -> list[tuple[Path, str, list[Path]]]:
     """Return each method's folder of images, its name, and where its results go."""
+    preds: tuple[Path, ...] = given["pred"] or (asked.pred,)
+    names: tuple[str, ...] = given["name"] or ((asked.name,) if asked.name else ())
+    out: Path | None = given["outs"] or (asked.outs[0] if asked.outs else None)
     if names and len(names) != len(preds):
         raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
     methods = names or tuple(pred.resolve().name for pred in preds)
@@ -250,13 +228,3 @@ def _methods(
         (pred, method, [root if alone else root / method for root in roots])
         for pred, method in zip(preds, methods, strict=True)
     ]
-
-
-def _names(metrics: str | None) -> list[str] | None:
-    """Split the value of --metrics; ``None`` is all of the protocol's."""
-    if metrics is None:
-        return None
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
-    if not names:
-        raise click.UsageError("--metrics names no metric.")
-    return names

@@ -53,21 +53,14 @@ def sensitivity(
 
 
 def _show(table: Sensitivity) -> None:
-    """Print the table, and below it what it leaves open."""
-    from rich.table import Table
-
-    from fhpt_eval.cli.show import arrow, console
+    """Print the tables, and below them what they leave open."""
+    from fhpt_eval.cli.show import show_table
 
     first = table.results[0]
-    shown = Table()
-    shown.add_column("protocol")
-    columns = table.headlines()
-    for column in columns:
-        shown.add_column(f"{column} {arrow(table.direction(column))}", justify="right")
-    for line in table.told:
-        shown.add_row(line.label, *(table.cell(line, column) for column in columns))
-    out = console()
-    out.print(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol")
-    out.print(shown)
+    click.echo(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
+    show_table(table.table())
+    if table.spans().rows:
+        click.echo()
+        show_table(table.spans())
     for note in table.notes():
-        out.print(note)
+        click.echo(note)

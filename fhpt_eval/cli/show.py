@@ -6,17 +6,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from fhpt_eval.common.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from fhpt_eval.common.tables import Table
     from fhpt_eval.result import Result, Score
 
 #: In a log, a stage tells how far it is at most this often, in seconds.
@@ -29,36 +29,56 @@ class TerminalProgress(Progress):
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._task: TaskID | None = None
-        self._name, self._total, self._told = "", 0, 0.0
+        self._name, self._total, self._unit, self._logged = "", 0, "", 0.0
+        #: When the stage told of steps for the first time, and how many there were: some may have
+        #: been done before.
+        self._first: tuple[float, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self.close()
 
     def say(self, message: str) -> None:
         """See :meth:`Progress.say`."""
         self.close()
         click.echo(message, err=True)
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, unit: str = "") -> None:
         """See :meth:`Progress.stage`."""
         self.close()
-        self._name, self._total, self._told = name, total, time.monotonic()
+        self._name, self._total, self._unit, self._first = name, total, unit, None
+        self._logged = time.monotonic()
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
             self._bars = Bars(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[beside]}", markup=False),
+                console=Console(stderr=True, markup=False), transient=True,
             )  # fmt: skip
-            self._task = self._bars.add_task(name, total=total)
+            self._task = self._bars.add_task(name, total=total or None, beside="")
             self._bars.start()
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, note: str = "") -> None:
         """See :meth:`Progress.advance`."""
+        now = time.monotonic()
+        beside = ", ".join(filter(None, (self._rate(done, now), note)))
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=done)
-        elif time.monotonic() - self._told > _LOG_EVERY:
-            self._told = time.monotonic()
-            click.echo(f"{self._name}: {done:,} of {self._total:,}", err=True)
+            self._bars.update(self._task, completed=done, beside=beside)
+        elif now - self._logged > _LOG_EVERY:
+            self._logged = now
+            count = f"{done:,} of {self._total:,}" if self._total else f"{done:,}"
+            click.echo(", ".join(filter(None, (f"{self._name}: {count}", beside))), err=True)
+
+    def _rate(self, done: int, now: float) -> str:
+        """Return how many steps a second the stage makes, once that is known."""
+        self._first = self._first or (now, done)
+        seconds, steps = now - self._first[0], done - self._first[1]
+        return f"{steps / seconds:,.3g} {self._unit}".rstrip() + "/s" if seconds and steps else ""
 
     def close(self) -> None:
         """Take the bar away."""
@@ -67,13 +87,16 @@ class TerminalProgress(Progress):
             self._bars = None
 
 
-def console() -> Console:
-    """Return a console for standard output that prints names as they are, markup or not."""
+def show_table(table: Table) -> None:
+    """Print a table: as wide as the terminal, in a pipe as Markdown of any width."""
+    if not sys.stdout.isatty():
+        click.echo(table.markdown(), nl=False)
+        return
     from rich.console import Console
 
-    # In a pipe there is no terminal width to respect, and cutting cells would lose data.
-    width = None if sys.stdout.isatty() else 160
-    return Console(markup=False, highlight=False, width=width)
+    console = Console(markup=False, highlight=False)
+    for block in table.fitted(console.width):
+        console.print(block)
 
 
 def load_results(runs: Sequence[Path]) -> list[Result]:
@@ -98,55 +121,19 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
 
 def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and below it notes and what there is no score of."""
-    from rich.table import Table
-
-    table = Table(
-        title=f"{result.method} under protocol {result.protocol.id}", title_justify="left"
-    )
-    table.add_column("score")
-    for header in ("value", "95 % interval", "n", "coverage"):
-        table.add_column(header, justify="right")
+    click.echo(result.title)
+    show_table(result.table())
     notes: dict[str, list[str]] = {}
-    shown = {name: score for name, score in result.scores.items() if not score.detail}
-    for name, score in shown.items():
+    for name, score in result.scores.items():
         text = score.reason or score.note
-        if text:
+        if text and not score.detail:
             # Of a metric that could not be computed at all its name says enough.
-            label = name if score.n else name.partition(".")[0]
-            notes.setdefault(text, []).append(label)
-        if score.n == 0:
-            continue
-        table.add_row(
-            f"{name} {arrow(score.direction)}",
-            "-" if score.value is None else f"{score.value:.4f}",
-            "-"
-            if score.interval is None
-            else " to ".join(f"{round(end, 4) + 0.0:.4f}" for end in score.interval),
-            f"{score.n:,}",
-            f"{score.coverage:.1%}",
-        )
-    out = console()
-    out.print(table)
+            notes.setdefault(text, []).append(name if score.n else name.partition(".")[0])
     details = sum(score.detail and score.n > 0 for score in result.scores.values())
     if details:
-        out.print(f"{details} details are in scores.csv")
+        click.echo(f"{details} details are in scores.csv")
     for text, names in notes.items():
-        out.print(f"{', '.join(dict.fromkeys(names))}: {text}")
-
-
-def citation(result: Result) -> str:
-    """Return the line that a reader of the numbers needs beside them."""
-    protocol, version = result.protocol, result.provenance.software["fhpt-eval"]
-    groups = result.provenance.groups
-    return (
-        f"{result.test_set.pairs:,} pairs in {groups:,} groups, protocol {protocol.id} "
-        f"({protocol.digest[:12]}), test set {result.test_set.digest[:12]}, fhpt-eval {version}"
-    )
-
-
-def arrow(direction: str) -> str:
-    """Return the sign for "higher is better" or "lower is better"."""
-    return "↑" if direction == "higher" else "↓"
+        click.echo(f"{', '.join(dict.fromkeys(names))}: {text}")
 
 
 def is_complete(scores: dict[str, Score]) -> bool:

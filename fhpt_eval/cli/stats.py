@@ -51,8 +51,8 @@ def stats(
     """
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.errors import InputError
-    from fhpt_eval.evaluation.reference import reference_statistics
-    from fhpt_eval.evaluation.store import default_cache
+    from fhpt_eval.evaluation.evaluate import reference_statistics
+    from fhpt_eval.evaluation.store.store import default_cache
     from fhpt_eval.metrics.sets.reference_set import save_statistics
 
     if out.suffix != ".npz":

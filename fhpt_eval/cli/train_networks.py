@@ -134,9 +134,8 @@ def _train(
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.common.machine import available_cores
+    from fhpt_eval.common.machine import available_cores, choose_device
     from fhpt_eval.common.training import Stopped
-    from fhpt_eval.evaluation.device import choose_device
 
     progress = TerminalProgress()
     wanted = PictureSettings(items=items, seed=pictures_seed)

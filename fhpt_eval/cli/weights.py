@@ -73,17 +73,16 @@ def _row(entry: WeightsEntry) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
+    from fhpt_eval.cli.show import show_table
+    from fhpt_eval.common.tables import Table
 
-    from fhpt_eval.cli.show import console
-
-    table = Table()
-    for header in ("name", "here", "MB", "SHA-256", "licence", "title"):
-        table.add_column(header, justify="right" if header == "MB" else "left", no_wrap=False)
-    for row in rows:
-        cells = (_here(row), _megabytes(row["size"]), _digest(row), row["licence"], row["title"])
-        table.add_row(row["name"], *cells)
-    console().print(table)
+    cells = [
+        (row["name"], _here(row), _megabytes(row["size"]), _digest(row), row["licence"],
+         row["title"])
+        for row in rows
+    ]  # fmt: skip
+    header = ("name", "here", "MB", "SHA-256", "licence", "title")
+    show_table(Table(header, cells, frozenset(header) - {"MB"}))
 
 
 def _here(row: dict[str, Any]) -> str:

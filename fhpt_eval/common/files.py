@@ -1,4 +1,4 @@
-"""Write files so that a reader never sees half of one."""
+"""Read no more of a file than is bearable, and write it so that nobody sees half of one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import csv
 import errno
 import io
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fhpt_eval.errors import StorageError
+from fhpt_eval.errors import FhptEvalError, InputError, StorageError
 
 #: A spreadsheet takes a cell that starts with one of these for a formula.
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -19,6 +20,66 @@ _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
 Cell = str | float | int | None
 # A temporary file that has not been touched for so many seconds belongs to no run.
 _LONG_AGO = 3600.0
+
+
+def read_text(path: Path, limit: int, what: str, *, error: type[FhptEvalError] = InputError) -> str:
+    """Read a file of at most ``limit`` bytes as UTF-8 text; a byte order mark is dropped.
+
+    Args:
+        path: of a regular file.
+        limit: most bytes that are read.
+        what: completes "Give ...", which messages end with, as in "a protocol file".
+        error: what is raised.
+
+    Raises:
+        FhptEvalError: (``error``) it cannot be read, is too large or no regular file, or is not
+            UTF-8 text, with the line.
+    """
+    data = read_bytes(path, limit, what, error=error)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise error(
+            f"{path}, line {line}: is not UTF-8 text ({fault.reason}). Save the file as UTF-8."
+        ) from fault
+
+
+def read_bytes(
+    path: Path, limit: int, what: str, *, error: type[FhptEvalError] = InputError
+) -> bytes:
+    """Read a file of at most ``limit`` bytes; arguments and errors as of :func:`read_text`."""
+    try:
+        return read_within(path, limit)
+    except (OSError, ValueError) as fault:  # a ValueError: no file system can hold the name
+        raise error(f"{path} cannot be read ({why(fault)}). Give {what}.") from fault
+
+
+def read_within(path: Path, limit: int) -> bytes:
+    """Open a regular file once, and read it if it has at most ``limit`` bytes.
+
+    Raises:
+        OSError: it cannot be read, is larger, or is something else, such as a pipe.
+    """
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        # It may have grown since: one byte more than the limit tells.
+        data = b"" if state.st_size > limit else file.read(limit + 1)
+        if state.st_size > limit or len(data) > limit:
+            raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes")
+        return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to would be waited for without end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def why(fault: Exception) -> str:
+    """Return the reason that an error states, without its number and the file's name."""
+    return str(getattr(fault, "strerror", None) or fault)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:

@@ -1,9 +1,13 @@
-"""What of this machine the process may use: cores and memory."""
+"""What of this machine the process may use: cores, threads, memory, devices."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from fhpt_eval.errors import InputError
 
 #: Where Linux says how much memory there is; of a control group, limit, use, and what of the use
 #: could be given back: version 2's files, then version 1's.
@@ -54,3 +58,43 @@ def _facts(text: str) -> dict[str, int]:
     """Return the number behind the first word of each line."""
     words = [line.split() for line in text.splitlines()]
     return {one[0]: int(one[1]) for one in words if len(one) > 1 and one[1].isdigit()}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, and the linear algebra below NumPy, use one thread each; restore them after.
+
+    The number of threads changes the order in which numbers are added, so whatever yields a number
+    runs with one: parallelism is over chunks.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def choose_device(device: str) -> str:
+    """Return the device to compute on; ``"auto"`` is the first GPU, or the CPU.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    counted = kind == "cuda" and number.isascii() and number.isdecimal()
+    if kind not in ("cpu", "cuda") or (number and not counted):
+        raise InputError(f"--device {device}: use auto, cpu, cuda or cuda:N.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices."
+        )
+    return "cpu" if kind == "cpu" else device

@@ -1,4 +1,4 @@
-"""One run: match, check, plan, execute; then, for each of its protocols, reduce."""
+"""One run: match, survey, compute, reduce; a result for each of its protocols."""
 
 from __future__ import annotations
 
@@ -12,31 +12,63 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fhpt_eval.common import fingerprint
 from fhpt_eval.common.files import check_writable, remove_leftovers
+from fhpt_eval.common.machine import choose_device
 from fhpt_eval.common.progress import Progress
-from fhpt_eval.errors import (
-    InputError,
-    ResultError,
-    StorageError,
-    UnavailableError,
-    WeightsError,
-)
-from fhpt_eval.evaluation import fingerprint
-from fhpt_eval.evaluation.chunk import names_of
-from fhpt_eval.evaluation.executors import Executor
-from fhpt_eval.evaluation.job import ending
-from fhpt_eval.evaluation.plan import CheckedPair, survey
-from fhpt_eval.evaluation.problems import refuse
-from fhpt_eval.evaluation.reduce import Addressed, Reduced, full_name
-from fhpt_eval.evaluation.scoring import scores, table, unavailable
-from fhpt_eval.evaluation.store import FolderStore, MemoryStore, SharedStore, Store
-from fhpt_eval.evaluation.threads import one_thread
-from fhpt_eval.evaluation.work import Done, Work, Worker, add_up
-from fhpt_eval.images.preparation import Step, prepared_size
+from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
+from fhpt_eval.evaluation import tasks
+from fhpt_eval.evaluation.compute.chunk import Job
+from fhpt_eval.evaluation.executors import Executor, open_executor
+from fhpt_eval.evaluation.reduce.reduce import full_name
+from fhpt_eval.evaluation.reduce.scoring import unavailable
+from fhpt_eval.evaluation.request import Request, loaded_protocols
+from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedStore, Store
+from fhpt_eval.evaluation.survey.checks import survey
+from fhpt_eval.evaluation.survey.chunks import CheckedPair
+from fhpt_eval.evaluation.survey.needs import lack_of
+from fhpt_eval.evaluation.survey.problems import refuse
+from fhpt_eval.evaluation.tasks import Planned
+from fhpt_eval.evaluation.work import Scored, Work
+from fhpt_eval.images.preparation import Step
 from fhpt_eval.pairs.matching import match_pairs
-from fhpt_eval.pairs.pair import Folders, Matching, Problem, groups_of
+from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
-from fhpt_eval.result import Excluded, ProtocolRecord, Provenance, Result, Score, TestSet, Timing
+from fhpt_eval.result import (
+    MAX_NAME,
+    Excluded,
+    PairTable,
+    ProtocolRecord,
+    Provenance,
+    Result,
+    Score,
+    TestSet,
+    Timing,
+    is_method_name,
+)
+
+
+def evaluate_request(request: Request) -> list[Result]:
+    """Do what a request asks for: a result for each of its protocols, in their order."""
+    start = time.monotonic()
+    run = Run.of(request)
+    pairs, problems = run.survey()
+    ready = [run.available(scoring, pairs) for scoring in run.scorings]
+    job = Job(run.device, run.store(ready), run.feature_cache())
+    planned = [planned for each in ready for planned in each.planned]
+    expected = run.matching.expected
+    work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
+    work.compute(run.check)
+    run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
+    scored = work.scored()
+    timing = Timing(
+        seconds=round(time.monotonic() - start, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        workers=run.executor.workers,
+        chunks=work.chunks,
+        chunks_reused=work.chunks - work.computed,
+    )
+    return [run.result(each, scored, work, timing) for each in ready]
 
 
 @dataclass(frozen=True)
@@ -53,181 +85,170 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A scoring, with the metrics that can be computed and, with reasons, those that cannot."""
 
     scoring: Scoring
-    available: list[Addressed]
-    unavailable: list[tuple[Entry, str]]
+    planned: list[Planned]
+    lacking: list[tuple[Entry, str]]
 
-    def wanted(self) -> frozenset[str]:
-        """Return the endings of the addresses of what its metrics take from chunks."""
-        return frozenset(ending(address) for one in self.available for address in one.yields())
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The tasks whose partials its folder keeps."""
+        own = [planned.addresses for planned in self.planned]
+        return frozenset({tasks.PixelDigests.plan().address}.union(*own))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One evaluation, from folders to a result for each protocol; see :func:`evaluate_many`."""
+    """A request on which everything is settled that needs no image."""
 
-    folders: Folders
-    match: str
-    pairs_csv: Path | None
-    scorings: tuple[Scoring, ...]
+    request: Request
     method: str
-    cache: Path | None
+    folders: Folders
+    matching: Matching
+    scorings: tuple[Scoring, ...]
     device: str
     executor: Executor
-    allow_missing: bool
     progress: Progress
 
-    def go(self) -> list[Result]:
-        """Run, and write each result where its scoring says so."""
-        start = time.monotonic()
-        for scoring in self.scorings:
-            scoring.protocol.canonical()  # reads what it names: a wrong path shows before any work
-        matching = self._match()
-        for scoring in self.scorings:
+    @classmethod
+    def of(cls, request: Request) -> Run:
+        """Load protocols, match pairs by name, and claim the folders of results."""
+        progress = request.progress or Progress()
+        method = request.name or request.pred.resolve().name
+        if not is_method_name(method):
+            raise InputError(
+                f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and "
+                "is not made of dots."
+            )
+        protocols = loaded_protocols(request)
+        scorings = _scorings(protocols, request)
+        panels = request.panels or _panels(protocols)
+        folders = Folders(request.pred, request.gt, request.source, panels, request.panel)
+        device, executor = (
+            choose_device(request.device),
+            open_executor(request.executor, request.workers),
+        )
+        for protocol in protocols:
+            protocol.canonical()  # reads what it names: a wrong path shows before any work
+        matching = _match(request, folders, scorings, progress)
+        for scoring in scorings:
             if scoring.out is not None:
-                claim(scoring.out, self.method)
-        workers, progress = self.executor.workers, self.progress
-        preparations = self._preparations()
+                claim(scoring.out, method)
+        return cls(request, method, folders, matching, scorings, device, executor, progress)
+
+    def survey(self) -> tuple[list[CheckedPair], list[Problem]]:
+        """Check every image; refuse the run if something is wrong that was not allowed."""
         entries = [entry for scoring in self.scorings for entry in scoring.entries]
+        preparations = self._preparations()
         alone = set(preparations) - {entry.steps for entry in entries if entry.compares_pixels}
-        pairs, found = survey(matching, preparations, workers, progress, alone)
-        problems = [*matching.problems, *found]
-        self._check(pairs, problems)
-        ready = [self._availability(scoring, pairs) for scoring in self.scorings]
-        available = [one for some in ready for one in some.available]
-        stores = (self._store(ready), self._feature_cache())
-        work = Work.plan(available, self.device, stores, self.executor, progress)
-        done = Worker(work, self.executor, progress).go(pairs, problems, self._check)
-        chunks, reused = done.count(work)
-        progress.say(f"{chunks - reused} chunks computed, {reused} reused")
-        results = []
-        for one in ready:
-            with one_thread():
-                reduced = add_up(done, work, one.available)
-            timing = Timing(
-                seconds=round(time.monotonic() - start, 3),
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                workers=workers,
-                chunks=chunks,
-                chunks_reused=reused,
-            )
-            results.append(self._result(one, reduced, done, matching, timing))
-        return results
+        pairs, unusable = survey(
+            self.matching, preparations, self.executor.workers, self.progress, alone
+        )
+        problems = [*self.matching.problems, *unusable]
+        self.check(pairs, problems)
+        return pairs, problems
 
-    def _match(self) -> Matching:
-        """Match the pairs; source images are looked at only if a metric needs them."""
-        folders = self.folders
-        matching = match_pairs(folders, rule=self.match, pairs_csv=self.pairs_csv)
-        self.progress.say(matching.describe())
-        if folders.is_one_folder and not folders.is_strip_only:
-            self.progress.say(
-                "Note: --pred and --gt are one folder, so each image is compared with itself "
-                "(for strips that hold their ground truth give --panels)"
-            )
-        if any("source" in e.metric.uses() for scoring in self.scorings for e in scoring.entries):
-            return matching
-        return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
-
-    def _check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
+    def check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
         """Refuse the run if something is wrong that was not allowed, or nothing is left."""
         out = self.scorings[0].out
-        if problems and not self.allow_missing:
+        if problems and not self.request.allow_missing:
             refuse(problems, out)
         if not pairs:
             refuse(problems, out, "No pair is left to score.")
 
     def _preparations(self) -> dict[tuple[Step, ...], str]:
         """Return the different preparations, with the protocols' names where there are several."""
-        whose: dict[tuple[Step, ...], list[str]] = {}
+        protocols: dict[tuple[Step, ...], list[str]] = {}
         for scoring in self.scorings:
             for steps in dict.fromkeys(entry.steps for entry in scoring.entries):
-                whose.setdefault(steps, []).append(scoring.protocol.id)
+                protocols.setdefault(steps, []).append(scoring.protocol.id)
         if len(self.scorings) == 1:
-            return dict.fromkeys(whose, "")
-        return {steps: f" (protocol {', '.join(names)})" for steps, names in whose.items()}
+            return dict.fromkeys(protocols, "")
+        return {steps: f" (protocol {', '.join(ids)})" for steps, ids in protocols.items()}
 
-    def _availability(self, scoring: Scoring, pairs: Sequence[CheckedPair]) -> _Ready:
-        """Part the metrics into those whose needs are met, and those that lack something."""
-        device, name = torch.device(self.device), fingerprint.device_name(self.device)
-        lacks = {entry.name: _lack(entry, pairs, device) for entry in scoring.entries}
-        available = [Addressed.of(one, name) for one in scoring.entries if not lacks[one.name]]
-        unavailable = [(one, lacks[one.name]) for one in scoring.entries if lacks[one.name]]
-        asked = [pair for pair in unavailable if pair[0].name in scoring.asked]
+    def available(self, scoring: Scoring, pairs: Sequence[CheckedPair]) -> Ready:
+        """Part the metrics into those whose needs are met, and those that lack something.
+
+        Raises:
+            UnavailableError: no metric can be computed, or one that was named cannot.
+        """
+        device, kind = torch.device(self.device), fingerprint.device_name(self.device)
+        lacks = {entry.name: lack_of(entry, pairs, device) for entry in scoring.entries}
+        planned = [Planned.plan(e, kind) for e in scoring.entries if not lacks[e.name]]
+        lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
+        named = [(entry, reason) for entry, reason in lacking if entry.name in scoring.asked]
         under = f" under protocol {scoring.protocol.id}" if len(self.scorings) > 1 else ""
-        if asked or not available:
-            reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in asked or unavailable)
+        if named or not planned:
+            reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in named or lacking)
             raise UnavailableError(f"Cannot be computed{under}: {reasons}. Nothing was scored.")
-        for reason in dict.fromkeys(reason for _, reason in unavailable):
-            names = ", ".join(entry.name for entry, other in unavailable if other == reason)
+        for reason in dict.fromkeys(reason for _, reason in lacking):
+            names = ", ".join(entry.name for entry, other in lacking if other == reason)
             self.progress.say(f"Unavailable{under}: {names}: {reason}")
-        return _Ready(scoring, available, unavailable)
+        return Ready(scoring, planned, lacking)
 
-    def _store(self, ready: Sequence[_Ready]) -> Store:
+    def store(self, ready: Sequence[Ready]) -> Store:
         """Return where partials go: to the folder of each protocol that they serve."""
         stores: list[tuple[Store, frozenset[str]]] = []
-        for one in ready:
-            out = one.scoring.out
-            own = FolderStore(out / "partials") if out is not None else MemoryStore()
-            stores.append((own, one.wanted()))
+        for each in ready:
+            out = each.scoring.out
+            folder = FolderStore(out / "partials") if out is not None else MemoryStore()
+            stores.append((folder, each.addresses))
         return stores[0][0] if len(stores) == 1 else SharedStore(stores)
 
-    def _feature_cache(self) -> Store:
+    def feature_cache(self) -> Store:
         """Return where features of ground truth are kept; a cache is never worth a failure."""
-        if self.cache is None:
+        cache = self.request.cache
+        if cache is None:
             return MemoryStore()
         try:
-            check_writable(self.cache)
+            check_writable(cache)
         except StorageError as error:
             self.progress.say(f"Features of ground truth are not kept for other methods: {error}")
             return MemoryStore()
-        return FolderStore(self.cache)
+        return FolderStore(cache)
 
-    def _result(
-        self, ready: _Ready, reduced: Reduced, done: Done, matching: Matching, timing: Timing
-    ) -> Result:
-        """Compute the scores under one protocol, and write its result where it goes."""
-        scoring = ready.scoring
-        groups = groups_of([pair.pair for pair in done.pairs])
-        entries = [one.entry for one in ready.available]
-        workers = self.executor.workers
-        with one_thread():
-            found = scores(reduced, entries, groups, matching.expected, workers)
-        for entry, reason in ready.unavailable:
-            found |= unavailable(entry, reason)
-        protocol = scoring.protocol
+    def result(self, ready: Ready, scored: Scored, work: Work, timing: Timing) -> Result:
+        """Put a protocol's result together, and write it where it goes."""
+        scoring, protocol = ready.scoring, ready.scoring.protocol
+        scores: dict[str, Score] = {}
+        columns: dict[str, NDArray[np.float64]] = {}
+        for planned in ready.planned:
+            own_scores, own_columns = scored.metrics[planned.address]
+            scores |= own_scores
+            columns |= own_columns
+        for entry, reason in ready.lacking:
+            scores |= unavailable(entry, reason)
+        order = [full_name(e, part) for e in scoring.entries for part in e.metric.parts()]
         result = Result(
             method=self.method,
             protocol=ProtocolRecord(
                 id=protocol.id, digest=protocol.digest, settings=protocol.canonical()
             ),
-            test_set=TestSet(digest=reduced.test_set_digest, pairs=len(reduced.keys)),
-            scores=_in_order(found, scoring.entries),
-            provenance=self._provenance(ready, reduced, done, matching, len(set(groups))),
+            test_set=TestSet(digest=scored.test_set_digest, pairs=len(scored.keys)),
+            scores={name: scores[name] for name in order if name in scores},
+            provenance=self._provenance(ready, scored, work),
             timing=timing,
-        ).with_pairs(table(reduced))
+        ).with_pairs(PairTable(scored.keys, columns))
         if scoring.out is not None:
             result.save(scoring.out)
         return result
 
-    def _provenance(
-        self, ready: _Ready, reduced: Reduced, done: Done, matching: Matching, groups: int
-    ) -> Provenance:
-        weights = {k: v for one in ready.available for k, v in one.entry.metric.weights().items()}
+    def _provenance(self, ready: Ready, scored: Scored, work: Work) -> Provenance:
+        entries = [planned.entry for planned in ready.planned]
         excluded = [
             Excluded(kind=p.kind, name=self._relative(p.name), reason=p.reason)
-            for p in done.problems
+            for p in work.problems
         ]
         return Provenance(
-            generated_digest=reduced.generated_digest,
-            matching=matching.rule,
-            groups=groups,
-            excluded=tuple(sorted(excluded, key=lambda one: (one.kind, one.name))),
-            software=fingerprint.software(tuple(one.entry for one in ready.available)),
-            code=fingerprint.code_digest(),
-            weights=weights,
+            generated_digest=scored.generated_digest,
+            matching=self.matching.rule,
+            groups=len(set(work.groups)),
+            excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
+            software=tasks.software(entries),
+            code=tasks.code(entries),
+            weights={k: v for entry in entries for k, v in entry.metric.weights().items()},
             device=fingerprint.device_name(self.device),
             precision=fingerprint.PRECISION,
         )
@@ -246,10 +267,44 @@ class Run:
         return name
 
 
-def _in_order(found: dict[str, Score], entries: Sequence[Entry]) -> dict[str, Score]:
-    """Order scores as the protocol has its metrics."""
-    order = [full_name(entry, part) for entry in entries for part in entry.metric.parts()]
-    return {name: found[name] for name in order if name in found}
+def _scorings(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
+    """Say for each protocol which metrics are computed, and where its result goes."""
+    outs: Sequence[Path | None] = request.outs or [None] * len(protocols)
+    asked = frozenset(request.metrics or ())
+    chosen = [tuple(e for e in p.entries if not asked or e.name in asked) for p in protocols]
+    return tuple(
+        Scoring(protocol, entries, asked, out)
+        for protocol, entries, out in zip(protocols, chosen, outs, strict=True)
+    )
+
+
+def _panels(protocols: Sequence[Protocol]) -> int | None:
+    """Return the number of panels that the protocols say results have.
+
+    Raises:
+        InputError: they do not agree.
+    """
+    panels = {protocol.panels for protocol in protocols}
+    if len(panels) > 1:
+        names = ", ".join(f"{each.id}: {each.panels or 'no strips'}" for each in protocols)
+        raise InputError(f"The protocols differ in the number of panels ({names}). Give --panels.")
+    return panels.pop()
+
+
+def _match(
+    request: Request, folders: Folders, scorings: Sequence[Scoring], progress: Progress
+) -> Matching:
+    """Match the pairs; source images are looked at only if a metric needs them."""
+    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+    progress.say(matching.describe())
+    if folders.is_one_folder and not folders.is_strip_only:
+        progress.say(
+            "Note: --pred and --gt are one folder, so each image is compared with itself "
+            "(for strips that hold their ground truth give --panels)"
+        )
+    if any("source" in e.metric.uses() for scoring in scorings for e in scoring.entries):
+        return matching
+    return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 
 
 def claim(out: Path, method: str) -> None:
@@ -263,47 +318,11 @@ def claim(out: Path, method: str) -> None:
     remove_leftovers(out)
     if (out / "result.json").exists():
         try:
-            other = Result.load(out / "result.json").method
+            present = Result.load(out / "result.json").method
         except ResultError:
             return  # a damaged or older result is no loss
-        if other != method:
+        if present != method:
             raise InputError(
-                f"--out {out} holds the result of '{other}', not of '{method}'. Choose another "
-                f"folder, or give --name {other} if it is the same method."
+                f"--out {out} holds the result of '{present}', not of '{method}'. Choose another "
+                f"folder, or give --name {present} if it is the same method."
             )
-
-
-def _lack(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
-    """Say what a metric needs and the run or the machine lacks, or return an empty text."""
-    entry.metric.check_preparation([step.canonical() for step in entry.steps])
-    names = [names_of(pair) for pair in pairs]
-    for at, step in enumerate(entry.steps):
-        step.check(names, _sizes(entry.steps[:at], pairs))
-    targets = tuple(pair.pair.target_name for pair in pairs)
-    entry.metric.check_targets(targets, _sizes(entry.steps, pairs))
-    lacking = next(filter(None, (step.lacks() for step in entry.steps)), entry.metric.lacks())
-    if lacking:
-        return lacking
-    without = sum(pair.source is None for pair in pairs)
-    if "source" in entry.metric.uses() and without:
-        return f"needs source images, and {without:,} of {len(pairs):,} pairs have none (--source)"
-    nameless = sum(pair.pair.item is None for pair in pairs)
-    if "item" in entry.metric.uses() and nameless:
-        return (
-            f"needs item ids, and {nameless:,} of {len(pairs):,} pairs have none (names as "
-            "DeepFashion has them, or a column 'item' in --pairs)"
-        )
-    try:
-        entry.metric.load(device)
-    except WeightsError as error:
-        return f"cannot load its weights: {error}"
-    return ""
-
-
-def _sizes(steps: tuple[Step, ...], pairs: Sequence[CheckedPair]) -> NDArray[np.int64]:
-    """Return height and width of each ground-truth image after some steps."""
-    sizes = [
-        prepared_size((p.ground_truth.width, p.ground_truth.height), steps, "ground_truth")
-        for p in pairs
-    ]
-    return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fhpt_eval.common.files import read_within, why
 from fhpt_eval.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -197,15 +198,10 @@ def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
 def _read(path: Path) -> bytes:
     """Read a file of bounded size."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ImageError(
-                f"is {size:,} bytes, above the limit of {MAX_BYTES:,}; make it smaller"
-            )
-        data = path.read_bytes()
+        data = read_within(path, MAX_BYTES)
     except OSError as error:
         raise ImageError(
-            f"cannot be read ({error.strerror or error}); check its permissions"
+            f"cannot be read ({why(error)}); check its size and permissions"
         ) from error
     if not data:
         raise ImageError("is empty (0 bytes); write it again")

@@ -18,13 +18,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from fhpt_eval.common.words import Known, Words
 from fhpt_eval.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -69,17 +66,9 @@ class Names(NamedTuple):
 
 
 class Step(BaseModel):
-    """One step of the preparation; ``of`` limits it to some sides of a pair.
-
-    ``words`` holds, under "", what the step does as a sentence without its subject, and what the
-    values in it are called; ``known`` how far the step is known to move numbers. See
-    :mod:`fhpt_eval.common.words`.
-    """
+    """One step of the preparation; ``of`` limits it to some sides of a pair."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    words: ClassVar[Words] = {}
-    known: ClassVar[tuple[Known, ...]] = ()
 
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False
@@ -92,16 +81,6 @@ class Step(BaseModel):
 
     #: Whether what it does depends on the pair's names, and not on pixels alone.
     by_name: ClassVar[bool] = False
-    #: Keys that the step has got since results were made with it; written only where they do
-    #: something, so that digests change only when a number does.
-    younger: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        written: dict[str, Any] = handler(self)
-        unused = {name for name in self.younger if getattr(self, name) == fields[name].default}
-        return {key: value for key, value in written.items() if key not in unused}
 
     @abstractmethod
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -149,13 +128,6 @@ class Crop(Step):
     With ``when_width`` only images of exactly that width are cropped, and others are left alone.
     """
 
-    younger: ClassVar[frozenset[str]] = frozenset({"when_width"})
-
-    words: ClassVar[Words] = {
-        "": "keeps columns {left} to {right} and rows {top} to {bottom}",
-        "when_width": {"null": "", "": "of images {when_width} wide alone"},
-    }
-
     step: Literal["crop"] = "crop"
     left: int = Field(default=0, ge=0)
     top: int = Field(default=0, ge=0)
@@ -195,22 +167,6 @@ class Pad(Step):
 
     An odd pixel too many goes to the right and the bottom.
     """
-
-    words: ClassVar[Words] = {
-        "": "pads to {width} x {height} with {color}",
-        "color": {
-            "[255, 255, 255]": "white",
-            "[0, 0, 0]": "black",
-            "": "the RGB colour ({color})",
-        },
-    }
-    known: ClassVar[tuple[Known, ...]] = (
-        Known(
-            {"width": (256,), "height": (256,), "color": ([255, 255, 255],)},
-            "white padding of 176 columns to 256 moved SSIM by +0.107 to +0.115 and PSNR by "
-            "+1.63 dB on DeepFashion",
-        ),
-    )
 
     step: Literal["pad"] = "pad"
     width: Extent
@@ -254,25 +210,6 @@ class Resize(Step):
     [0, 1], since scripts differ so and a fraction that is cut off shows the last bit.
     """
 
-    younger: ClassVar[frozenset[str]] = frozenset({"result"})
-    words: ClassVar[Words] = {
-        "": "resizes to {width} x {height} with {kernel}",
-        "kernel": {
-            "torch.bilinear": "torch's bilinear kernel (not antialiased)",
-            "torch.bicubic": "torch's bicubic kernel (not antialiased)",
-            "torch.bilinear-antialias": "torch's antialiased bilinear kernel",
-            "torch.bicubic-antialias": "torch's antialiased bicubic kernel",
-            **{f"pil.{name}": f"Pillow's {name} kernel" for name in _PIL},
-            **{f"cv2.{name}": f"OpenCV's {name} kernel" for name in (*_PIL, "area")},
-            "": "the kernel {kernel}",
-        },
-        "result": {
-            "uint8": "",
-            "truncated": "fractions cut off",
-            "float": "left in floating point",
-        },
-    }
-
     step: Literal["resize"] = "resize"
     width: Extent
     height: Extent
@@ -306,11 +243,6 @@ class Resize(Step):
 
 class Color(Step):
     """Change the colours: ``grey`` is BT.601 luma in all three channels, rounded if uint8."""
-
-    words: ClassVar[Words] = {
-        "": "turns {space}",
-        "space": {"grey": "grey (BT.601 luma)"},
-    }
 
     step: Literal["color"] = "color"
     space: Literal["grey"]

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, read_text, unit_fault
+from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, unit_fault
 
 #: Largest CSV that is read, in bytes: a million images.
 MAX_CSV_BYTES = 2**28
@@ -43,7 +44,9 @@ def read_annotation_csv(path: str | Path) -> Keypoints:
         InputError: the file cannot be read or a line is not in the format; the line is named.
     """
     path = Path(path)
-    lines = read_text(path, MAX_CSV_BYTES).replace("\r\n", "\n").split("\n")
+    lines = (
+        read_text(path, MAX_CSV_BYTES, "the CSV of key points").replace("\r\n", "\n").split("\n")
+    )
     _check_header(lines[0], path)
     points: dict[str, NDArray[np.float64]] = {}
     for number, line in enumerate(lines[1:], start=2):

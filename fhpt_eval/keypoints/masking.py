@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.images.preparation import Names, Step
 from fhpt_eval.keypoints import Box, Frame, Outside, read_keypoints
@@ -37,20 +36,6 @@ class Mask(Step):
     """
 
     by_name: ClassVar[bool] = True
-    words: ClassVar[Words] = {
-        "": "keeps what is near the {pose}'s pose and sets the rest to level {fill}",
-        "transposed": {"true": "with x taken for y", "false": ""},
-        "keypoints": {"null": "", "": "key points from a file (SHA-256 {keypoints})"},
-        "annotation_box": {
-            "null": "",
-            "": "annotated in a frame of which images show {annotation_box}",
-        },
-        "outside": {
-            "refuse": "",
-            "absent": "joints outside of their image taken as absent",
-            "keep": "joints outside of their image kept",
-        },
-    }
 
     step: Literal["mask"] = "mask"
     pose: Literal["target", "source"] = "target"

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import BODY_25, JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, read_text, unit_fault
+from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, unit_fault
 
 #: Largest file that is read, in bytes: hundreds of persons, with their hands and faces.
 MAX_JSON_BYTES = 2**22
@@ -57,7 +58,7 @@ def read_openpose_json(path: str | Path) -> People:
         InputError: the file cannot be read, or is not in the format; the line or person is named.
     """
     path = Path(path)
-    text = read_text(path, MAX_JSON_BYTES)
+    text = read_text(path, MAX_JSON_BYTES, "one of OpenPose's JSON files")
     try:
         people = _people(_parsed(text))
     except InputError as error:

@@ -1,9 +1,8 @@
-"""What both formats share: bounded text, names, and signs of another unit than pixels."""
+"""What both formats share: names, and signs of another unit than pixels."""
 
 from __future__ import annotations
 
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,37 +13,6 @@ from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES
 
 #: Largest coordinate, in pixels: no image that is read here is wider or higher.
 MAX_COORDINATE = 2.0**26
-
-
-def read_text(path: Path, limit: int) -> str:
-    """Read a file of at most ``limit`` bytes as UTF-8 text; a byte order mark is dropped.
-
-    Raises:
-        InputError: it is too large, cannot be read, or is no UTF-8 text; the line is named.
-    """
-    try:
-        if not path.is_file():
-            raise InputError(f"{path} is not a file. Give the file with the key points.")
-        size = path.stat().st_size
-        if size <= limit:
-            with path.open("rb") as file:
-                data = file.read(limit + 1)  # it may have grown since
-            size = len(data)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path} cannot be read ({why}).") from error
-    if size > limit:
-        raise InputError(
-            f"{path} has {size:,} bytes, more than the {limit:,} that are read. Key points are "
-            "not that large; split the file if these are."
-        )
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: is not UTF-8 text ({error.reason}). Save the file as UTF-8."
-        ) from error
 
 
 def image_name(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhpt_eval.common.files import Cell, csv_text
+from fhpt_eval.common.tables import ARROWS, Table, escaped
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.result import Result, Score
 
@@ -68,23 +69,13 @@ class Sensitivity:
 
     def headlines(self) -> tuple[str, ...]:
         """Return the columns that have a place on a terminal: with a value, and no details."""
-        found = {
+        shown = {
             column
             for line in self.lines
             for column, value in line.values.items()
             if value.score.value is not None and not value.score.detail
         }
-        return tuple(column for column in self.columns if column in found)
-
-    @property
-    def told(self) -> list[Line]:
-        """The lines that have a value for a table that people read; notes name the others."""
-        columns = set(self.headlines())
-        return [
-            line
-            for line in self.lines
-            if any(c in columns and v.score.value is not None for c, v in line.values.items())
-        ]
+        return tuple(column for column in self.columns if column in shown)
 
     def direction(self, column: str) -> str:
         """Return which direction of a column is better."""
@@ -102,66 +93,59 @@ class Sensitivity:
         text += "" if moved is None else f" ({moved:+.{_DIGITS}f})"
         return text + _over(value.score)
 
-    def notes(self) -> list[str]:
-        """Say what the table leaves open: the spans, what is missing where, and other bases."""
-        told = [*self._spans(), *self._lacking()]
-        others = {
-            base.protocol: [c for c in self.headlines() if self.bases[c].protocol == base.protocol]
-            for base in self.bases.values()
-            if base.protocol != self.base
-        }
-        for protocol, columns in others.items():
-            if columns:
-                told.append(
-                    f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none."
-                )
-        codes = {result.provenance.code for result in self.results}
-        if len(codes) > 1:
-            told.append(
-                "These results were computed by different versions of the code, which may move "
-                "numbers too."
-            )
-        return told
+    def table(self) -> Table:
+        """Return the values of the lines that have any, for people."""
+        columns = self.headlines()
+        heads = [f"{column} {ARROWS[self.direction(column)]}" for column in columns]
+        rows = [[line.label, *(self.cell(line, column) for column in columns)]
+                for line in self.lines]  # fmt: skip
+        return Table(["protocol", *heads], [row for row in rows if {*row[1:]} != {"-"}])
 
-    def _spans(self) -> list[str]:
-        """Say from where to where each metric runs."""
-        told = []
+    def spans(self) -> Table:
+        """Return from where to where each metric runs, of those that several lines have."""
+        rows = []
         for column in self.headlines():
-            found = [
-                (score.value, line.label + _over(score))
+            scores = [
+                (line.label, line.values[column].score)
                 for line in self.lines
-                for score in [line.values[column].score if column in line.values else None]
-                if score is not None and score.value is not None
+                if column in line.values
             ]
-            if len(found) < 2:
-                continue
-            (low, least), (high, most) = min(found), max(found)
-            if low == high:
-                told.append(f"{column} is the same wherever it is computed.")
-                continue
-            told.append(
-                f"{column} runs from {low:.{_DIGITS}f} ({least}) to {high:.{_DIGITS}f} ({most}) on "
-                f"the same images: a span of {high - low:.{_DIGITS}f}."
-            )
-        return told
+            values = [
+                (score.value, label + _over(score))
+                for label, score in scores
+                if score.value is not None
+            ]
+            (low, least), (high, most) = min(values), max(values)
+            if len(values) > 1:
+                figures = [f"{figure:.{_DIGITS}f}" for figure in (low, high, high - low)]
+                rows.append([column, figures[0], least, figures[1], most, figures[2]])
+        header = ("metric", "lowest", "lowest under", "highest", "highest under", "span")
+        return Table(header, rows, frozenset({"lowest under", "highest under"}))
 
-    def _lacking(self) -> list[str]:
-        """Say which protocols lack what others have, and why where that is known."""
-        absent: dict[str, list[str]] = {}
+    def notes(self) -> list[str]:
+        """Say what the tables leave open: what has no value and why, other bases, other code."""
         reasons: dict[str, list[str]] = {}
         for line in self.lines:
-            without = [column for column in self.headlines() if column not in line.values]
-            if without and not line.variant:
-                absent.setdefault(", ".join(without), []).append(line.protocol)
             undefined: dict[str, list[str]] = {}
             for column, value in line.values.items():
                 if value.score.value is None and not value.score.detail:
                     undefined.setdefault(value.score.reason or "", []).append(column)
             for reason, columns in undefined.items():
-                told = f"{', '.join(columns)} could not be computed: {reason}"
-                reasons.setdefault(told, []).append(line.label)
-        missing = [f"{', '.join(some)}: without {columns}." for columns, some in absent.items()]
-        return [*missing, *(f"{', '.join(some)}: {told}" for told, some in reasons.items())]
+                fault = f"{', '.join(columns)} could not be computed: {reason}"
+                reasons.setdefault(fault, []).append(line.label)
+        notes = [f"{', '.join(labels)}: {fault}" for fault, labels in reasons.items()]
+        others: dict[str, list[str]] = {}
+        for column in self.headlines():
+            if self.bases[column].protocol != self.base:
+                others.setdefault(self.bases[column].protocol, []).append(column)
+        for protocol, columns in others.items():
+            notes.append(f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none.")
+        if len({result.provenance.code for result in self.results}) > 1:
+            notes.append(
+                "These results were computed by different versions of the code, which may move "
+                "numbers too."
+            )
+        return notes
 
     def rows(self) -> list[list[Cell]]:
         """Return the table: a header, then a row per line, with all digits."""
@@ -187,15 +171,10 @@ class Sensitivity:
         return csv_text(self.rows())
 
     def to_markdown(self) -> str:
-        """Return the table and its notes as Markdown."""
-        columns = self.headlines()
-        arrows = {"higher": "↑", "lower": "↓"}
-        heads = [f"{column} {arrows[self.direction(column)]}" for column in columns]
-        rows = [["protocol", *heads], ["---", *("---:" for _ in columns)]]
-        rows += [[line.label, *(self.cell(line, c) for c in columns)] for line in self.told]
-        table = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
-        notes = [f"- {_escaped(note)}" for note in self.notes()]
-        return "\n".join([*table, "", *notes]).rstrip() + "\n"
+        """Return both tables and the notes as Markdown."""
+        tables = [table.markdown() for table in (self.table(), self.spans()) if table.rows]
+        notes = "".join(f"- {escaped(note)}\n" for note in self.notes())
+        return "\n".join([*tables, notes]).rstrip() + "\n"
 
 
 def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
@@ -241,9 +220,9 @@ def _lines(result: Result) -> list[Line]:
         ordered = sorted(names, key=lambda name: name != metric)
         for name in ordered:
             values = {
-                metric + score.removeprefix(name): Value(result.protocol.id, score, one)
-                for score, one in result.scores.items()
-                if _entry(result, score) == name
+                metric + label.removeprefix(name): Value(result.protocol.id, label, score)
+                for label, score in result.scores.items()
+                if _entry(result, label) == name
             }
             if name == ordered[0]:
                 first.values.update(values)
@@ -258,8 +237,8 @@ def _entry(result: Result, score: str) -> str:
     return max(fitting, key=len, default=score)
 
 
-#: Parameters that give a number another unit, so that differences mean nothing.
-_UNITS = frozenset({"per", "norm", "overflow"})
+#: Parameters that give a number another unit, so that differences mean nothing, and the usual one.
+_UNITS = {"scale": "0..1", "per": "value", "norm": "l1", "overflow": "none"}
 
 
 def _metric(result: Result, entry: str) -> str:
@@ -273,16 +252,17 @@ def _metric(result: Result, entry: str) -> str:
     if not isinstance(settings, dict) or not isinstance(metric, str):
         return entry
     parameters = settings.get("parameters")
-    given = parameters if isinstance(parameters, dict) else {}
-    names = _UNITS | ({"scale"} if given.keys() <= _UNITS | {"scale"} else set())
-    units = [f"{name} {given[name]}" for name in sorted(names & given.keys())]
+    values = parameters if isinstance(parameters, dict) else {}
+    names = _UNITS.keys() - (set() if values.keys() <= _UNITS.keys() else {"scale"})
+    units = [f"{name} {values[name]}" for name in sorted(names & values.keys())
+             if values[name] != _UNITS[name]]  # fmt: skip
     return f"{metric} ({', '.join(units)})" if units else metric
 
 
 def _settings(result: Result) -> dict[str, Any]:
     """Return what the protocol fixes of each metric; a file that was edited may have anything."""
-    found = result.protocol.settings.get("metrics")
-    return found if isinstance(found, dict) else {}
+    metrics = result.protocol.settings.get("metrics")
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def _check_same_images(results: Sequence[Result]) -> None:
@@ -292,7 +272,7 @@ def _check_same_images(results: Sequence[Result]) -> None:
     for other in results[1:]:
         names = f"{_named(first)} and {_named(other)}"
         if other.provenance.generated_digest != first.provenance.generated_digest:
-            ours, theirs = (one.provenance.generated_digest[:12] for one in (first, other))
+            ours, theirs = (r.provenance.generated_digest[:12] for r in (first, other))
             faults.append(f"{names} are of other generated images, or other pairs of them: "
                           f"{first.test_set.pairs:,} pairs with digest {ours} and "
                           f"{other.test_set.pairs:,} with digest {theirs}")  # fmt: skip
@@ -301,7 +281,7 @@ def _check_same_images(results: Sequence[Result]) -> None:
                 f"{names} are against other ground truth: digest {first.test_set.digest[:12]} and "
                 f"{other.test_set.digest[:12]}"
             )
-    twice = [id_ for id_, n in Counter(one.protocol.id for one in results).items() if n > 1]
+    twice = [id_ for id_, n in Counter(result.protocol.id for result in results).items() if n > 1]
     if twice:
         faults.append(f"Several results are under protocols named {', '.join(twice)}")
     if faults:
@@ -319,9 +299,3 @@ def _named(result: Result) -> str:
 def _over(score: Score) -> str:
     """Say on how many pairs a score rests, where it is not all: a protocol may leave some out."""
     return "" if score.coverage == 1 else f", {score.n:,} pairs"
-
-
-def _escaped(text: str) -> str:
-    """Keep a name out of the structure of a table."""
-    plain = " ".join(text.split())
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

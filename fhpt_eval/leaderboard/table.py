@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fhpt_eval.common.files import Cell, csv_text
+from fhpt_eval.common.settings import differences
+from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,62 @@ class Leaderboard:
         header += ["pairs", "coverage", "groups", "protocol", "protocol_digest"]
         header += ["test_set_digest", "version"]
         return [header, *(self._row(result) for result in self.results)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as a DataFrame indexed by ``method``; scores without a value are NaN."""
+        import pandas as pd
+
+        header, *rows = self.rows()
+        frame = pd.DataFrame(rows, columns=header).set_index("method")
+        figures = [f"{name}{end}" for name in self.scores for end in ("", "_low", "_high")]
+        return frame.astype(dict.fromkeys(figures, float))
+
+    def table(self) -> Table:
+        """Return the scores for people; the best value of each is bold."""
+        names = self.headlines()
+        heads = [f"{name} {ARROWS[self.direction(name)]}" for name in names]
+        rows = [
+            [result.method, *(_cell(result, name) for name in names), f"{result.test_set.pairs:,}"]
+            for result in self.results
+        ]
+        bold = {
+            (row, column)
+            for column, name in enumerate(names, start=1)
+            for row, result in enumerate(self.results)
+            if result.method in self.best(name)
+        }
+        return Table(["method", *heads, "pairs"], rows, bold=frozenset(bold))
+
+    def headlines(self) -> list[str]:
+        """Return the scores that have a place on a terminal: with a value, and no details."""
+        return [
+            name for name in self.scores
+            if any(_has_value(result, name) for result in self.results) and not self._detail(name)
+        ]  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """Say which scores no method has, and over which pairs means are that are not over all."""
+        names = self.headlines()
+        nowhere = [n for n in self.scores if n not in names and not self._detail(n)]
+        notes = [f"No method has: {', '.join(nowhere)}. Each result.json says why."] * bool(nowhere)
+        partly = [
+            name
+            for name in names
+            if any(r.scores[name].coverage < 1 for r in self.results if _has_value(r, name))
+        ]
+        same = [name for name in partly if self.over_same_pairs(name)]
+        if same:
+            notes.append(f"Over the same share of the pairs, for all methods: {', '.join(same)}.")
+        if len(same) < len(partly):
+            apart = ", ".join(name for name in partly if name not in same)
+            notes.append(
+                f"Over other pairs than other methods' where it stands with a percentage: {apart}. "
+                "Such a value is never the best."
+            )
+        return notes
+
+    def _detail(self, score: str) -> bool:
+        return all(r.scores[score].detail for r in self.results if score in r.scores)
 
     def to_csv(self) -> str:
         """Return the text of ``leaderboard.csv``; cells of scores without a value are empty."""
@@ -53,11 +114,8 @@ class Leaderboard:
 
     def over_same_pairs(self, score: str) -> bool:
         """Whether all methods that have a score have it over the same pairs."""
-        return len({
-            (found.n, found.over)
-            for found in (r.scores[score] for r in self.results if score in r.scores)
-            if found.value is not None
-        }) < 2  # fmt: skip
+        defined = [r.scores[score] for r in self.results if _has_value(r, score)]
+        return len({(score.n, score.over) for score in defined}) < 2
 
     def direction(self, score: str) -> str:
         """Return which direction of a score is better."""
@@ -113,6 +171,17 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
     return Leaderboard(tuple(sorted(results, key=rank)), scores)
 
 
+def _has_value(result: Result, score: str) -> bool:
+    return score in result.scores and result.scores[score].value is not None
+
+
+def _cell(result: Result, name: str) -> str:
+    score = result.scores.get(name)
+    if score is None or score.value is None:
+        return "-"
+    return f"{score.value:.4f}" + (f" ({score.coverage:.0%})" if score.coverage < 1 else "")
+
+
 def _check_comparable(results: Sequence[Result]) -> None:
     """Refuse to rank what was not measured alike."""
     first = results[0]
@@ -120,13 +189,11 @@ def _check_comparable(results: Sequence[Result]) -> None:
     for other in results[1:]:
         names = f"{first.method} and {other.method}"
         if other.protocol.digest != first.protocol.digest:
-            settings = (first.protocol.settings, other.protocol.settings)
-            differences = list(_differences(*settings)) or [
-                "the digests differ, the settings do not"
-            ]
+            settings = differences(first.protocol.settings, other.protocol.settings)
+            lines = [f"{name}: {a!r} and {b!r}" for name, a, b in settings]
             faults.append(
                 f"{names} were scored under different protocols "
-                f"({first.protocol.id} and {other.protocol.id}):\n  " + "\n  ".join(differences)
+                f"({first.protocol.id} and {other.protocol.id}):\n  " + "\n  ".join(lines)
             )
         if other.test_set.digest != first.test_set.digest:
             ours, theirs = first.test_set, other.test_set
@@ -146,16 +213,3 @@ def _check_comparable(results: Sequence[Result]) -> None:
             "These results cannot be ranked together.\n" + "\n".join(faults) + "\n"
             "Score them under one protocol on one test set, or make a leaderboard of each."
         )
-
-
-def _differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
-    """Name every leaf in which two settings differ."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        for key in dict.fromkeys([*ours, *theirs]):
-            below = f"{path}.{key}" if path else str(key)
-            if key not in ours or key not in theirs:
-                yield f"{below}: only in the {'second' if key not in ours else 'first'}"
-            else:
-                yield from _differences(ours[key], theirs[key], below)
-    elif ours != theirs:
-        yield f"{path}: {ours!r} and {theirs!r}"

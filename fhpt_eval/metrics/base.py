@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -29,17 +30,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.common.words import Known, Words
 from fhpt_eval.errors import ArgumentError, ProtocolError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fhpt_eval.features.base import Feature
+    from fhpt_eval.metrics.sets.reference_set import Statistics
+
 Direction = Literal["higher", "lower"]
 #: What a metric may need besides the generated images.
 Need = Literal["ground_truth", "source", "item"]
+#: What a metric is shown: prepared images, or features of them that the engine keeps.
+Takes = Literal["images", "features"]
+#: What it gives: a value for each pair, or values of the set as a whole.
+Gives = Literal["pairs", "set"]
 #: The state of a metric over sets: named arrays, so that it is stored without pickle.
 State = dict[str, "NDArray[Any]"]
+#: Values by part; ``(N,)`` each, in a tensor or an array.
+Columns = Mapping[str, "Tensor | NDArray[Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,20 @@ class Batch:
     source: Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a metric will be shown in a run, known before any image is decoded.
+
+    ``steps`` are the protocol's preparation, as JSON values; ``names`` those of the N ground-truth
+    images, without endings; ``sizes`` ``(N, 2)``, their height and width in pixels as they will be
+    compared.
+    """
+
+    steps: Sequence[Mapping[str, Any]]
+    names: Sequence[str]
+    sizes: NDArray[np.int64]
+
+
 class Metric(BaseModel):
     """A metric's declaration and parameters; subclass one of the kinds below or in on_features.
 
@@ -88,15 +111,17 @@ class Metric(BaseModel):
         range: the closed interval in which every defined value lies.
         needs: what it uses besides the generated images: ``"ground_truth"``, ``"source"`` images,
             ``"item"`` ids. A run that lacks it says so beforehand.
+        takes: ``"images"`` or ``"features"``.
+        gives: values of ``"pairs"``, or of the ``"set"``.
+        same_size: whether the images of a pair must have one size, since places in them are
+            compared.
+        checks: functions of the metric and of what it will be shown (:class:`Shown`) that raise an
+            ``InputError`` where the two do not go together. Those of every base class count too
+            (:func:`check_shown`), so that none is lost by declaring further ones.
         undefined_when: for which images it has no value (NaN), for the reason in a result.
         version: raised whenever the same input gives another value; part of a protocol's digest.
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
             counts in their place.
-        younger: parameters that the metric has got since results were made with it. At their
-            defaults they stay out of the digest, which changes only when a number does.
-        words: what the parameters, as :meth:`canonical` gives them, are called in a sentence after
-            "has"; see :mod:`fhpt_eval.common.words`. One that is missing there is spelt out.
-        known: how far differences of parameters are known to move it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -106,12 +131,15 @@ class Metric(BaseModel):
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
+    takes: ClassVar[Takes] = "images"
+    gives: ClassVar[Gives] = "pairs"
+    same_size: ClassVar[bool] = True
+    checks: ClassVar[tuple[Callable[[Any, Shown], None], ...]] = ()
     undefined_when: ClassVar[str] = "its value is not a number"
+    #: Why its scores have no interval, where leaving pairs out would not give one.
+    no_interval: ClassVar[str] = ""
     version: ClassVar[int] = 1
     by_content: ClassVar[frozenset[str]] = frozenset()
-    younger: ClassVar[frozenset[str]] = frozenset()
-    words: ClassVar[Words] = {}
-    known: ClassVar[tuple[Known, ...]] = ()
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
@@ -139,9 +167,7 @@ class Metric(BaseModel):
 
         Override it where two settings give one number, so that they give one digest.
         """
-        fields = type(self).model_fields
-        unused = {name for name in self.younger if getattr(self, name) == fields[name].default}
-        return self.model_dump(mode="json", exclude=set(self.by_content) | unused)
+        return self.model_dump(mode="json", exclude=set(self.by_content))
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
@@ -167,29 +193,95 @@ class Metric(BaseModel):
                 this reason.
         """
 
-    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse a preparation that does not go with the parameters; asked before any work.
+    def features(self) -> Mapping[str, Feature]:
+        """Return the features that it rests on, by a name of its own for each."""
+        return {}
 
-        ``steps`` are those of the protocol, as JSON values.
+    def rests_on(self) -> Iterable[object]:
+        """Return the objects, such as networks, whose code its values rest on besides its own."""
+        return tuple(self.features().values())
+
+    def reference_folder(self) -> Path | None:
+        """Return the folder of further images whose features it wants, or nothing."""
+        return None
+
+    def columns(self, shown: Any) -> Columns:  # noqa: ARG002 - none, by default
+        """Return per-pair values, ``(N,)`` each, by part; empty for a metric over sets.
+
+        ``shown`` is a :class:`Batch` of images, or the ``FeatureRows`` of N pairs.
+        """
+        return {}
+
+    # A metric over sets has a state (see :class:`StateMetric`); that of any other is empty.
+
+    def empty(self) -> State:
+        """Return the state of no pairs."""
+        return {}
+
+    def update(self, state: State, shown: Any) -> State:  # noqa: ARG002
+        """Return the state with these pairs added; ``state`` itself is left alone."""
+        return state
+
+    def merge(self, first: State, second: State) -> State:  # noqa: ARG002
+        """Return the state of both sets of pairs; the arguments are left alone."""
+        return first
+
+    def compute(self, state: State) -> Mapping[str, float]:  # noqa: ARG002
+        """Return the values of the set by part ("" for a single one).
 
         Raises:
-            InputError: says what does not go together.
+            Undefined: the set has no such value; the message is the reason.
         """
+        return {}
 
-    def check_targets(self, names: Sequence[str], sizes: NDArray[np.int64]) -> None:
-        """Refuse ground truth that does not go with the parameters; asked before any work.
+    def refer(
+        self,
+        state: State,
+        names: tuple[str, ...],
+        features: Mapping[str, Mapping[str, NDArray[Any]]],
+        images: tuple[str, ...] = (),
+    ) -> State:
+        """Return the state with images of the :meth:`reference_folder` added.
 
         Args:
-            names: of the N ground-truth images, without endings.
-            sizes: ``(N, 2)``, their height and width in pixels as they will be compared.
-
-        Raises:
-            InputError: says what does not go together, all of it.
+            state: is left alone.
+            names: of N images, without endings.
+            features: by the metric's own name for each feature, named arrays of N rows.
+            images: what each image is by its content, as ``FeatureRows.target_images``.
         """
+        _ = names, features, images
+        return state
 
-    @abstractmethod
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return per-pair values, ``(N,)`` each, by part; empty for a metric over sets."""
+    def statistics_of(self, state: State, steps: Sequence[Mapping[str, Any]]) -> Statistics | None:
+        """Return the statistics of the reference images in a state, if the metric has such.
+
+        ``steps`` are those of the preparation, as JSON values.
+        """
+        _ = state, steps
+        return None
+
+    def pair_values(self, state: State) -> tuple[tuple[str, ...], Columns]:
+        """Return keys and, by part, ``(N,)`` values of pairs that depend on the whole set.
+
+        A part that is here is scored by its mean, and is not one of :meth:`compute`.
+        """
+        _ = state
+        return (), {}
+
+    def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
+        """Return what a reader must know beside the value, such as too few images; or nothing."""
+        return ""
+
+
+def check_shown(metric: Metric, shown: Shown) -> None:
+    """Run every check that a metric's class, or a base class of it, declares.
+
+    Raises:
+        InputError: says what does not go together.
+    """
+    for kind in reversed(type(metric).__mro__):
+        for check in vars(kind).get("checks", ()):
+            check(metric, shown)
 
 
 class PairMetric(Metric):
@@ -224,11 +316,11 @@ class PairMetric(Metric):
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
+    def columns(self, shown: Batch) -> Mapping[str, Tensor]:
         """See :meth:`Metric.columns`."""
-        if batch.ground_truth is None:
+        if shown.ground_truth is None:
             raise ArgumentError(f"{self.name} needs ground truth, which this batch lacks")
-        return {"": self.measure(batch.generated, batch.ground_truth)}
+        return {"": self.measure(shown.generated, shown.ground_truth)}
 
 
 class ImageMetric(Metric):
@@ -251,9 +343,9 @@ class ImageMetric(Metric):
     def measure(self, images: Tensor) -> Tensor:
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:
+    def columns(self, shown: Batch) -> Mapping[str, Tensor]:
         """See :meth:`Metric.columns`."""
-        return {"": self.measure(batch.generated)}
+        return {"": self.measure(shown.generated)}
 
 
 class StateMetric(Metric):
@@ -265,13 +357,8 @@ class StateMetric(Metric):
     ``FeatureSetMetric`` (features).
     """
 
+    gives: ClassVar[Gives] = "set"
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
-    #: Why its scores have no interval, where leaving pairs out would not give one.
-    no_interval: ClassVar[str] = ""
-
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - none, by default
-        """See :meth:`Metric.columns`."""
-        return {}
 
     @abstractmethod
     def empty(self) -> State:
@@ -288,10 +375,6 @@ class StateMetric(Metric):
         Raises:
             Undefined: the set has no such value; the message is the reason.
         """
-
-    def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
-        """Return what a reader must know beside the value, such as too few images; or nothing."""
-        return ""
 
 
 class SetMetric(StateMetric):
@@ -312,7 +395,7 @@ class SetMetric(StateMetric):
         return self.compute(self.update(self.empty(), batch))
 
     @abstractmethod
-    def update(self, state: State, batch: Batch) -> State:
+    def update(self, state: State, shown: Batch) -> State:
         """Return the state with the batch's pairs added; ``state`` itself is left alone."""
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import Faces
@@ -58,21 +57,6 @@ class FaceIdentity(FeaturePairMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_TARGET
-
-    words: ClassVar[Words] = {
-        "against": {
-            "ground_truth": "the ground truth's face to compare with",
-            "source": "the source's face to compare with",
-        },
-        "threshold": "faces of one person up to {threshold} apart",
-        "upsample": {"null": "", "": "images doubled up to {upsample} times to find a face"},
-        "network": {
-            "null": _BY_DLIB,  # it is younger, and left out at its default
-            "dlib": _BY_DLIB,
-            "mannequin": "faces found and described by the mannequin benchmark's networks",
-        },
-    }
-    younger: ClassVar[frozenset[str]] = frozenset({"network"})
 
     against: Literal["ground_truth", "source"] = "ground_truth"
     threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.6

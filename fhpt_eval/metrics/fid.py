@@ -12,13 +12,22 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import InputError, Undefined
-from fhpt_eval.metrics.base import Direction, Need, State
+from fhpt_eval.metrics.base import Direction, Need, Shown, State
 from fhpt_eval.metrics.networks import NetworkMetric
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.metrics.sets import moments, reference_set
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
+
+
+def _made_otherwise(metric: ReferenceMetric, shown: Shown) -> None:
+    """Refuse a file of statistics that says that it was made in another way.
+
+    Raises:
+        InputError: names each difference.
+    """
+    if metric.reference is not None and metric.statistics() is not None:
+        reference_set.check_settings(metric.reference, metric.settings(shown.steps))
 
 
 class ReferenceMetric(NetworkMetric):
@@ -31,15 +40,10 @@ class ReferenceMetric(NetworkMetric):
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
-    words: ClassVar[Words] = {
-        **NetworkMetric.words,
-        "reference": {
-            "null": "the pairs' own ground truth as the real images",
-            "": "a reference set as the real images (SHA-256 {reference})",
-        },
-    }
 
     reference: str | None = None
+
+    checks: ClassVar = (_made_otherwise,)
 
     def uses(self) -> frozenset[Need]:
         """See :meth:`Metric.uses`: no ground truth with a reference set."""
@@ -64,11 +68,6 @@ class ReferenceMetric(NetworkMetric):
             return None
         return reference_set.load_statistics(self.reference)
 
-    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        """See :meth:`Metric.check_preparation`: a file of statistics may say how it was made."""
-        if self.reference is not None and self.statistics() is not None:
-            reference_set.check_settings(self.reference, self.settings(steps))
-
     def settings(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what makes features of real images, as a file of statistics says it."""
         prepare = [dict(step) for step in steps if "ground_truth" in step["of"]]
@@ -88,13 +87,6 @@ class FID(ReferenceMetric):
     title: ClassVar[str] = "FID"
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    words: ClassVar[Words] = {
-        **ReferenceMetric.words,
-        "ground_truth": {
-            "images": "every distinct ground-truth image once",
-            "pairs": "the ground-truth image of every pair, however often",
-        },
-    }
 
     ground_truth: Literal["images", "pairs"] = "images"
 
@@ -144,11 +136,12 @@ class FID(ReferenceMetric):
         real = real_gaussian(self) or gaussian(_part(state, "real"))
         return {"": frechet(generated, real)}
 
-    @staticmethod
-    def statistics_of(state: State, settings: Mapping[str, Any]) -> reference_set.Statistics:
-        """Return the statistics of the real images in a state, to be kept in a file."""
+    def statistics_of(
+        self, state: State, steps: Sequence[Mapping[str, Any]]
+    ) -> reference_set.Statistics:
+        """See :meth:`Metric.statistics_of`."""
         count, mean, covariance = moments.moments(_part(state, "real"))
-        return reference_set.Statistics(mean, covariance, count, settings)
+        return reference_set.Statistics(mean, covariance, count, self.settings(steps))
 
     def note(self, state: State) -> str:
         """See :meth:`StateMetric.note`: says when there are fewer images than dimensions."""

@@ -14,7 +14,6 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import (
@@ -47,12 +46,6 @@ class FIDInfinity(ReferenceMetric):
     title: ClassVar[str] = "FID, infinitely many images"
     direction: ClassVar[Direction] = "lower"
     no_interval: ClassVar[str] = "no interval: it is an extrapolation already"
-    words: ClassVar[Words] = {
-        **ReferenceMetric.words,
-        "points": "a line through {points} sizes from {smallest} images on",
-        "smallest": "a line through {points} sizes from {smallest} images on",
-        "seed": "subsets drawn with seed {seed}",
-    }
 
     points: Annotated[int, Field(ge=2, le=100)] = 15
     smallest: Annotated[int, Field(ge=2)] = 5000

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import (
     Direction,
@@ -45,15 +44,6 @@ class InceptionScore(NetworkMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
-
-    words: ClassVar[Words] = {
-        **NetworkMetric.words,
-        "logits": {
-            "unbiased": "logits without the classifier's bias",
-            "biased": "logits with the classifier's bias",
-        },
-        "splits": "{splits} splits",
-    }
 
     logits: Literal["unbiased", "biased"] = "unbiased"
     splits: Annotated[int, Field(ge=1, le=1000)] = 10

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import NetworkName, OpenPose
 from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypoints
 from fhpt_eval.metrics import pck
-from fhpt_eval.metrics.base import Direction, Need, Part
+from fhpt_eval.metrics.base import Direction, Need, Part, Shown
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
 
 Floats = NDArray[np.float64]
@@ -40,6 +39,39 @@ _NO_JOINT = "the target shows no joint"
 _NO_HEAD = "the target shows fewer than 2 of nose, neck, eyes and ears, so it has no head box"
 _NO_TORSO = "the target does not show both the left shoulder and the right hip"
 _ALONE = "no joint is found on both sides"
+
+
+def _moved_beneath(metric: Joints, shown: Shown) -> None:
+    """Refuse to compare annotated positions with images that were moved beneath them.
+
+    Raises:
+        InputError: the preparation moves the pixels of the ground truth, and ``annotation_box``
+            does not say where to.
+    """
+    if metric.keypoints is None or metric.annotation_box is not None:
+        return
+    moving = [
+        step["step"]
+        for step in shown.steps
+        if step["step"] in _MOVING and "ground_truth" in step["of"]
+    ]
+    if moving:
+        raise InputError(
+            f"joints: {metric.keypoints} is in pixels of the ground truth as it is, and the "
+            f"protocol changes these ({', '.join(moving)}). Say which part of the annotated "
+            "frame the prepared images show (annotation_box: left, top, right, bottom), or "
+            "prepare nothing for this metric."
+        )
+
+
+def _not_annotated(metric: Joints, shown: Shown) -> None:
+    """Refuse targets without annotation, or with joints outside of their image.
+
+    Raises:
+        InputError: lists them.
+    """
+    if metric.keypoints is not None:
+        metric.annotated(shown.names, shown.sizes)
 
 
 class Joints(FeaturePairMetric):
@@ -72,36 +104,8 @@ class Joints(FeaturePairMetric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_JOINT
     same_size: ClassVar[bool] = True
+    checks: ClassVar = (_moved_beneath, _not_annotated)
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
-
-    words: ClassVar[Words] = {
-        "network": {
-            "openpose-coco18": "OpenPose's network of 18 key points",
-            "openpose-body25": "OpenPose's network of 25 key points",
-            "mannequin": "the pose network of the mannequin benchmark",
-        },
-        "estimation": {
-            "openpose": "estimates at one size of the image",
-            "pose-transfer": "estimates at four sizes, as Pose-Transfer's script has them",
-        },
-        "keypoints": {
-            "null": "the target's key points estimated as well",
-            "": "the target's key points from a file (SHA-256 {keypoints})",
-        },
-        "annotation_box": {
-            "null": "",
-            "": "annotations in a frame of which images show {annotation_box}",
-        },
-        "outside": {
-            "null": "",
-            "refuse": "annotated joints outside of their image refused",
-            "absent": "annotated joints outside of their image taken as absent",
-            "keep": "annotated joints outside of their image kept",
-        },
-        "head_alpha": "joints right within {head_alpha} of the head box",
-        "torso_alpha": "joints right within {torso_alpha} of the torso",
-        "image_alpha": "joints right within {image_alpha} of the image's longer side",
-    }
 
     network: NetworkName = "openpose-coco18"
     network_weights: Annotated[str, Field(min_length=1)] | None = None
@@ -173,29 +177,6 @@ class Joints(FeaturePairMetric):
         if self.keypoints is None:  # nothing is annotated, whatever is said of its frame
             return settings | {"keypoints": None, "annotation_box": None, "outside": None}
         return settings | {"keypoints": read_keypoints(self.keypoints).digest}
-
-    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse to compare annotated positions with images that were moved beneath them.
-
-        Raises:
-            InputError: the preparation moves the pixels of the ground truth, and ``annotation_box``
-                does not say where to.
-        """
-        if self.keypoints is None or self.annotation_box is not None:
-            return
-        moving = [s["step"] for s in steps if s["step"] in _MOVING and "ground_truth" in s["of"]]
-        if moving:
-            raise InputError(
-                f"joints: {self.keypoints} is in pixels of the ground truth as it is, and the "
-                f"protocol changes these ({', '.join(moving)}). Say which part of the annotated "
-                "frame the prepared images show (annotation_box: left, top, right, bottom), or "
-                "prepare nothing for this metric."
-            )
-
-    def check_targets(self, names: Sequence[str], sizes: NDArray[np.int64]) -> None:
-        """See :meth:`Metric.check_targets`: every target is annotated, inside its image."""
-        if self.keypoints is not None:
-            self.annotated(names, sizes)
 
     def annotated(self, names: Sequence[str], size: NDArray[Any]) -> Floats:
         """Return annotated positions of N ground-truth images, ``(N, 18, 2)``, in their pixels.

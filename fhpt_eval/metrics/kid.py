@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin
@@ -39,12 +38,6 @@ class KID(ReferenceMetric):
     name: ClassVar[str] = "kid"
     title: ClassVar[str] = "KID"
     direction: ClassVar[Direction] = "lower"
-    words: ClassVar[Words] = {
-        **ReferenceMetric.words,
-        "subsets": "{subsets} subsets of {subset_size} images",
-        "subset_size": "{subsets} subsets of {subset_size} images",
-        "seed": "subsets drawn with seed {seed}",
-    }
 
     subsets: Annotated[int, Field(ge=1, le=10_000)] = 100
     subset_size: Annotated[int, Field(ge=2, le=100_000)] = 1000

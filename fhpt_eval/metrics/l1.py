@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 from torch import Tensor
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
 
@@ -35,23 +34,6 @@ class L1(PairMetric):
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, 255.0)
     undefined_when: ClassVar[str] = "both images are black, and per is 'sum'"
-
-    younger: ClassVar[frozenset[str]] = frozenset({"scale", "per", "norm"})
-    words: ClassVar[Words] = {
-        "scale": {
-            "0..1": "images in [0, 1]",
-            "-1..1": "images in [-1, 1]",
-            "0..255": "images in [0, 255]",
-        },
-        "per": {
-            "value": "the sum divided by the number of values",
-            "sum": "the sum divided by the sum of both images",
-        },
-        "norm": {
-            "l1": "absolute differences",
-            "l2": "the Euclidean length of the differences",
-        },
-    }
 
     scale: Literal["0..1", "-1..1", "0..255"] = "0..1"
     per: Literal["value", "sum"] = "value"

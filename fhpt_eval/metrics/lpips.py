@@ -24,7 +24,6 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval import weights
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.mannequin.garments import load_garments
@@ -87,15 +86,6 @@ class LPIPS(PairMetric):
     )
 
     by_content: ClassVar[frozenset[str]] = frozenset({"trunk"})
-    words: ClassVar[Words] = {
-        "net": {"": "the network {net}", "mannequin": "the network of the mannequin benchmark"},
-        "release": {"": "the linear layers of release {release}", "null": "all channels alike"},
-        "scale": {
-            "null": "",
-            "-1..1": "the network fed black as -1 and white as 1",
-            "0..1": "the network fed black as 0 and white as 1",
-        },
-    }
 
     net: Net = "alex"
     release: Release = "0.1"

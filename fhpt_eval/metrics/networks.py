@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.features import inception
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.mannequin.garments import Garments
@@ -39,25 +38,6 @@ class NetworkMetric(FeatureSetMetric):
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
     takes_floats: ClassVar[bool] = True
-    words: ClassVar[Words] = {
-        "network": {
-            "inception-2015": "the Inception network of 2015 (TensorFlow's)",
-            "inception_v3-imagenet": "torchvision's Inception network",
-            "mannequin": "the network of the mannequin benchmark",
-        },
-        "resize": {
-            "null": "",
-            "pytorch-fid": "input as pytorch-fid has it (bilinear without antialiasing, [-1, 1])",
-            "tensorflow": "input as TensorFlow's graph of 2015 has it (shifted bilinear, [-1, 1])",
-            "clean": "input as clean-fid has it (antialiased bicubic, [-1, 1])",
-            "none": "input at the size of the image ([-1, 1])",
-            "torchvision": "input as torchvision's scripts have it ([-1, 1], then bilinear)",
-            "imagenet-mapped": (
-                "input mapped as if it were normalised to ImageNet (bilinear, then dim: -0.19 to "
-                "0.43)"
-            ),
-        },
-    }
 
     network: NetworkName = "inception-2015"
     resize: inception.ResizeName = "pytorch-fid"

@@ -5,10 +5,10 @@ Images never reach such a metric, so that a further one on features that are the
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fhpt_eval.common.intervals import mean
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics.base import Batch, Metric, State, StateMetric, check_images
+from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes, check_images
 
 #: Named arrays, a row per image.
 Arrays = Mapping[str, NDArray[Any]]
@@ -47,13 +48,27 @@ class FeatureRows:
     source_images: tuple[str, ...] = ()
 
 
+def refuse_floats(metric: FeatureMetric, shown: Shown) -> None:
+    """Refuse a preparation that leaves floats where features take 8-bit images alone.
+
+    Raises:
+        InputError: names the metric, the step and the cure.
+    """
+    if not metric.takes_floats and any(step.get("result") == "float" for step in shown.steps):
+        raise InputError(
+            f"{metric.name} takes 8-bit images, and the protocol's resize leaves floats (result "
+            "= 'float'). Give it a preparation of its own."
+        )
+
+
 class FeatureMetric(Metric):
     """What both kinds below share: the features, and what is known through them."""
 
+    takes: ClassVar[Takes] = "features"
+    same_size: ClassVar[bool] = False
     #: Whether its features take float images, rather than 8-bit ones alone.
     takes_floats: ClassVar[bool] = False
-    #: Whether the images of a pair must have one size, since places in them are compared.
-    same_size: ClassVar[bool] = False
+    checks: ClassVar[tuple[Callable[[Any, Shown], None], ...]] = (refuse_floats,)
 
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:
@@ -82,18 +97,6 @@ class FeatureMetric(Metric):
         for feature in self.features().values():
             feature.load(device)
 
-    def check_preparation(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        """See :meth:`Metric.check_preparation`: refuses floats where features take none."""
-        if not self.takes_floats and any(step.get("result") == "float" for step in steps):
-            raise InputError(
-                f"{self.name} takes 8-bit images, and the protocol's resize leaves floats (result "
-                "= 'float'). Give it a preparation of its own."
-            )
-
-    def columns(self, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ARG002 - features have them
-        """See :meth:`Metric.columns`: none, since images never reach the metric."""
-        return {}
-
 
 class FeaturePairMetric(FeatureMetric):
     """Gives each pair its values by features; implement :meth:`measure`."""
@@ -107,6 +110,10 @@ class FeaturePairMetric(FeatureMetric):
             ArgumentError: a tensor has the wrong type, shape or range, or is missing.
         """
         return self.measure(compute_rows(self, generated, ground_truth, source))
+
+    def columns(self, shown: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
+        """See :meth:`Metric.columns`."""
+        return self.measure(shown)
 
     @abstractmethod
     def measure(self, rows: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
@@ -139,19 +146,14 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
         rows = compute_rows(self, generated, ground_truth, source, items)
         state = self.update(self.empty(), rows)
         _, columns = self.pair_values(state)
-        means = {
-            part: float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else np.nan
-            for part, values in columns.items()
-        }
-        return means or self.compute(state)
+        means = {part: mean_of_defined(np.asarray(values)) for part, values in columns.items()}
+        if means.keys() == self.parts().keys():
+            return means
+        return {**means, **self.compute(state)}
 
     @abstractmethod
-    def update(self, state: State, rows: FeatureRows) -> State:
+    def update(self, state: State, shown: FeatureRows) -> State:
         """Return the state with these pairs added; ``state`` itself is left alone."""
-
-    def reference_folder(self) -> Path | None:
-        """Return the folder of further images whose features it wants, or nothing."""
-        return None
 
     def refer(
         self,
@@ -170,15 +172,11 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
         """
         raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
 
-    def pair_values(
-        self, state: State
-    ) -> tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]]]:
-        """Return keys and, by part, ``(N,)`` values of pairs that depend on the whole set.
 
-        A part that is here is scored by its mean, and is not one of :meth:`compute`.
-        """
-        _ = state
-        return (), {}
+def mean_of_defined(values: NDArray[np.float64]) -> float:
+    """Return the mean of ``(N,)`` values that are defined, as a run has it; NaN where none is."""
+    defined = values[~np.isnan(values)]
+    return mean(defined, np.ones(len(defined))) if len(defined) else math.nan
 
 
 def compute_rows(
@@ -203,9 +201,8 @@ def compute_rows(
         check_images(images, side)
         if len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
-        levels = images if images.dtype == torch.uint8 else (images * 255).round().byte()
         for name, feature in metric.features().items():
-            arrays = feature.compute(levels)
+            arrays = feature.compute(images)
             rows[side][name] = {part: array.cpu().numpy() for part, array in arrays.items()}
     count = len(generated)
     if "item" in metric.uses() and len(items) != count:

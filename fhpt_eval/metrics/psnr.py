@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from fhpt_eval.common.words import Known, Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import to_levels
 
@@ -28,20 +27,6 @@ class PSNR(PairMetric):
     title: ClassVar[str] = "PSNR"
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    words: ClassVar[Words] = {
-        "overflow": {
-            "none": "exact differences",
-            "uint8": "differences and squares that wrap around at 256",
-        },
-    }
-    known: ClassVar[tuple[Known, ...]] = (
-        Known(
-            {"overflow": ("none", "uint8")},
-            "differences that wrap around moved PSNR from 16.9 to 31.1 dB on DeepFashion",
-        ),
-    )
-
-    younger: ClassVar[frozenset[str]] = frozenset({"overflow"})
 
     overflow: Literal["none", "uint8"] = "none"
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding import load_embedder
@@ -68,23 +67,6 @@ class Retrieval(FeatureSetMetric):
     by_content: ClassVar[frozenset[str]] = frozenset(
         {"embedder", "embedder_weights", "gallery", "gallery_items"}
     )
-
-    words: ClassVar[Words] = {
-        "embedder": "embeddings by {embedder}",
-        "distance": "{distance} distances",
-        "gallery": {
-            "null": "the pairs' source images as the gallery",
-            "": "another gallery (SHA-256 {gallery})",
-        },
-        "gallery_items": {
-            "null": "",
-            "": "the gallery's items by a list (SHA-256 {gallery_items})",
-        },
-        "own_ground_truth": {
-            "true": "a query's own ground truth left in its gallery",
-            "false": "a query's own ground truth kept out of its gallery",
-        },
-    }
 
     embedder: Text = "classical"
     embedder_weights: Text | None = None

@@ -16,7 +16,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from fhpt_eval.common.words import Known, Words
 from fhpt_eval.metrics.base import Direction, PairMetric
 from fhpt_eval.metrics.tensors import (
     band,
@@ -60,56 +59,6 @@ class SSIM(PairMetric):
     undefined_when: ClassVar[str] = (
         "the image is smaller than the window, or its data range is taken from a flat image"
     )
-    words: ClassVar[Words] = {
-        "window": "a {window} window of {size} x {size}",
-        "size": "a {window} window of {size} x {size}",
-        "sigma": {"null": "", "": "sigma {sigma}"},
-        "border": "{border} pixels left out at each border",
-        "channels": {
-            "rgb": "the mean over the three colour channels",
-            "grey": "grey images (BT.601 luma)",
-        },
-        "scale": {"0..1": "images in [0, 1]", "-1..1": "images in [-1, 1]"},
-        "data_range": {
-            "full": "data range 255",
-            "generated": "the data range of each generated image",
-        },
-        "sample_covariance": {
-            "true": "sample covariance (divided by n - 1)",
-            "false": "population covariance (divided by n)",
-        },
-    }
-    known: ClassVar[tuple[Known, ...]] = (
-        *(
-            Known(
-                {"window": ("gaussian", "uniform"), "size": (taps, 51), "sigma": (1.5, None)},
-                "a uniform window of 51 instead of the gaussian one of sigma 1.5 moved SSIM by "
-                "-0.02 to -0.08 on DeepFashion and by +0.13 to +0.26 on Market-1501",
-            )
-            for taps in (11, 13)
-        ),
-        Known(
-            {"sigma": (1.5, 1.2)},
-            "sigma 1.2 instead of 1.5 moved SSIM by +0.013 to +0.016 on DeepFashion and by +0.005 "
-            "to +0.014 on Market-1501",
-        ),
-        Known(
-            {"data_range": ("full", "generated")},
-            "the data range of each generated image instead of 255 moved SSIM by up to 0.002 on "
-            "DeepFashion and by 0.007 to 0.03 on Market-1501",
-        ),
-        Known(
-            {"window": ("gaussian", "gaussian"), "size": (11, 13)},
-            "13 instead of 11 taps moved SSIM by up to 0.0002",
-        ),
-        Known(
-            {"scale": ("0..1", "-1..1"), "window": ("uniform", "uniform"), "size": (7, 7)},
-            "images in [-1, 1] instead of [0, 1] moved SSIM by -0.03 on DeepFashion and by -0.09 "
-            "to -0.11 on Market-1501",
-        ),
-    )
-
-    younger: ClassVar[frozenset[str]] = frozenset({"scale"})
 
     window: Literal["gaussian", "uniform"] = "gaussian"
     size: Annotated[int, Field(ge=3, le=1023)] | None = None

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES
 from fhpt_eval.pairs.naming import pair_key
@@ -42,15 +43,8 @@ def read_pairs_csv(path: Path) -> list[Row]:
     Raises:
         InputError: it cannot be read, or a row is not what the header says; the line is named.
     """
-    try:
-        if path.stat().st_size > MAX_CSV_BYTES:
-            raise InputError(f"--pairs: {path} is larger than {MAX_CSV_BYTES:,} bytes.")
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"--pairs: cannot read {path} ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--pairs: {path} is not UTF-8 text ({error.reason}).") from error
-    reader = csv.DictReader(io.StringIO(text))
+    text = read_text(path, MAX_CSV_BYTES, "a CSV of pairs (--pairs)")
+    reader = csv.DictReader(io.StringIO(text, newline=None))
     try:
         columns = {name.strip(): name for name in reader.fieldnames or []}
     except csv.Error as error:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.common.words import Words
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.keypoints.masking import Mask
@@ -65,10 +65,6 @@ class _File(BaseModel):
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
-#: Parameters of metrics that the command line sets by an option of its own: files and folders.
-OPTIONS = {"reference": "--fid-reference", "keypoints": "--keypoints", "gallery": "--gallery"}
-
-
 @dataclass(frozen=True)
 class Entry:
     """One metric of a protocol: the name of its scores, the metric, and its images' preparation.
@@ -76,14 +72,6 @@ class Entry:
     With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
     and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
     """
-
-    #: What its further settings are called in a sentence; those of the metric have their own.
-    words: ClassVar[Words] = {
-        "drop_incomplete": {
-            "0": "every pair counted",
-            "": "the last, incomplete batch of {drop_incomplete} left out",
-        },
-    }
 
     name: str
     metric: Metric
@@ -93,9 +81,7 @@ class Entry:
     @property
     def compares_pixels(self) -> bool:
         """Whether the two images of a pair must have one size after the preparation."""
-        from fhpt_eval.metrics.on_features import FeatureMetric
-
-        return not isinstance(self.metric, FeatureMetric) or self.metric.same_size
+        return self.metric.same_size
 
     def counted(self, number: int) -> int:
         """Return how many of so many pairs or reference images count."""
@@ -103,9 +89,18 @@ class Entry:
             return number
         return number - number % self.drop_incomplete
 
-    def with_parameter(self, name: str, value: object) -> Entry:
-        """Set a parameter where the metric, or a step, has it."""
+    def with_parameter(self, name: str, value: object, *, required: bool = False) -> Entry:
+        """Set a parameter where the metric, or a step, has it.
+
+        Raises:
+            ProtocolError: the value is not allowed; or nothing has it, where it is ``required``.
+        """
         fields = type(self.metric).model_fields
+        if required and name not in fields:
+            raise ProtocolError(
+                f"{self.name}: there is no parameter '{name}'.{did_you_mean(name, list(fields))} "
+                f"Parameters: {', '.join(fields) or 'none'}."
+            )
         metric = self.metric
         if name in fields:
             parameters = {field: getattr(metric, field) for field in fields}
@@ -121,19 +116,14 @@ class Entry:
         return any(name in type(one).model_fields for one in (self.metric, *self.steps))
 
     def canonical(self) -> dict[str, Any]:
-        """Return everything that fixes this metric's numbers, defaults written out.
-
-        But for what came later (``younger`` of metrics and steps, ``drop_incomplete``), which is
-        written where it does something, so that the digests of older results stay.
-        """
-        dropping = {"drop_incomplete": self.drop_incomplete} if self.drop_incomplete else {}
+        """Return everything that fixes this metric's numbers, defaults written out."""
         return {
             "metric": self.metric.name,
             "version": self.metric.version,
             "parameters": dict(self.metric.canonical()),
             "weights": dict(self.metric.weights()),
             "prepare": [step.canonical() for step in self.steps],
-            **dropping,
+            "drop_incomplete": self.drop_incomplete,
         }
 
 
@@ -211,17 +201,30 @@ class Protocol:
         """Whether any of the metrics has such a parameter."""
         return any(entry.takes(parameter) for entry in self.entries)
 
-    def with_options(self, **paths: str | Path | None) -> Protocol:
-        """Set what the user gave by option (see :data:`OPTIONS`), where it is not ``None``.
+    def has_metric(self, name: str) -> bool:
+        """Whether it has a metric of that name."""
+        return any(entry.name == name for entry in self.entries)
+
+    def with_setting(self, name: str, value: object) -> Protocol:
+        """Set a parameter of one metric, by METRIC.PARAMETER.
+
+        The protocol's id then says so, and its digest differs.
 
         Raises:
-            ProtocolError: no metric has such a parameter.
+            ProtocolError: there is no such metric or parameter, or the value is not allowed.
         """
-        found = self
-        for name, path in paths.items():
-            if path is not None:
-                found = found.with_parameter(name, str(path), OPTIONS[name])
-        return found
+        metric, _, parameter = name.rpartition(".")
+        known = [entry.name for entry in self.entries]
+        if metric not in known:
+            raise ProtocolError(
+                f"--set {name}: protocol {self.id} has no metric '{metric}'."
+                f"{did_you_mean(metric, known)} It has {', '.join(known)}."
+            )
+        entries = tuple(
+            entry.with_parameter(parameter, value, required=True) if entry.name == metric else entry
+            for entry in self.entries
+        )
+        return replace(self, id=f"{self.id}+{name}", entries=entries)
 
     def with_parameter(self, name: str, value: object, option: str) -> Protocol:
         """Set a parameter of every metric that has it, such as a reference set.
@@ -236,22 +239,6 @@ class Protocol:
             raise ProtocolError(f"{option}: none of the metrics takes one ({names}).")
         entries = tuple(entry.with_parameter(name, value) for entry in self.entries)
         return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
-
-
-def with_options(protocols: Sequence[Protocol], **paths: str | Path | None) -> list[Protocol]:
-    """Set what the user gave by option in those protocols that take it.
-
-    Raises:
-        ProtocolError: none of them takes it.
-    """
-    found = list(protocols)
-    for name, path in paths.items():
-        taking = [protocol.takes(name) for protocol in found]
-        found = [
-            protocol.with_options(**{name: path}) if takes or not any(taking) else protocol
-            for protocol, takes in zip(found, taking, strict=True)
-        ]
-    return found
 
 
 def preset_names() -> list[str]:
@@ -284,12 +271,8 @@ def load_protocol(name: str | Path) -> Protocol:
             f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
             f"Shipped: {', '.join(known)}. A file of your own is given by its path."
         )
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProtocolError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a protocol.")
-        return parse_protocol(path.read_text("utf-8-sig"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: cannot be read ({error}).") from error
+    text = read_text(path, MAX_BYTES, "a protocol file", error=ProtocolError)
+    return parse_protocol(text, str(path))
 
 
 def _is_file(path: Path) -> bool:
@@ -344,7 +327,7 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
                  if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
         raise ProtocolError("\n".join(lines) or f"{where}: {error}") from error
     entry = Entry(name, metric, common + _steps(own, f"{where}.prepare"), batch)
-    if batch and _adds_up_images(metric):
+    if batch and metric.takes == "images" and metric.gives == "set":
         raise ProtocolError(
             f"{where}.drop_incomplete: {metric.name} adds images up as they come, so that none can "
             "be left out afterwards; leave drop_incomplete out."
@@ -359,12 +342,6 @@ def _batch_size(value: Any, where: str) -> int:
             f"for none), not {value!r}."
         )
     return value
-
-
-def _adds_up_images(metric: Metric) -> bool:
-    from fhpt_eval.metrics.base import SetMetric
-
-    return isinstance(metric, SetMetric)
 
 
 def _steps(tables: list[Any], label: str) -> tuple[Step, ...]:

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from fhpt_eval.common.files import read_text, why
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import WeightsError, did_you_mean
 
@@ -159,13 +160,11 @@ def registered() -> Mapping[str, WeightsEntry]:
     ours = _of_package(PACKAGE / "weights.toml")
     path = folder() / OWN_REGISTRY
     try:
-        if not path.is_file():
+        if not path.exists():
             return dict(ours)
-        if path.stat().st_size > _MAX_REGISTRY_BYTES:
-            raise WeightsError(f"{path}: is larger than {_MAX_REGISTRY_BYTES:,} bytes.")
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path}: cannot be read ({error}).") from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
+    text = read_text(path, _MAX_REGISTRY_BYTES, "a registry of weights", error=WeightsError)
     own = parse_registry(text, str(path))
     files = {entry.file: name for name, entry in ours.items()}
     for name, entry in own.items():

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and CSV that no spreadsheet computes."""
+"""Reading with a bound, writing whole or not at all, and CSV that no spreadsheet computes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import math
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fhpt_eval.common.files import check_writable, csv_text, plain_text, write_atomically
-from fhpt_eval.errors import StorageError
+from fhpt_eval.common.files import (
+    check_writable,
+    csv_text,
+    plain_text,
+    read_bytes,
+    read_text,
+    write_atomically,
+)
+from fhpt_eval.errors import InputError, ResultError, StorageError
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "-a.png", "=HYPERLINK(1)"]
 
@@ -29,6 +37,61 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestReading:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "list.csv"
+        path.write_bytes(b"12345\r\n")
+        return path
+
+    def refusal(self, path: Path, limit: int = 7) -> str:
+        with pytest.raises(InputError) as error:
+            read_text(path, limit, "a CSV of pairs")
+        return str(error.value)
+
+    def test_a_file_of_the_largest_size_is_read_as_it_is(self, path: Path) -> None:
+        assert read_bytes(path, 7, "a list") == b"12345\r\n"
+        assert read_text(path, 7, "a list") == "12345\r\n"
+
+    def test_one_byte_more_is_refused_with_what_to_give(self, path: Path) -> None:
+        assert self.refusal(path, 6) == (
+            f"{path} cannot be read (it is larger than 6 bytes). Give a CSV of pairs."
+        )
+
+    def test_a_file_whose_size_is_not_known_is_read_no_further_than_the_limit(self) -> None:
+        """The size that the kernel states of its own files is 0."""
+        assert "larger than 8 bytes" in self.refusal(Path("/proc/self/status"), 8)
+
+    def test_a_byte_order_mark_is_no_text(self, path: Path) -> None:
+        path.write_text("é", "utf-8-sig")
+        assert read_text(path, 7, "a list") == "é"
+
+    def test_text_that_is_not_utf_8_is_refused_with_its_line(self, path: Path) -> None:
+        path.write_bytes(b"a\n\xff")
+        assert self.refusal(path) == (
+            f"{path}, line 2: is not UTF-8 text (invalid start byte). Save the file as UTF-8."
+        )
+
+    def test_a_missing_file_is_refused(self, tmp_path: Path) -> None:
+        message = self.refusal(tmp_path / "none.csv")
+        assert "none.csv cannot be read (No such file or directory). Give a CSV of" in message
+
+    def test_a_folder_is_refused(self, tmp_path: Path) -> None:
+        assert "cannot be read (Is a directory)" in self.refusal(tmp_path)
+
+    def test_a_pipe_is_refused_rather_than_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert "cannot be read (it is not a file)" in self.refusal(tmp_path / "pipe")
+
+    @pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
+    def test_a_name_that_no_file_can_have_is_refused(self, name: str) -> None:
+        assert "cannot be read (" in self.refusal(Path(name))
+
+    def test_the_reader_chooses_the_error(self, path: Path) -> None:
+        with pytest.raises(ResultError, match="larger than 1 bytes"):
+            read_text(path, 1, "a result", error=ResultError)
 
 
 class TestWriting:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import fhpt_eval
-from fhpt_eval.evaluation.reduce import GROUPS
+from fhpt_eval.evaluation.reduce.folds import FOLDS
 from fhpt_eval.features.base import Feature
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
@@ -124,15 +124,15 @@ def test_the_number_of_workers_moves_no_bit(make_pairs: Maker, tmp_path: Path) -
     assert untimed(tmp_path / "1") == untimed(tmp_path / "2") == untimed(tmp_path / "4")
 
 
-def test_the_interval_is_the_jackknife_over_groups_of_chunks(make_pairs: Maker) -> None:
-    """With many chunks there are ten groups, and the interval is wider than nothing."""
+def test_the_interval_is_the_jackknife_over_folds_of_chunks(make_pairs: Maker) -> None:
+    """With many chunks there are ten folds, and the interval is wider than nothing."""
     score = run(make_pairs(400, height=8, width=8)).scores["gap"]
     assert score.interval is not None
     assert score.value is not None
     low, high = score.interval
     assert low < score.value < high
     assert (low + high) / 2 == pytest.approx(score.value)
-    assert GROUPS == 10
+    assert FOLDS == 10
 
 
 def test_too_few_chunks_give_no_interval_and_a_note(make_pairs: Maker) -> None:

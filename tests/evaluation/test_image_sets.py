@@ -13,7 +13,7 @@ from PIL import Image
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
-from fhpt_eval.evaluation.reference import reference_statistics
+from fhpt_eval.evaluation.evaluate import reference_statistics
 from fhpt_eval.metrics.base import Need
 from fhpt_eval.metrics.sets.frechet import frechet_distance
 from fhpt_eval.metrics.sets.reference_set import save_statistics
@@ -56,9 +56,9 @@ def test_each_source_image_is_seen_once_and_not_again_where_it_is_a_target(
 
 def test_values_are_those_of_each_pairs_own_source(transfers: dict[str, Path]) -> None:
     result = run(transfers, SourceGap(), source=transfers["sources"])
-    assert result.pairs.keys[:2] == ("00a___00b", "00a___00c")
-    for key, value in zip(result.pairs.keys, result.pairs["source_gap.source"], strict=True):
-        source, _ = key.split("___")
+    assert list(result.pairs.index[:2]) == ["00a___00b", "00a___00c"]
+    for key, value in result.pairs["source_gap.source"].items():
+        source, _ = str(key).split("___")
         expected = np.abs(
             patches(transfers["generated"] / f"{key}.png")
             - patches(transfers["sources"] / f"{source}.png")
@@ -272,11 +272,11 @@ def test_workers_and_resuming_move_no_bit(
 
 def test_an_option_that_no_metric_takes_is_refused() -> None:
     with pytest.raises(ProtocolError, match="--fid-reference: none of the metrics takes one"):
-        protocol(SourceGap()).with_options(reference="x")
+        protocol(SourceGap()).with_parameter("reference", "x", "--fid-reference")
 
 
 def test_a_protocol_with_a_reference_set_says_so_in_its_id(tmp_path: Path) -> None:
-    changed = protocol(PatchFID()).with_options(reference=tmp_path)
+    changed = protocol(PatchFID()).with_parameter("reference", str(tmp_path), "--fid-reference")
     assert changed.id == "toy+fid-reference"
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 import fhpt_eval
-from fhpt_eval.evaluation import plan
+from fhpt_eval.evaluation.survey import chunks
 from fhpt_eval.features.inception import Inception
 from fhpt_eval.protocol import Protocol, parse_protocol
 from tests.support.photographs import PairFolders, spoilt
@@ -54,7 +54,7 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make several chunks of few images: the network is slow."""
-    monkeypatch.setattr(plan, "CHUNK_PAIRS", 4)
+    monkeypatch.setattr(chunks, "CHUNK_PAIRS", 4)
 
 
 @pytest.fixture

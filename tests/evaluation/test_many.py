@@ -17,20 +17,20 @@ from torch import Tensor
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, PairingError, ProtocolError, UnavailableError
-from fhpt_eval.evaluation import chunk, image_set, plan
+from fhpt_eval.evaluation.compute import chunk
 from fhpt_eval.evaluation.evaluate import evaluate_many
+from fhpt_eval.evaluation.request import Request, loaded_protocols
+from fhpt_eval.evaluation.survey import checks
 from fhpt_eval.images.files import check, decode
 from fhpt_eval.images.preparation import Crop, Pad, Resize, Step
 from fhpt_eval.metrics import FID, L1, SSIM, Metric, PairMetric
-from fhpt_eval.protocol import Entry, Protocol, parse_protocol, with_options
+from fhpt_eval.protocol import Entry, Protocol, parse_protocol
 from fhpt_eval.result import Result
 from tests.support.command import fhpt_eval as command
 from tests.support.patches import PatchFID, PatchKID
 from tests.support.photographs import PairFolders
 from tests.support.toy_features import ColourGap, MeanColour
-from tests.support.toy_sources import SourceGap, transfers
-
-__all__ = ["transfers"]  # a fixture of the other module
+from tests.support.toy_sources import SourceGap
 
 Maker = Callable[..., PairFolders]
 
@@ -123,7 +123,7 @@ def test_each_image_is_checked_and_decoded_once(
         decoded[image.ref.path] += 1
         return decode(image)
 
-    monkeypatch.setattr(plan, "check", counting_check)
+    monkeypatch.setattr(checks, "check", counting_check)
     monkeypatch.setattr(chunk, "decode", counting_decode)
     many(folders, *ALL)
     images = [*folders.generated.iterdir(), *folders.ground_truth.iterdir()]
@@ -155,10 +155,11 @@ def test_a_reference_folder_serves_all_protocols_and_is_decoded_once(
         decoded[image.ref.path] += 1
         return decode(image)
 
-    monkeypatch.setattr(image_set, "decode", counting_decode)
+    monkeypatch.setattr(chunk, "decode", counting_decode)
     together = many(folders, *protocols)
     assert [result.scores for result in together] == [result.scores for result in alone]
-    assert decoded == Counter(real.iterdir())
+    images = [*folders.generated.iterdir(), *folders.ground_truth.iterdir(), *real.iterdir()]
+    assert decoded == Counter(images)
 
 
 def test_source_images_of_one_protocol_move_no_bit_of_another(
@@ -300,12 +301,17 @@ def test_protocols_that_cannot_be_told_apart_are_refused(
 
 
 def test_an_option_goes_to_the_protocols_that_take_it() -> None:
-    first, second = with_options([PLAIN, protocol("f", FID())], reference="train")
+    def loaded(*protocols: Protocol) -> list[Protocol]:
+        return loaded_protocols(
+            Request.of(pred="p", gt="g", protocols=protocols, fid_reference="train")
+        )
+
+    first, second = loaded(PLAIN, protocol("f", FID()))
     assert first is PLAIN
     assert second.id == "f+fid-reference"
     assert getattr(second.entries[0].metric, "reference") == "train"  # noqa: B009 - for mypy
     with pytest.raises(ProtocolError, match="--fid-reference: none of the metrics takes one"):
-        with_options([PLAIN, PADDED], reference="train")
+        loaded(PLAIN, PADDED)
 
 
 TOML = 'id = "{0}"\nprepare = [{{ step = "pad", width = {1}, height = {1} }}]\n[metrics.{2}]\n'
@@ -356,7 +362,7 @@ def test_the_exit_status_is_the_worst_one(make_pairs: Maker, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("fhpt,", "a name missing"), ("fhpt,fhpt", "have one id")]
+    ("value", "message"), [("fhpt,", "a name missing"), ("fhpt,fhpt", "have the id fhpt")]
 )
 def test_a_list_of_protocols_that_cannot_be_is_explained(
     make_pairs: Maker, value: str, message: str

@@ -344,7 +344,7 @@ def test_huge_files_are_refused_before_they_are_read(tmp_path: Path) -> None:
         with (tmp_path / name).open("wb") as file:
             file.write(b"[")
             file.truncate(2**30)
-        with pytest.raises(InputError, match="has 1,073,741,824 bytes, more than"):
+        with pytest.raises(InputError, match=r"cannot be read \(it is larger than"):
             read(tmp_path / name)
 
 
@@ -356,7 +356,7 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(InputError, match="it is not a file"):
         read_keypoints(tmp_path / "pipe")
 
 

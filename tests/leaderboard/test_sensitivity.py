@@ -85,10 +85,32 @@ def test_parts_of_a_metric_are_columns() -> None:
     assert cells(table)["second"] == ["3.4000 (+0.3000)", "0.2000 (+0.1000)"]
 
 
-def test_a_protocol_that_lacks_a_score_is_named() -> None:
-    table = build([PLAIN, under("few", {"ssim": 0.7}), under("fewer", {"ssim": 0.7})])
-    assert "few, fewer: without psnr." in table.notes()
+def test_a_score_that_a_protocol_lacks_is_an_empty_cell() -> None:
+    table = build([PLAIN, under("few", {"ssim": 0.7})])
     assert cells(table)["few"] == ["0.7000 (+0.0620)", "-"]
+
+
+def test_a_row_without_any_value_is_left_out_of_the_table() -> None:
+    table = build([PLAIN, under("none", {"ssim": score(None, "infinite")})])
+    assert [row[0] for row in table.table().rows] == ["plain"]
+
+
+def test_a_metric_in_another_unit_is_a_column_of_its_own() -> None:
+    usual = {"scale": "0..1", "per": "value", "norm": "l1"}
+    table = build([with_parameters("a", usual), with_parameters("b", usual | {"per": "sum"})])
+    assert table.columns == ("l1", "l1 (per sum)")
+
+
+def test_the_scale_of_a_networks_input_makes_no_column() -> None:
+    table = build([with_parameters("a", {"scale": "0..1", "network": "alex"}),
+                   with_parameters("b", {"scale": "-1..1", "network": "alex"})])  # fmt: skip
+    assert table.columns == ("l1",)
+
+
+def with_parameters(protocol: str, parameters: dict[str, str]) -> Result:
+    settings = {"metrics": {"l1": {"metric": "l1", "parameters": parameters}}}
+    record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
+    return changed(under(protocol, {"l1": 0.1}), protocol=record)
 
 
 def test_a_score_that_the_base_lacks_moves_from_the_first_that_has_it() -> None:
@@ -105,21 +127,19 @@ def test_a_score_without_a_value_is_told_with_its_reason() -> None:
     assert "a, b: psnr could not be computed: infinite" in table.notes()
 
 
-def test_the_span_of_each_metric_is_told() -> None:
-    middle = under("middle", {"ssim": 0.7, "psnr": 17.0})
-    notes = build([PLAIN, PADDED, middle]).notes()
-    assert notes[0] == (
-        "ssim runs from 0.6380 (plain) to 0.7490 (padded) on the same images: a span of 0.1110."
-    )
-    same = build([PLAIN, under("same", {"psnr": 17.0})]).notes()
-    assert "psnr is the same wherever it is computed." in same
+def test_the_span_of_each_metric_that_several_protocols_have_is_shown() -> None:
+    few = under("few", {"ssim": 0.7})
+    assert build([PLAIN, PADDED, few]).spans().rows[0] == [
+        "ssim", "0.6380", "plain", "0.7490", "padded", "0.1110"
+    ]  # fmt: skip
+    assert [row[0] for row in build([PLAIN, few]).spans().rows] == ["ssim"]
 
 
 def test_a_score_that_rests_on_some_pairs_is_marked() -> None:
     partly = under("partly", {"ssim": score(0.9, n=2, coverage=0.5)})
     table = build([PLAIN, partly])
     assert cells(table)["partly"][0] == "0.9000 (+0.2620), 2 pairs"
-    assert "to 0.9000 (partly, 2 pairs) on the same images" in table.notes()[0]
+    assert table.spans().rows[0][4] == "partly, 2 pairs"
 
 
 def test_details_are_in_files_alone() -> None:
@@ -196,15 +216,17 @@ def test_csv_has_all_digits_and_what_they_rest_on() -> None:
     assert rows[0]["generated_digest"] == PLAIN.provenance.generated_digest
 
 
-def test_markdown_is_a_table_and_its_notes() -> None:
-    lines = build([PLAIN, PADDED]).to_markdown().splitlines()
+def test_markdown_is_both_tables_and_the_notes() -> None:
+    table = build([PLAIN, PADDED, under("few", {"ssim": 0.7, "psnr": score(None, "infinite")})])
+    lines = table.to_markdown().splitlines()
     assert lines[:4] == [
         "| protocol | ssim ↑ | psnr ↑ |",
         "| --- | ---: | ---: |",
         "| plain | 0.6380 | 17.0000 |",
         "| padded | 0.7490 (+0.1110) | 18.6300 (+1.6300) |",
     ]
-    assert lines[5].startswith("- ssim runs from")
+    assert lines[6].startswith("| metric | lowest | lowest under")
+    assert lines[-1] == "- few: psnr could not be computed: infinite"
 
 
 def test_a_name_does_not_break_the_markdown() -> None:
@@ -238,9 +260,9 @@ def test_the_command_prints_the_table_and_writes_both_files(
     assert files[1].read_text() == table.to_markdown()
     assert "ours: the same 3 pairs under each protocol" in finished.out
     assert table.cell(table.lines[1], "ssim") in finished.out
-    assert all(note in " ".join(finished.out.split()) for note in table.notes())
+    assert table.spans().markdown() in finished.out
     other = fhpt_eval("sensitivity", *folders, "--base", "narrow")
-    assert build([Result.load(one) for one in folders], "narrow").notes()[0] in other.out
+    assert build([Result.load(run) for run in folders], "narrow").table().markdown() in other.out
 
 
 def test_the_command_refuses_results_of_other_images(make_pairs: Maker, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fhpt_eval.errors import ArgumentError, InputError, ProtocolError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import OpenPose
 from fhpt_eval.keypoints import JOINTS, REGIONS, annotation_csv, openpose_json
+from fhpt_eval.metrics.base import Shown, check_shown
 from fhpt_eval.metrics.joints import Joints
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.pck import Counts, pck_image_counts, pck_torso_counts, pckh_counts
@@ -404,13 +405,17 @@ def test_a_preparation_that_moves_pixels_needs_a_box(tmp_path: Path) -> None:
     path = annotation(tmp_path, person())
     every = ["ground_truth", "generated", "source"]
     resize = {"step": "resize", "of": every, "width": 352, "height": 512}
+
+    def check(metric: Joints, step: Mapping[str, Any]) -> None:
+        check_shown(metric, Shown([step], ["a"], np.array([[512, 352]])))
+
     for step in ("crop", "pad", "resize"):
         with pytest.raises(InputError, match=f"the protocol changes these \\({step}\\)"):
-            Joints(keypoints=path).check_preparation([{"step": step, "of": every}])
-    Joints(keypoints=path).check_preparation([{"step": "color", "of": every}])
-    Joints(keypoints=path).check_preparation([resize | {"of": ["generated"]}])
-    Joints(keypoints=path, annotation_box=(0, 0, 176, 256)).check_preparation([resize])
-    Joints().check_preparation([resize])
+            check(Joints(keypoints=path), {"step": step, "of": every})
+    check(Joints(keypoints=path), {"step": "color", "of": every})
+    check(Joints(keypoints=path), resize | {"of": ["generated"]})
+    check(Joints(keypoints=path, annotation_box=(0, 0, 176, 256)), resize)
+    check(Joints(), resize)
 
 
 def test_what_is_annotated_can_be_asked_before_any_image_is_seen(tmp_path: Path) -> None:

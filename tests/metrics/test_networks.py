@@ -11,7 +11,7 @@ from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import FID, KID, LPIPS, InceptionScore, Joints, Retrieval
 from fhpt_eval.metrics.networks import DIMENSIONS
 from fhpt_eval.protocol import load_protocol, parse_protocol
-from fhpt_eval.protocol.diff import compare, describe
+from fhpt_eval.protocol.diff import compare
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_fid_score_and_retrieval_share_one_pass() -> None:
     protocol = load_protocol("mannequin")
     names = ("fid[mannequin]", "is[mannequin]", "retrieval[mannequin]")
     entries = {entry.name: entry.metric for entry in protocol.entries}
-    features = {f for name in names for f in entries[name].features().values()}  # type: ignore[attr-defined]
+    features = {f for name in names for f in entries[name].features().values()}
     assert len(features) == 1
 
 
@@ -70,18 +70,17 @@ def test_what_a_network_has_no_use_for_is_refused(
         metric(**parameters)
 
 
-def test_settings_that_do_nothing_are_not_told() -> None:
-    protocol = load_protocol("mannequin")
-    told = {entry.name: describe(entry) for entry in protocol.entries}
-    assert told["fid[mannequin]"].startswith("FID with the network of the mannequin benchmark")
-    assert "pytorch-fid" not in told["fid[mannequin]"]
-    assert "release" not in told["lpips[mannequin]"]
+def test_settings_that_do_nothing_stay_out_of_the_canonical_form() -> None:
+    entries = {entry.name: entry.canonical() for entry in load_protocol("mannequin").entries}
+    assert entries["fid[mannequin]"]["parameters"]["network"] == "mannequin"
+    assert entries["fid[mannequin]"]["parameters"].get("resize") is None
+    assert entries["lpips[mannequin]"]["parameters"].get("release") is None
 
 
-def test_the_network_is_a_difference_that_is_told() -> None:
+def test_the_network_is_a_difference() -> None:
     ours = parse_protocol('id = "a"\n[metrics.fid]\nnetwork = "mannequin"\n', "a")
     theirs = parse_protocol('id = "b"\n[metrics.fid]\n', "b")
-    assert "the network of the mannequin benchmark" in compare(ours, theirs).text()
+    assert ("fid", "network", "mannequin", "inception-2015") in compare(ours, theirs).rows
 
 
 def test_every_score_of_the_protocol_that_rests_on_such_a_network_says_so() -> None:

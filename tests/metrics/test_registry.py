@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.metrics import ImageMetric, Metric
-from fhpt_eval.metrics.registry import (
-    GROUP,
-    load_metric,
-    metric_distribution,
-    metric_entry_points,
-    metric_names,
-)
+from fhpt_eval.metrics.registry import load_metric, metric_distribution, metric_names
 from fhpt_eval.protocol import parse_protocol
+from tests.support.plugins import Install
 
 BUILT_IN = {"brisque", "l1", "psnr", "ssim"}
 BRIGHTNESS = '''
@@ -34,32 +25,6 @@ class Brightness(ImageMetric):
     def measure(self, images):
         return images.double().mean(dim=(1, 2, 3)) / 255
 '''
-
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Return a function that installs a package with one module and one metric."""
-    modules = set(sys.modules)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-
-    def install(package: str, metric: str, value: str, code: str, folder: str = "site") -> None:
-        site = tmp_path / folder
-        info = site / f"{package}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{metric} = {value}\n")
-        (site / f"{package}.py").write_text(code)
-        monkeypatch.syspath_prepend(str(site))
-        metric_entry_points.cache_clear()
-
-    metric_entry_points.cache_clear()
-    yield install
-    metric_entry_points.cache_clear()
-    for module in set(sys.modules) - modules:
-        if module.startswith("plugin_"):
-            del sys.modules[module]
 
 
 def refusal(name: str) -> str:
@@ -113,37 +78,9 @@ class TestPlugins:
         protocol = parse_protocol('id = "mine"\n[metrics.brightness]', "mine.toml")
         assert protocol.canonical()["metrics"]["brightness"]["metric"] == "brightness"
 
-    def test_listing_the_names_imports_nothing(self, install: Install) -> None:
-        install("plugin_trap", "trap", "plugin_trap:Trap", "raise SystemExit('was imported')")
-        assert "trap" in metric_names()
-        assert "plugin_trap" not in sys.modules
-
     def test_it_is_suggested_for_a_misspelling(self, install: Install) -> None:
         install("plugin_brightness", "brightness", "plugin_brightness:Brightness", BRIGHTNESS)
         assert "Did you mean 'brightness'?" in refusal("brigthness")
-
-    @pytest.mark.parametrize(
-        ("code", "error"),
-        [
-            ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
-            ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
-            ("this is no Python", "SyntaxError: "),
-            ("Other = 1", "AttributeError: "),
-        ],
-    )
-    def test_one_that_cannot_be_imported_is_named_with_its_package_and_the_error(
-        self, install: Install, code: str, error: str
-    ) -> None:
-        install("plugin_broken", "broken", "plugin_broken:Broken", code)
-        message = refusal("broken")
-        assert message.startswith(
-            "Metric 'broken' of plugin_broken 1.2 cannot be imported from plugin_broken:Broken: "
-        )
-        assert error in message
-
-    def test_one_that_cannot_be_imported_leaves_the_others_alone(self, install: Install) -> None:
-        install("plugin_broken", "broken", "plugin_broken:Broken", "import no_such_package")
-        assert load_metric("ssim").name == "ssim"
 
     @pytest.mark.parametrize("code", ["Thing = 3", "class Thing: pass", "def Thing(): pass"])
     def test_what_is_no_metric_is_refused(self, install: Install, code: str) -> None:
@@ -177,28 +114,8 @@ class TestPlugins:
         install("plugin_half", "brightness", "plugin_half:Brightness", code)
         assert attribute in refusal("brightness")
 
-    def test_a_name_that_two_packages_claim_is_refused_with_both(self, install: Install) -> None:
-        install("plugin_one", "brightness", "plugin_one:Brightness", BRIGHTNESS, "one")
-        install("plugin_two", "brightness", "plugin_two:Brightness", BRIGHTNESS, "two")
-        message = refusal("brightness")
-        assert message.startswith("Metric 'brightness' is claimed by ")
-        assert "plugin_one 1.2 (plugin_one:Brightness)" in message
-        assert "plugin_two 1.2 (plugin_two:Brightness)" in message
-        assert message.endswith("; uninstall one of them.")
-
     def test_nobody_takes_over_one_of_our_names_in_silence(self, install: Install) -> None:
         install("plugin_ssim", "ssim", "plugin_ssim:Brightness", BRIGHTNESS)
         message = refusal("ssim")
         assert "fhpt-eval" in message
         assert "plugin_ssim 1.2" in message
-
-    def test_one_package_seen_twice_claims_its_name_once(self, install: Install) -> None:
-        for folder in ("one", "two"):
-            install(
-                "plugin_brightness",
-                "brightness",
-                "plugin_brightness:Brightness",
-                BRIGHTNESS,
-                folder,
-            )
-        assert load_metric("brightness").name == "brightness"

@@ -18,8 +18,8 @@ from skimage.draw import disk, polygon
 from skimage.metrics import structural_similarity
 from skimage.morphology import dilation, erosion
 
-from fhpt_eval.evaluation.chunk import prepared_tensor
 from fhpt_eval.images.preparation import Names, Side
+from fhpt_eval.images.tensors import prepared_tensor
 from fhpt_eval.metrics import LPIPS
 from fhpt_eval.protocol import Entry, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt
@@ -95,7 +95,7 @@ def measured(entry: Entry, pairs: list[tuple[Pixels, Pixels]]) -> NDArray[np.flo
 
 
 def entry_of(preset: str, name: str, folder: Path) -> Entry:
-    protocol = load_protocol(preset).with_options(keypoints=write(folder))
+    protocol = load_protocol(preset).with_parameter("keypoints", str(write(folder)), "--keypoints")
     return next(entry for entry in protocol.entries if entry.name == name)
 
 

@@ -87,7 +87,7 @@ def test_counts_of_the_published_lists_are_equal(fixtures: Path, noisy: bool) ->
         assert (right, total, skipped) == (118_322, 118_322, 80)
 
     file = folder / "fasion-annotation-test.csv"
-    protocol = load_protocol("patn-fashion").with_options(keypoints=file)
+    protocol = load_protocol("patn-fashion").with_parameter("keypoints", str(file), "--keypoints")
     (metric,) = (entry.metric for entry in protocol.entries if entry.name == "joints")
     assert isinstance(metric, Joints)
     keys = [f"{number:05d}" for number in range(len(targets))]

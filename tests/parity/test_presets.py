@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import fhpt_eval
-from fhpt_eval.evaluation.chunk import prepared_tensor
+from fhpt_eval.images.tensors import prepared_tensor
 from fhpt_eval.metrics import FID
 from fhpt_eval.protocol import Entry, Protocol, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt
@@ -286,7 +286,7 @@ def test_a_preset_gives_the_scripts_values_on_published_strips(
     result = fhpt_eval.evaluate(
         strips, strips, panels=3, protocol=name, metrics=list(SCRIPTS[name].scores), workers=1
     )
-    panels = [files[key] for key in result.pairs.keys]
+    panels = [files[key] for key in result.pairs.index]
     compare(name, "strips", result, [(image[:, 512:], image[:, 256:512]) for image in panels])
 
 

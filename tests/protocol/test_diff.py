@@ -1,4 +1,4 @@
-"""What two protocols differ in, told in sentences: everything that moves a number, nothing else."""
+"""What two protocols differ in, as a table: everything that moves a number, nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from fhpt_eval.images.preparation import Crop, Pad
 from fhpt_eval.metrics import SSIM
 from fhpt_eval.protocol import Entry, Protocol, load_protocol, parse_protocol
-from fhpt_eval.protocol.diff import compare, describe
+from fhpt_eval.protocol.diff import Comparison, compare
+from fhpt_eval.protocol.effects import EFFECTS, Effect
 from tests.support.command import fhpt_eval
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 PADDED = """
 id = "padded"
@@ -39,9 +42,9 @@ metric = "ssim"
 size = 13
 border = 5
 data_range = "generated"
-[metrics.lpips]
-scale = "0..1"
 """
+PAD = "pad width 256 height 256 color 255, 255, 255"
+WHITE_PADDING = "white padding of 176 columns to 256"
 
 
 def read(text: str) -> Protocol:
@@ -52,17 +55,21 @@ def protocol(name: str, *metrics: Any, steps: Any = ()) -> Protocol:
     return Protocol(name, "", "", steps, tuple(Entry(m.name, m, steps) for m in metrics))
 
 
-def sentences(first: Protocol, second: Protocol) -> dict[str, tuple[str, ...]]:
-    return {section.title: section.sentences for section in compare(first, second).sections}
+def rows_of(found: Comparison, metric: str) -> list[tuple[str, ...]]:
+    return [tuple(row[1:]) for row in found.rows if row.metric == metric]
 
 
-def test_equal_protocols_say_so_whatever_they_are_called() -> None:
+def changes(found: Comparison) -> list[str]:
+    return [effect.change for effect in found.effects]
+
+
+def test_equal_protocols_differ_in_nothing_whatever_they_are_called() -> None:
     fhpt = load_protocol("fhpt")
-    told = compare(fhpt, replace(fhpt, id="other", title="Another"))
-    assert told.head == (
-        f"fhpt and other are equal in everything that moves a number; digest {fhpt.digest[:12]}."
+    same = compare(fhpt, replace(fhpt, id="other", title="Another"))
+    assert same.head == (
+        f"fhpt and other are equal in all that moves a number; digest {fhpt.digest[:12]}."
     )
-    assert told.sections == ()
+    assert (same.rows, same.tables(), same.notes()) == ((), [], [])
 
 
 def test_the_head_names_both_digests() -> None:
@@ -72,114 +79,68 @@ def test_the_head_names_both_digests() -> None:
     assert second.digest[:12] in head
 
 
-def test_metrics_that_only_one_has_are_told_with_their_settings() -> None:
-    told = sentences(read(PADDED), read(STRETCHED))["Metrics"]
-    assert told[0] == "Only padded has brisque: BRISQUE."
-    assert told[1].startswith(
-        "Only stretched has ssim_13: SSIM with a gaussian window of 13 x 13, sigma 1.5, 5 pixels "
-        "left out at each border, the mean over the three colour channels, the data range of "
-        "each generated image"
-    )
-    assert told[2] == (
-        "Only stretched has lpips: LPIPS with the network alex, the linear layers of release 0.1 "
-        "and the network fed black as 0 and white as 1."
-    )
+def test_a_metric_that_only_one_has_is_listed_with_all_its_settings() -> None:
+    found = compare(read(PADDED), read(STRETCHED))
+    assert rows_of(found, "brisque") == [("metric", f"brisque; {PAD}", "-")]
+    other = protocol("other", SSIM(), steps=())
+    assert rows_of(compare(other, protocol("none")), "ssim") == [
+        ("metric", "ssim; window gaussian; size 11; sigma 1.5; border 5; channels rgb; data_range "
+         "full; sample_covariance false; scale 0..1", "-")
+    ]  # fmt: skip
+
+
+def test_batches_that_are_left_out_are_part_of_a_metrics_settings() -> None:
+    dropping = Protocol("a", "", "", (), (Entry("ssim", SSIM(), (), drop_incomplete=64),))
+    assert rows_of(compare(dropping, protocol("b", SSIM())), "ssim") == [
+        ("drop_incomplete", "64", "0")
+    ]
+    ((_, whole, _),) = rows_of(compare(dropping, protocol("b")), "ssim")
+    assert whole.endswith("drop_incomplete 64")
 
 
 def test_one_metric_under_two_names_is_recognised() -> None:
-    told = sentences(read(PADDED), read(STRETCHED))["Metrics"]
-    assert told[-1] == (
-        "padded's ssim is computed as stretched's ssim_13, but of images that are prepared "
-        "otherwise."
-    )
+    found = compare(read(PADDED), read(STRETCHED))
+    assert rows_of(found, "ssim_13")[0][1] == "as its ssim, but for the steps"
+    renamed = Protocol("b", "", "", (), (Entry("structure", SSIM(), ()),))
+    assert rows_of(compare(protocol("a", SSIM()), renamed), "structure")[0][1] == "as its ssim"
 
 
-def test_a_metric_that_both_have_alike_is_told_to_be_so() -> None:
-    first, second = protocol("a", SSIM()), protocol("b", SSIM())
-    changed = replace(second, entries=(*second.entries, Entry("ssim_2", SSIM(sigma=2), ())))
-    told = sentences(first, changed)["Metrics"]
-    assert told[-1] == "Alike in every setting, hence equal on the same images: ssim."
-    assert "ssim (SSIM)" not in sentences(first, changed)
+def test_a_metric_that_both_have_alike_has_no_row_and_is_named_below() -> None:
+    first = protocol("a", SSIM())
+    second = replace(first, id="b", entries=(*first.entries, Entry("ssim_2", SSIM(sigma=2), ())))
+    found = compare(first, second)
+    assert rows_of(found, "ssim") == []
+    assert found.notes() == ["The same in both: ssim."]
 
 
-def test_a_preparation_is_told_for_all_metrics_and_where_it_is_another() -> None:
-    assert sentences(read(PADDED), read(STRETCHED))["Preparation"] == (
-        "For psnr: padded pads to 256 x 256 with white; stretched resizes to 256 x 256 with "
-        "Pillow's bicubic kernel.",
-        "Otherwise: padded pads to 256 x 256 with white; stretched takes images as they are.",
-        PADDING,
-        "Sizes are width x height.",
-    )
+def test_parameters_that_differ_have_rows_and_no_others() -> None:
+    found = compare(read(PADDED), read(STRETCHED))
+    assert rows_of(found, "ssim") == [
+        ("step 1", PAD, "-"),
+        ("window", "gaussian", "uniform"),
+        ("size", "13", "51"),
+        ("sigma", "1.5", "null"),
+        ("border", "5", "25"),
+        ("data_range", "generated", "full"),
+        ("sample_covariance", "false", "true"),
+    ]
 
 
-PADDING = (
-    "White padding of 176 columns to 256 moved SSIM by +0.107 to +0.115 and PSNR by +1.63 dB on "
-    "DeepFashion (docs/traps.md)."
-)
+def test_the_preparation_is_compared_step_by_step() -> None:
+    resize = "resize width 256 height 256 kernel pil.bicubic result uint8"
+    found = compare(read(PADDED), read(STRETCHED))
+    assert rows_of(found, "psnr") == [("step 1", PAD, resize)]
 
 
-def test_what_a_difference_is_known_to_do_is_told_with_its_source() -> None:
-    told = sentences(protocol("a", SSIM()), protocol("b", SSIM(sigma=1.2)))["ssim (SSIM)"]
-    assert told == (
-        "a has sigma 1.5; b has sigma 1.2.",
-        "Sigma 1.2 instead of 1.5 moved SSIM by +0.013 to +0.016 on DeepFashion and by +0.005 to "
-        "+0.014 on Market-1501 (docs/traps.md).",
-    )
-    assert len(sentences(protocol("a", SSIM()), protocol("b", SSIM(sigma=2)))["ssim (SSIM)"]) == 1
-
-
-@pytest.mark.parametrize("taps", [11, 13])
-def test_the_two_most_used_windows_are_told_apart_with_what_that_does(taps: int) -> None:
-    gaussian, uniform = SSIM(size=taps, border=5), SSIM(window="uniform", size=51)
-    told = sentences(protocol("a", gaussian), protocol("b", uniform))["ssim (SSIM)"]
-    assert told[1:] == (
-        "A uniform window of 51 instead of the gaussian one of sigma 1.5 moved SSIM by -0.02 to "
-        "-0.08 on DeepFashion and by +0.13 to +0.26 on Market-1501 (docs/traps.md).",
-    )
-
-
-def test_what_a_step_of_one_metric_alone_is_known_to_do_is_told_too() -> None:
-    own = Protocol("a", "", "", (), (Entry("ssim", SSIM(), (Pad(width=256, height=256),)),))
-    assert PADDING in sentences(own, protocol("b", SSIM()))["Preparation"]
-    both = protocol("b", SSIM(), steps=(Pad(width=256, height=256),))
-    assert PADDING not in sentences(both, read(PADDED)).get("Preparation", ())
-
-
-def test_steps_that_both_begin_with_are_told_once() -> None:
-    crop, pad = Crop(right=9, bottom=9), Pad(width=20, height=20)
-    short, long = (
-        protocol("short", SSIM(), steps=(crop,)),
-        protocol("long", SSIM(), steps=(crop, pad)),
-    )
-    told = (
-        "For every metric: short keeps columns 0 to 9 and rows 0 to 9; long does so too, then "
-        "pads to 20 x 20 with white."
-    )
-    assert sentences(short, long)["Preparation"][0] == told
-    assert sentences(long, short)["Preparation"][0] == told
-
-
-def test_a_metric_that_both_prepare_alike_is_no_difference_unless_the_rest_differs() -> None:
-    pad = (Pad(width=8, height=8),)
-    first = Protocol("a", "", "", (), (Entry("ssim", SSIM(), pad), Entry("x", SSIM(), ())))
-    second = replace(first, id="b", entries=first.entries[:1])
-    assert "Preparation" not in sentences(first, second)
-    other = Protocol("c", "", "", pad, (Entry("ssim", SSIM(), pad), Entry("x", SSIM(), pad)))
-    assert sentences(first, other)["Preparation"][:2] == (
-        "For ssim: a pads to 8 x 8 with white, and so does c.",
-        "Otherwise: a takes images as they are; c pads to 8 x 8 with white.",
-    )
-
-
-def test_parameters_that_differ_are_told_and_no_others() -> None:
-    told = sentences(read(PADDED), read(STRETCHED))
-    assert told["ssim (SSIM)"][0] == (
-        "padded has a gaussian window of 13 x 13, sigma 1.5, 5 pixels left out at each border, the "
-        "data range of each generated image and population covariance (divided by n); stretched "
-        "has a uniform window of 51 x 51, 25 pixels left out at each border, data range 255 and "
-        "sample covariance (divided by n - 1)."
-    )
-    assert "psnr (PSNR)" not in told
+def test_a_step_that_all_metrics_of_both_share_has_one_row() -> None:
+    crop, pad = Crop(right=9, bottom=9, of=("source",)), Pad(width=256, height=256)
+    metrics = (Entry("ssim", SSIM(), (crop,)), Entry("twice", SSIM(), (crop,)))
+    first = Protocol("a", "", "", (), metrics)
+    second = replace(first, id="b", entries=tuple(replace(m, steps=(crop, pad)) for m in metrics))
+    assert compare(first, second).rows == (("all in both", "step 2", "-", PAD),)
+    some = replace(first, id="c", entries=(replace(metrics[0], steps=()), metrics[1]))
+    written = "crop left 0 top 0 right 9 bottom 9 when_width null of source"
+    assert compare(first, some).rows == (("ssim", "step 1", written, "-"),)
 
 
 def test_weights_are_told_apart_by_their_digests() -> None:
@@ -189,54 +150,24 @@ def test_weights_are_told_apart_by_their_digests() -> None:
         def weights(self) -> dict[str, str]:
             return {"same": "1" * 64, "net": self.digest}
 
-    told = sentences(protocol("a", Learned()), protocol("b", Learned(digest="2" * 64)))
-    assert told["ssim (SSIM)"][0].count("weights net") == 2
-    assert "weights net (000000000000)" in told["ssim (SSIM)"][0]
-    assert "weights net (222222222222)" in told["ssim (SSIM)"][0]
-    assert "same" not in told["ssim (SSIM)"][0]
+    found = compare(protocol("a", Learned()), protocol("b", Learned(digest="2" * 64)))
+    assert ("weights.net", "000000000000", "222222222222") in rows_of(found, "ssim")
+    assert "weights.same" not in {row.setting for row in found.rows}
 
 
-def test_another_version_or_metric_under_one_name_is_told() -> None:
+def test_another_version_or_metric_under_one_name_has_a_row() -> None:
     class Newer(SSIM):
         version = 7
 
-    told = sentences(protocol("a", SSIM()), protocol("b", Newer()))["ssim (SSIM)"]
-    assert told == ("a has version 1 of the metric; b has version 7 of the metric.",)
-    other = Protocol("b", "", "", (), (Entry("ssim", read(PADDED).entries[2].metric, ()),))
-    told = sentences(protocol("a", SSIM()), other)["ssim (SSIM)"]
-    assert told[0].startswith("a calls the metric ssim so: SSIM with a gaussian window of 11 x 11")
-    assert told[0].endswith("; b the metric brisque: BRISQUE.")
+    found = compare(protocol("a", SSIM()), protocol("b", Newer()))
+    assert rows_of(found, "ssim") == [("version", "1", "7")]
+    brisque = Protocol("b", "", "", (), (Entry("ssim", read(PADDED).entries[2].metric, ()),))
+    found = compare(protocol("a", SSIM()), brisque)
+    assert ("metric", "ssim", "brisque") in rows_of(found, "ssim")
+    assert ("sigma", "1.5", "-") in rows_of(found, "ssim")
 
 
-def test_what_else_fixes_an_entrys_numbers_is_told_too() -> None:
-    class Dropping(Entry):
-        batch = 0
-
-        def canonical(self) -> dict[str, Any]:
-            return super().canonical() | {"drop_incomplete": self.batch, "order": "sorted"}
-
-    class Batches(Dropping):
-        batch = 64
-
-    first = Protocol("a", "", "", (), (Dropping("ssim", SSIM(), ()),))
-    second = Protocol("b", "", "", (), (Batches("ssim", SSIM(), ()),))
-    assert sentences(first, second)["ssim (SSIM)"] == (
-        "a has every pair counted; b has the last, incomplete batch of 64 left out.",
-    )
-    assert describe(second.entries[0]).endswith(
-        "the last, incomplete batch of 64 left out and order sorted"
-    )
-
-
-def test_a_parameter_without_words_is_told_by_its_name() -> None:
-    class Plugin(SSIM):
-        gamma: float = 1.0
-
-    told = sentences(protocol("a", Plugin()), protocol("b", Plugin(gamma=2.2)))["ssim (SSIM)"]
-    assert told == ("a has gamma 1; b has gamma 2.2.",)
-
-
-CHANGES = st.fixed_dictionaries(
+SSIM_CHANGES = st.fixed_dictionaries(
     {},
     optional={
         "window": st.sampled_from(["gaussian", "uniform"]),
@@ -249,38 +180,80 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-@given(CHANGES, CHANGES)
-def test_settings_are_told_apart_exactly_when_the_digests_differ(
+@given(SSIM_CHANGES, SSIM_CHANGES)
+def test_there_are_rows_exactly_when_the_digests_differ(
     ours: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
     first, second = protocol("a", SSIM(**ours)), protocol("b", SSIM(**theirs))
-    told = sentences(first, second)
-    assert ("ssim (SSIM)" in told) == (first.digest != second.digest)
+    assert bool(compare(first, second).rows) == (first.digest != second.digest)
 
 
-def test_the_command_prints_the_sentences(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taps", [11, 13])
+def test_what_the_two_most_used_windows_are_known_to_do_is_shown(taps: int) -> None:
+    gaussian, uniform = SSIM(size=taps, border=5), SSIM(window="uniform", size=51)
+    found = compare(protocol("a", gaussian), protocol("b", uniform))
+    assert changes(found) == ["a uniform window of 51 instead of the gaussian one of sigma 1.5"]
+
+
+def test_an_effect_is_shown_once_and_only_of_the_values_that_were_measured() -> None:
+    assert changes(compare(read(PADDED), read(STRETCHED))).count(WHITE_PADDING) == 1
+    assert changes(compare(protocol("a", SSIM()), protocol("b", SSIM(sigma=1.2)))) == [
+        "sigma 1.2 instead of 1.5"
+    ]
+    assert not changes(compare(protocol("a", SSIM()), protocol("b", SSIM(sigma=2))))
+
+
+def test_a_step_that_both_have_has_no_effect() -> None:
+    own = Protocol("a", "", "", (), (Entry("ssim", SSIM(), (Pad(width=256, height=256),)),))
+    assert changes(compare(own, protocol("b", SSIM()))) == [WHITE_PADDING]
+    both = protocol("b", SSIM(), steps=(Pad(width=256, height=256),))
+    assert WHITE_PADDING not in changes(compare(both, read(PADDED)))
+
+
+def test_an_effect_is_of_two_values_in_either_order_and_of_no_others() -> None:
+    effect = Effect("ssim", {"size": (11, 13), "window": ("g", "g")}, "", ())
+    small, large = {"size": 11, "window": "g", "more": 1}, {"size": 13, "window": "g"}
+    assert effect.applies(small, large)
+    assert effect.applies(large, small)
+    assert not effect.applies(small, small)
+    assert not effect.applies(small, {"size": 13, "window": "u"})
+    assert Effect("pad", {"size": (11,)}, "", ()).applies(small)
+    assert not Effect("pad", {"size": (11,)}, "", ()).applies(large)
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.change)
+def test_the_size_of_an_effect_stands_in_the_traps(effect: Effect) -> None:
+    traps = (DOCS / "traps.md").read_text()
+    assert effect.source == "docs/traps.md"
+    figures = re.findall(r"[+-]?\d+\.\d+", " ".join(effect.sizes))
+    assert figures
+    assert all(figure in traps for figure in figures)
+
+
+def test_the_command_prints_the_tables(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(PADDED)
     (tmp_path / "b.toml").write_text(STRETCHED)
     finished = fhpt_eval("protocols", "diff", tmp_path / "a.toml", tmp_path / "b.toml")
     assert finished.status == 0
-    assert finished.out == compare(read(PADDED), read(STRETCHED)).text() + "\n"
-    assert "\nPreparation\n- For psnr: padded pads" in finished.out
+    assert finished.out == compare(read(PADDED), read(STRETCHED)).markdown()
+    assert "\n| metric | setting | padded | stretched |\n" in finished.out
+    assert f"\n| {WHITE_PADDING} | SSIM +0.107 to +0.115" in finished.out
 
 
 def test_two_files_of_one_id_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(PADDED)
     (tmp_path / "b.toml").write_text(PADDED.replace("13", "11"))
     finished = fhpt_eval("protocols", "diff", tmp_path / "a.toml", tmp_path / "b.toml")
-    assert f"{tmp_path / 'b.toml'} has a gaussian window of 11 x 11" in finished.out
+    assert f"| metric | setting | {tmp_path / 'a.toml'} | {tmp_path / 'b.toml'} |" in finished.out
 
 
 def test_the_docs_show_what_the_command_says() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    page = (DOCS / "protocols.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     plain, padded = (
         next(b for b in blocks if f'id = "{name}"' in b) for name in ("plain", "padded")
     )
-    assert f"```\n{compare(read(plain), read(padded)).text()}\n```" in page
+    assert compare(read(plain), read(padded)).markdown() in page
 
 
 @pytest.mark.parametrize("arguments", [["fhpt", "fhtp"], ["fhpt"]])

@@ -30,11 +30,11 @@ def test_a_row_that_a_method_lacks_orders_nothing() -> None:
     assert orders_of(partly, "ssim") == {}
 
 
-def test_the_page_has_places_tables_words_and_what_was_left_out() -> None:
+def test_the_page_has_places_tables_differences_and_what_was_left_out() -> None:
     text = page(tables(), ["`c`: does not fit"], ["a and b differ."])
     assert "ours (4 pairs), theirs (4 pairs)" in text
     assert "### ssim\n\n- ours before theirs: a\n- theirs before ours: b\n" in text
     assert "### l1" not in text
     assert "## ours\n\n| protocol | ssim ↑ | l1 ↓ |" in text
-    assert "```\na and b differ.\n```" in text
+    assert "## What protocols differ in\n\na and b differ." in text
     assert text.endswith("- `c`: does not fit\n")

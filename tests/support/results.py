@@ -55,7 +55,7 @@ def make_result(scores: dict[str, Score] | None = None, method: str = "ours") ->
             matching="4 pairs matched by A_2_B",
             groups=2,
             excluded=(Excluded(kind="missing", name="b", reason="no generated image"),),
-            software={"numpy": "2.0"},
+            software={"fhpt-eval": "0.1", "numpy": "2.0"},
             code=DIGEST,
             weights={"brisque": DIGEST},
             device="cpu",

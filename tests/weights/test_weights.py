@@ -213,7 +213,7 @@ class TestTheRegistry:
     def test_a_registry_that_is_no_text_is_refused(self, folder: Path) -> None:
         folder.mkdir()
         (folder / "registry.toml").write_bytes(b"\xff\xfe")
-        with pytest.raises(WeightsError, match=r"registry\.toml: cannot be read"):
+        with pytest.raises(WeightsError, match=r"registry\.toml, line 1: is not UTF-8 text"):
             weights.registered()
 
     @pytest.mark.parametrize(
@@ -371,12 +371,12 @@ class TestShippedFiles:
         shutil.copy(Path(__file__).parents[2] / "setup.cfg", tmp_path)
         (tmp_path / "README.md").touch()
         (tmp_path / "LICENSE").touch()
-        (tmp_path / "fhpt_eval" / "networks").mkdir(parents=True)
+        (tmp_path / "fhpt_eval" / "weights" / "networks").mkdir(parents=True)
         (tmp_path / "fhpt_eval" / "metrics" / "data").mkdir(parents=True)
         (tmp_path / "fhpt_eval" / "metrics" / "data" / "ours.LICENSE.txt").touch()
         (tmp_path / "fhpt_eval" / "__init__.py").touch()
-        for name in ("weights.toml", "networks/ours.safetensors", "unlisted.txt"):
-            (tmp_path / "fhpt_eval" / name).touch()
+        for name in ("__init__.py", "weights.toml", "networks/ours.safetensors", "unlisted.txt"):
+            (tmp_path / "fhpt_eval" / "weights" / name).touch()
         (tmp_path / "fhpt_eval" / "_version.py").write_text('__version__ = "0"\n')
         monkeypatch.chdir(tmp_path)
         package = setuptools.Distribution({"script_name": "setup.py"})

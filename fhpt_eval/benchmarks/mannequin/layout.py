@@ -24,8 +24,8 @@ from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
 from fhpt_eval.common.checked import CheckedSettings
-from fhpt_eval.common.files import check_writable, csv_text, write_atomically
-from fhpt_eval.errors import ArgumentError, StorageError
+from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
+from fhpt_eval.errors import ArgumentError, InputError, StorageError
 from fhpt_eval.keypoints import JOINTS, annotation_csv
 
 #: Raised whenever the same seed gives other pixels or another truth.
@@ -33,6 +33,7 @@ VERSION = 1
 #: Every fifth identity is in the test set, whatever their number, so that sets grow in place.
 TEST_EVERY = 5
 SPLITS = ("train", "test")
+_MAX_ABOUT = 2**20
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 #: Height or width of an image, in pixels.
@@ -218,8 +219,8 @@ def _facts(settings: Settings) -> dict[str, Any]:
 def _about(path: Path) -> dict[str, Any]:
     """Return what a folder says of its set; nothing where it is none of ours."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = json.loads(read_text(path, _MAX_ABOUT, "a folder of this benchmark"))
+    except (InputError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

@@ -1,6 +1,7 @@
 """Executors decide where chunks are computed, never what: one module each.
 
-An executor takes a function and jobs, and yields each job's outcome.
+An executor takes a function and jobs, and yields each job's outcome. Packages register theirs by
+entry points in the group ``fhpt_eval.executors``.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from fhpt_eval.common.plugins import Group
+from fhpt_eval.errors import InputError
+
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
+__all__ = ["Executor", "executor_names", "open_executor"]
+
 
 class Executor(Protocol):
-    """Runs a function on jobs, somewhere."""
+    """Runs a function on jobs, somewhere. Function, jobs and outcomes can be pickled."""
 
     @property
     def workers(self) -> int:
@@ -23,3 +29,33 @@ class Executor(Protocol):
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
     ) -> Iterator[tuple[Job, Outcome | Exception]]:
         """Yield each job with its outcome, or the exception that it raised, as they finish."""
+
+
+def _fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
+    return "" if hasattr(plugin, "run") else "has no method 'run'"
+
+
+_GROUP = Group("fhpt_eval.executors", "executor", InputError, _fault)
+
+
+def executor_names() -> list[str]:
+    """Return the names of the installed executors, sorted."""
+    return _GROUP.names()
+
+
+def open_executor(name: str | Executor, workers: int | None) -> Executor:
+    """Return an executor by its name, with an address after a colon where it takes one.
+
+    Args:
+        name: as in ``"local"``; an executor is returned as it is.
+        workers: how many jobs may run at a time; the executor's own choice by default.
+
+    Raises:
+        InputError: no such executor is installed, or it cannot be opened.
+    """
+    if not isinstance(name, str):
+        return name
+    kind, colon, address = name.partition(":")
+    build = _GROUP.load(kind)
+    executor: Executor = build(workers, address) if colon else build(workers)
+    return executor

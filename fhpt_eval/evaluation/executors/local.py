@@ -13,8 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from fhpt_eval.common.machine import available_cores
-from fhpt_eval.evaluation.threads import one_thread
+from fhpt_eval.common.machine import available_cores, one_thread
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")

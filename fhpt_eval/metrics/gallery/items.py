@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import SUFFIXES
 
 #: Largest file that is read, in bytes (some million images).
 MAX_BYTES = 2**28
+_WHAT = "the items of the gallery as a CSV file with the columns image and item"
 
 
 def read_gallery_items(path: str) -> Mapping[str, str]:
@@ -30,10 +32,7 @@ def read_gallery_items(path: str) -> Mapping[str, str]:
 
 @lru_cache(maxsize=2)
 def _read(path: str, digest: str) -> Mapping[str, str]:  # noqa: ARG001 - a key of the cache
-    try:
-        text = _bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}).") from error
+    text = read_text(Path(path), MAX_BYTES, _WHAT)
     try:
         return _items(csv.DictReader(io.StringIO(text, newline="")), path)
     except csv.Error as error:
@@ -46,22 +45,7 @@ def digest_of_items(path: str) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    return hashlib.sha256(_bytes(path)).hexdigest()
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"The items of the gallery cannot be read from {path} ({reason}). Give a CSV file with "
-            "the columns image and item."
-        ) from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes.")
-    return data
+    return hashlib.sha256(read_bytes(Path(path), MAX_BYTES, _WHAT)).hexdigest()
 
 
 def _items(reader: csv.DictReader[str], path: str) -> Mapping[str, str]:

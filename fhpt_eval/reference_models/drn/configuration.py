@@ -6,6 +6,7 @@ sections' docstrings explain every key.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import InputError, did_you_mean
 
@@ -287,14 +289,11 @@ def load_configuration(name: str | Path) -> Configuration:
         text = _shipped().joinpath(f"{name}.toml").read_text("utf-8")
         return parse_configuration(text, f"configuration '{name}'")
     path = Path(name)
-    try:
-        if not path.is_file():
-            raise InputError(_no_such(name, path, known))
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: is larger than {MAX_BYTES:,} bytes; not a configuration.")
-        return parse_configuration(path.read_text("utf-8-sig"), str(path))
-    except (OSError, ValueError) as error:  # also a name that no file system can hold
-        raise InputError(f"{path}: cannot be read ({error}).") from error
+    # os.path.isfile also knows names that no file system can hold.
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise InputError(_no_such(name, path, known))
+    text = read_text(path, MAX_BYTES, "a configuration")
+    return parse_configuration(text, str(path))
 
 
 def parse_configuration(text: str, label: str) -> Configuration:

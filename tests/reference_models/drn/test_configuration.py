@@ -102,7 +102,7 @@ def test_a_file_of_ones_own_is_loaded(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"name = ", "is not valid TOML"),
-        (b"name = '\xff'", "cannot be read"),
+        (b"name = '\xff'", "is not UTF-8 text"),
         (b"#" * (MAX_BYTES + 1), "larger than"),
     ],
 )

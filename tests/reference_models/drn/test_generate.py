@@ -144,7 +144,7 @@ def test_a_replacement_that_is_cut_off_leaves_no_mixture(data: PairSet, tmp_path
     generate(model(0), data, tmp_path, device=CPU)
 
     class Stops(Progress):
-        def advance(self, done: int) -> None:
+        def advance(self, done: int, note: str = "") -> None:
             if done > 4:
                 raise KeyboardInterrupt
 

@@ -24,7 +24,7 @@ from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, m
 from fhpt_eval.benchmarks.mannequin.layout import VERSION, Seed, Side, split_of
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
 from fhpt_eval.common.checked import CheckedSettings
-from fhpt_eval.common.files import check_writable, write_atomically
+from fhpt_eval.common.files import check_writable, read_text, write_atomically
 from fhpt_eval.errors import ArgumentError, InputError
 
 #: Kinds of the upper garment, as ``identity`` draws them.
@@ -35,6 +35,7 @@ WEARERS = 2
 PER_ITEM = WEARERS * len(VIEWS)
 #: Another gender comes up with nearly half the chance, so that this many tries never fail.
 _TRIES = 200
+_MAX_ABOUT = 2**20
 
 #: Type and shape of the arrays beside the images, for one picture. ``face_box`` is NaN where no
 #: face is seen.
@@ -118,8 +119,8 @@ def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> 
 def _read(about: Path) -> object:
     """Return what the folder says of its pictures; nothing where it cannot be read."""
     try:
-        return json.loads(about.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return json.loads(read_text(about, _MAX_ABOUT, "pictures"))
+    except (InputError, ValueError, RecursionError):
         return None
 
 

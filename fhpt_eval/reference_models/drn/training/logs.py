@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
-from fhpt_eval.common.files import csv_text, write_atomically
+from fhpt_eval.common.files import csv_text, read_text, write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Row
 from fhpt_eval.errors import StorageError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.utils.tensorboard import SummaryWriter
 
+# Largest log that is read, in bytes: millions of rows.
+_MAX_BYTES = 2**30
 #: Columns of the CSV; a loss that a stage does not have is an empty cell.
 COLUMNS = ("step", "stage", "learning_rate", *LOSSES, "images_per_second", "seconds")
 
@@ -101,9 +103,10 @@ def _rows_until(path: Path, step: int) -> list[list[str]]:
     if not path.is_file():
         return []
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
-    except (OSError, ValueError, csv.Error) as error:
-        raise StorageError(f"{path} cannot be read ({error}); move it away.") from error
+        text = read_text(path, _MAX_BYTES, "another folder", error=StorageError)
+        rows = list(csv.reader(io.StringIO(text, newline=None)))
+    except csv.Error as error:
+        raise StorageError(f"{path} is no log of a training ({error}); move it away.") from error
     header = rows[0] if rows else []
     complete = [dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header)]
     kept = [row for row in complete if row.get("step", "").isdecimal()]

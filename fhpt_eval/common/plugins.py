@@ -1,0 +1,88 @@
+"""Plugins: what installed packages, this one among them, register by entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from fhpt_eval.errors import FhptEvalError, InputError, did_you_mean
+
+
+@lru_cache(maxsize=16)
+def installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """Return a group's entry points by name, sorted; imports none of them.
+
+    Looks them up once per process (``installed.cache_clear()`` forgets them).
+    """
+    by_name: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        by_name.setdefault(point.name, []).append(point)
+    return {name: tuple(by_name[name]) for name in sorted(by_name)}
+
+
+def _no_fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
+    return ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kind of plugin: the entry points of one group, built-in and third-party ones alike.
+
+    ``name`` is the group's and ``kind`` the noun that messages use. ``error`` is raised for what
+    cannot be loaded. ``fault`` says of an imported plugin and its name why it is not of this kind
+    ("is not a subclass of ..."), or an empty text; ``also`` what else may be named ("; also
+    timm:MODEL").
+    """
+
+    name: str
+    kind: str
+    error: type[FhptEvalError] = InputError
+    fault: Callable[[Any, str], str] = _no_fault
+    also: str = ""
+
+    def names(self) -> list[str]:
+        """Return the names of all installed plugins, sorted; imports none of them."""
+        return list(installed(self.name))
+
+    def load(self, name: str) -> Any:
+        """Import the plugin of that name.
+
+        Raises:
+            FhptEvalError: (``error``) none of that name is installed (near misses are named), two
+                packages claim the name, or the plugin cannot be imported or has a fault.
+        """
+        points = installed(self.name).get(name, ())
+        if not points:
+            known = self.names()
+            raise self.error(
+                f"There is no {self.kind} '{name}'.{did_you_mean(name, known)} "
+                f"Installed: {', '.join(known) or 'none'}{self.also}."
+            )
+        label = f"{self.kind[:1].upper()}{self.kind[1:]} '{name}'"
+        if len(points) > 1:
+            owners = " and ".join(f"{_package(point)} ({point.value})" for point in points)
+            raise self.error(f"{label} is claimed by {owners}; uninstall one of them.")
+        (point,) = points
+        try:
+            plugin = point.load()
+        except Exception as error:  # a plugin may fail in any way while it is imported
+            raise self.error(
+                f"{label} of {_package(point)} cannot be imported from {point.value}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        fault = self.fault(plugin, name)
+        if fault:
+            raise self.error(f"{label} of {_package(point)}: {point.value} {fault}.")
+        return plugin
+
+    def distribution(self, name: str) -> tuple[str, str]:
+        """Return the name and version of the package that brings an installed plugin."""
+        package = installed(self.name)[name][0].dist
+        return (package.name, package.version) if package else ("unknown", "unknown")
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"

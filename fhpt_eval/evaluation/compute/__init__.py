@@ -1,0 +1,1 @@
+"""From a chunk of images and pairs to what its tasks yield."""

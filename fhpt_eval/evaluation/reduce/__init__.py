@@ -1,0 +1,1 @@
+"""From what chunks have yielded to scores."""

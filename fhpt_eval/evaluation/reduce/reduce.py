@@ -1,0 +1,246 @@
+"""Reduce partials: columns in the order of keys, states merged in the order of chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import MetricError
+from fhpt_eval.evaluation.compute.chunk import row_identity
+from fhpt_eval.evaluation.reduce.folds import FOLDS, Released, Tail, reference_rows
+from fhpt_eval.evaluation.store.partial import Partial
+from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk
+from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task, blame
+from fhpt_eval.images.preparation import Side
+from fhpt_eval.metrics.base import State
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.protocol import Entry
+
+#: Returns what a task has yielded for a chunk.
+Load = Callable[[Chunk, Task], Partial]
+#: A row of arrays by what makes an image's pixels.
+Rows = Mapping[str, Arrays]
+
+
+@dataclass
+class Reduced:
+    """What the partials of a metric add up to, for the pairs ``keys``.
+
+    ``columns`` has its values of pairs by part; ``states`` the merged states of up to
+    :data:`FOLDS` folds of chunks; ``reference`` what its reference folder adds to each union of
+    them, and ``reference_count`` how many images lie there.
+    """
+
+    keys: tuple[str, ...] = ()
+    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    states: list[State] = field(default_factory=list)
+    reference: State | None = None
+    reference_count: int = 0
+
+
+def set_digests(chunks: Iterable[Chunk], load: Load) -> tuple[str, str]:
+    """Return the SHA-256 over keys and pixels of generated images, and of ground truth."""
+    keys: list[str] = []
+    pixels: dict[str, list[str]] = {"generated": [], "ground_truth": []}
+    for chunk in chunks:
+        partial = load(chunk, PixelDigests.plan())
+        keys += partial.keys
+        for side, texts in pixels.items():
+            texts += [row.tobytes().hex() for row in partial.columns[side]]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    generated, test_set = (_set_digest(keys, texts, order) for texts in pixels.values())
+    return generated, test_set
+
+
+def reduce(
+    planned: Sequence[Planned],
+    chunks: Sequence[Chunk],
+    references: Mapping[str, Sequence[Chunk]],
+    sources: Mapping[str, Rows],
+    load: Load,
+) -> list[Reduced]:
+    """Add up what some metrics' tasks have yielded; each partial is read once.
+
+    Args:
+        planned: the metrics.
+        chunks: the chunks of all pairs, in their order.
+        references: by the address of a metric, the chunks of its reference folder.
+        sources: by the address of a task, rows of source images.
+        load: returns what a task yielded for a chunk.
+    """
+    reducers = [_Reducer(each, sources) for each in planned]
+    for chunk in chunks:
+        tasks = {_slot(task): task for each in planned for task in each.of_pairs}
+        partials = {slot: load(chunk, task) for slot, task in tasks.items()}
+        for reducer in reducers:
+            reducer.add(chunk, partials)
+    for reducer in reducers:
+        reducer.refer(references.get(reducer.address, ()), load)
+    return [reducer.result() for reducer in reducers]
+
+
+def _slot(task: Task) -> tuple[str, Side | None]:
+    """Return what tells a task's partial from the others of a chunk."""
+    return task.address, task.side if isinstance(task, RowsTask) else None
+
+
+class _Reducer:
+    """Adds up the partials of one metric, which come in the order of chunks."""
+
+    def __init__(self, planned: Planned, sources: Mapping[str, Rows]) -> None:
+        self._planned = planned
+        self._entry = planned.entry
+        self._metric = planned.entry.metric
+        self._sources = sources
+        self._keys: list[str] = []
+        self._pieces: dict[str, list[NDArray[np.float64]]] = {}
+        self._states: list[State] = []
+        self._reference: tuple[State | None, int] = (None, 0)
+        self._tail = Tail(self._entry) if self._entry.drop_incomplete else None
+        self._number = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the metric's scores."""
+        return self._entry.name
+
+    @property
+    def address(self) -> str:
+        """The metric's address."""
+        return self._planned.address
+
+    def add(self, chunk: Chunk, partials: Mapping[tuple[str, Side | None], Partial]) -> None:
+        """Add what the metric's tasks yielded for a chunk of pairs."""
+        fold = self._number % FOLDS
+        if self._number < FOLDS:
+            self._states.append(self._metric.empty())
+        self._number += 1
+        if self._planned.alone is not None:
+            partial = partials[_slot(self._planned.alone)]
+            self._keys += partial.keys
+            self._add_columns(partial.columns)
+            with blame(self.name, "merging states"):
+                self._states[fold] = self._metric.merge(self._states[fold], dict(partial.state))
+            return
+        rows = self._rows(chunk.pairs, partials)
+        self._keys += rows.keys
+        with blame(self.name, f"scoring the chunk that starts with {rows.keys[0]}"):
+            columns = {k: np.asarray(v) for k, v in self._metric.columns(rows).items()}
+        self._check(columns, len(rows.keys))
+        self._add_columns(columns)
+        passed = [(fold, rows)] if self._tail is None else self._tail.add(fold, rows)
+        self._update(passed)
+
+    def _add_columns(self, columns: Arrays) -> None:
+        for part, values in columns.items():
+            full_name(self._entry, part)  # refuses what was not declared
+            self._pieces.setdefault(part, []).append(values)
+
+    def _update(self, passed: Iterable[Released]) -> None:
+        with blame(self.name, "merging states"):
+            for fold, rows in passed:
+                self._states[fold] = self._metric.update(self._states[fold], rows)
+
+    def _check(self, columns: Arrays, count: int) -> None:
+        declared = self._metric.parts().keys() if self._metric.gives == "pairs" else set()
+        wrong = sorted(part for part, values in columns.items() if values.shape != (count,))
+        if columns.keys() != declared or wrong:
+            raise MetricError(
+                f"Metric {self.name} gave the values {sorted(columns)} for {count} pairs; its "
+                f"parts() declare {sorted(declared)}, one value per pair each."
+            )
+
+    def _rows(
+        self, pairs: Sequence[CheckedPair], partials: Mapping[tuple[str, Side | None], Partial]
+    ) -> FeatureRows:
+        """Gather the features of a chunk's pairs."""
+        sides: dict[Side, dict[str, Arrays]] = {"generated": {}, "ground_truth": {}, "source": {}}
+        for (name, side), task in self._planned.rows.items():
+            if side == "source":
+                sides[side][name] = self._of_sources(pairs, task)
+            else:
+                images = [row_identity(pair, task) for pair in pairs]
+                sides[side][name] = _picked(partials[_slot(task)], images)
+        targets = [pair.pair.target_name for pair in pairs]
+        return FeatureRows(
+            keys=tuple(pair.key for pair in pairs),
+            targets=tuple(targets),
+            sources=tuple(pair.pair.source_name or "" for pair in pairs),
+            items=tuple(pair.pair.item or "" for pair in pairs),
+            distinct=np.array([name not in targets[:at] for at, name in enumerate(targets)]),
+            generated=sides["generated"],
+            ground_truth=sides["ground_truth"],
+            source=sides["source"],
+            target_images=tuple(pair.ground_truth.identity for pair in pairs),
+            source_images=tuple(pair.source.identity if pair.source else "" for pair in pairs),
+        )
+
+    def _of_sources(self, pairs: Sequence[CheckedPair], task: RowsTask) -> Arrays:
+        known = self._sources[task.address]
+        rows = [known[pair.source.identity] for pair in pairs if pair.source is not None]
+        return {part: np.stack([row[part] for row in rows]) for part in rows[0]}
+
+    def refer(self, chunks: Sequence[Chunk], load: Load) -> None:
+        """Add the features of the images in the metric's reference folder."""
+        if not self._planned.reference:
+            return
+        state, count = self._metric.empty(), 0
+        tail = Tail(self._entry)
+        for chunk in chunks:
+            names = [member.key for member in chunk.members]
+            images: list[str] = []
+            features = {}
+            for name, task in self._planned.reference.items():
+                images = [row_identity(member, task) for member in chunk.members]
+                features[name] = _picked(load(chunk, task), images)
+            rows = reference_rows(names, features, images)
+            count += len(names)
+            passed = tail.add(0, rows) if self._tail is not None else [(0, rows)]
+            state = self._referred(state, passed)
+        self._reference = self._referred(state, tail.finish()), count
+
+    def _referred(self, state: State, passed: Iterable[Released]) -> State:
+        for _, rows in passed:
+            with blame(self.name, "adding its reference images"):
+                state = self._metric.refer(state, rows.keys, rows.ground_truth, rows.target_images)
+        return state
+
+    def result(self) -> Reduced:
+        """Return everything in the order of keys."""
+        if self._tail is not None:
+            self._update(self._tail.finish())
+        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
+        columns = {
+            part: np.concatenate(pieces)[order].astype(np.float64, copy=False)
+            for part, pieces in self._pieces.items()
+        }
+        keys = tuple(self._keys[at] for at in order)
+        return Reduced(keys, columns, self._states, *self._reference)
+
+
+def _picked(partial: Partial, images: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Return rows of a partial in the order of some images."""
+    places = {image: row for row, image in enumerate(partial.keys)}
+    order = [places[image] for image in images]
+    return {part: column[order] for part, column in partial.columns.items()}
+
+
+def full_name(entry: Entry, part: str) -> str:
+    """Return the name of a score or column: the entry's, with the part after a dot."""
+    if part and part not in entry.metric.parts():
+        raise MetricError(
+            f"Metric {entry.name} gave a value '{part}' that its parts() does not declare."
+        )
+    return f"{entry.name}.{part}" if part else entry.name
+
+
+def _set_digest(keys: Sequence[str], pixels: Sequence[str], order: Sequence[int]) -> str:
+    """Return the SHA-256 over keys and pixel digests, in the order of keys."""
+    total = hashlib.sha256()
+    for at in order:
+        total.update(f"{keys[at]}\0{pixels[at]}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,1 @@
+"""What chunks have yielded, kept by content address."""

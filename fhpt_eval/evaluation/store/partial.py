@@ -1,0 +1,105 @@
+"""Partials: what a task yields for a chunk, and how it is laid down as bytes.
+
+The bytes are a SHA-256 and a safetensors file, which cannot execute anything. Whatever does not
+read back as exactly that is no partial, and is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+#: Named arrays.
+Arrays = Mapping[str, NDArray[Any]]
+
+_DIGEST_BYTES = 32
+_HEADER = "partial"
+
+
+def address_of(task: str, chunk: str) -> str:
+    """Return the content address of what a task yields for a chunk.
+
+    160 bits of the chunk's digest, and 96 of the task's, are plenty, and keep a file's name short.
+    """
+    return f"{chunk[:40]}-{task[:24]}"
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a task yields for a chunk.
+
+    ``task`` is the task's address and ``chunk`` the digest of what the chunk holds. ``keys`` say
+    what the rows of ``columns`` are of, N of them: pairs, or images by what makes their pixels.
+    ``state`` is that of a metric over sets, of any shapes. A partial that lies at another address
+    than its own is believed by nobody.
+    """
+
+    task: str
+    chunk: str
+    keys: tuple[str, ...]
+    columns: Arrays = field(default_factory=dict)
+    state: Arrays = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """Where it belongs."""
+        return address_of(self.task, self.chunk)
+
+    def to_bytes(self) -> bytes:
+        """Lay the partial down as bytes; equal partials give equal bytes."""
+        arrays = [*self.columns.values(), *self.state.values()]
+        header = {
+            "task": self.task,
+            "chunk": self.chunk,
+            "keys": self.keys,
+            "columns": list(self.columns),
+            "state": list(self.state),
+            # Texts and whatever else safetensors does not know lie as plain bytes.
+            "layout": [[array.dtype.str, list(array.shape)] for array in map(np.asarray, arrays)],
+        }
+        flat = {f"{n:04d}": _as_bytes(array) for n, array in enumerate(arrays)}
+        payload = save(flat, {_HEADER: json.dumps(header, ensure_ascii=False)})
+        return hashlib.sha256(payload).digest() + payload
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Partial | None:
+        """Read a partial back; ``None`` if the bytes are damaged or of another kind."""
+        payload = data[_DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() != data[:_DIGEST_BYTES]:
+            return None
+        try:
+            header = json.loads(_metadata(payload)[_HEADER])
+            flat = load(payload)
+            arrays = [
+                np.frombuffer(flat[f"{n:04d}"].tobytes(), np.dtype(kind)).reshape(shape)
+                for n, (kind, shape) in enumerate(header["layout"])
+            ]
+            names = len(header["columns"])
+            return cls(
+                header["task"],
+                header["chunk"],
+                tuple(header["keys"]),
+                dict(zip(header["columns"], arrays[:names], strict=True)),
+                dict(zip(header["state"], arrays[names:], strict=True)),
+            )
+        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError):
+            return None
+
+
+def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _metadata(payload: bytes) -> dict[str, str]:
+    """Return the texts in a safetensors file's header, whose length its first 8 bytes are."""
+    size = int.from_bytes(payload[:8], "little")
+    metadata: dict[str, str] = json.loads(payload[8 : 8 + size])["__metadata__"]
+    return metadata

@@ -1,0 +1,152 @@
+"""Check every image without decoding it, each file once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fhpt_eval.common.progress import Progress
+from fhpt_eval.errors import ImageError, InputError
+from fhpt_eval.evaluation.survey.chunks import CheckedPair, SetImage
+from fhpt_eval.evaluation.survey.problems import unusable
+from fhpt_eval.images.files import CheckedImage, ImageRef, check, find_images
+from fhpt_eval.images.preparation import Side, Step, prepared_size
+from fhpt_eval.pairs.pair import Matching, Pair, Problem
+
+# So many files are handed to the pool at a time, since what waits in it takes memory.
+_AT_ONCE = 256
+
+
+def survey(
+    matching: Matching,
+    preparations: Mapping[tuple[Step, ...], str],
+    workers: int,
+    progress: Progress,
+    alone: Collection[tuple[Step, ...]] = (),
+) -> tuple[list[CheckedPair], list[Problem]]:
+    """Check every image of the matched pairs; each file is read once.
+
+    Args:
+        matching: the matched pairs.
+        preparations: the different preparations, for the sizes that they give, and what a reason
+            ends with where one of them is at fault: the protocol, where there are several.
+        workers: how many files are read at a time.
+        progress: is told how many images are checked.
+        alone: those of them under which no two images are compared pixel by pixel: they may make
+            sizes differ that were equal.
+
+    Returns:
+        The pairs that passed, sorted by key, and what is wrong with the others.
+    """
+    refs = list(dict.fromkeys(ref for pair in matching.pairs for ref in _refs(pair)))
+    progress.stage("Checking images", len(refs))
+    checked, broken = check_all(refs, workers, progress)
+    # A strip that cannot be used is one file, though several of its panels were asked for.
+    faults = dict.fromkeys((str(ref.path), reason) for ref, reason in broken.items())
+    problems = [Problem("unreadable", path, reason) for path, reason in faults]
+    pairs = []
+    for pair in matching.pairs:
+        if any(ref in broken for ref in _refs(pair)):
+            continue
+        candidate = CheckedPair(
+            pair,
+            checked[pair.generated],
+            checked[pair.ground_truth],
+            checked[pair.source] if pair.source else None,
+        )
+        reason = _size_problem(candidate, preparations, alone)
+        if reason:
+            problems.append(Problem("size", str(pair.generated.path), reason))
+        else:
+            pairs.append(candidate)
+    return pairs, problems
+
+
+def images_below(
+    root: Path, preparations: Collection[tuple[Step, ...]], workers: int, progress: Progress
+) -> list[SetImage]:
+    """Check all images below a reference folder, and that they can be prepared as ground truth.
+
+    Raises:
+        InputError: the folder, or an image in it, cannot be used.
+    """
+    paths = find_images(root, "The reference folder")
+    refs = {ImageRef(files[0]): name for name, files in paths.items()}
+    twice = [name for name, files in paths.items() if len(files) > 1]
+    problems = [Problem("duplicate", name, "several files have this name") for name in twice]
+    progress.stage("Checking reference images", len(refs))
+    checked, broken = check_all(list(refs), workers, progress)
+    problems += [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
+    for ref, image in checked.items():
+        try:
+            for steps in preparations:
+                prepared_size((image.width, image.height), steps, "ground_truth")
+        except ImageError as error:
+            problems.append(Problem("size", str(ref.path), str(error)))
+    if problems:
+        raise InputError(unusable(f"The reference folder {root}", problems))
+    return [SetImage(name, checked[ref], "ground_truth") for ref, name in refs.items()]
+
+
+def check_all(
+    refs: Sequence[ImageRef], workers: int, progress: Progress
+) -> tuple[dict[ImageRef, CheckedImage], dict[ImageRef, str]]:
+    """Check images, ``workers`` at a time: those that passed, and what is wrong with the others."""
+    checked: dict[ImageRef, CheckedImage] = {}
+    broken: dict[ImageRef, str] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(refs), _AT_ONCE):
+            batch = refs[start : start + _AT_ONCE]
+            for ref, outcome in zip(batch, pool.map(_try, batch), strict=True):
+                if isinstance(outcome, CheckedImage):
+                    checked[ref] = outcome
+                else:
+                    broken[ref] = outcome
+            progress.advance(start + len(batch))
+    return checked, broken
+
+
+def _refs(pair: Pair) -> list[ImageRef]:
+    refs = [pair.generated, pair.ground_truth]
+    return [*refs, pair.source] if pair.source else refs
+
+
+def _try(ref: ImageRef) -> CheckedImage | str:
+    try:
+        return check(ref)
+    except ImageError as error:
+        return str(error)
+
+
+def _size_problem(
+    pair: CheckedPair,
+    preparations: Mapping[tuple[Step, ...], str],
+    alone: Collection[tuple[Step, ...]],
+) -> str | None:
+    """Say why the two images cannot be compared under some preparation, or return ``None``."""
+    before, target = pair.sizes
+    for steps, protocols in preparations.items():
+        try:
+            ours = _prepared(pair.generated, steps, "generated")
+            theirs = _prepared(pair.ground_truth, steps, "ground_truth")
+            if pair.source:
+                _prepared(pair.source, steps, "source")
+        except ImageError as error:
+            return f"{error}{protocols}"
+        if ours != theirs and not (steps in alone and before == target):
+            return (
+                f"is {ours[0]} x {ours[1]} and its ground truth "
+                f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"
+                + (" after preparation" if steps else "")
+                + protocols
+                + "; a protocol with a resize step says how to make them equal"
+            )
+    return None
+
+
+def _prepared(image: CheckedImage, steps: tuple[Step, ...], side: Side) -> tuple[int, int]:
+    try:
+        return prepared_size((image.width, image.height), steps, side)
+    except ImageError as error:
+        raise ImageError(f"{side.replace('_', ' ')} {image.ref.path.name} {error}") from error

@@ -1,0 +1,83 @@
+"""What metrics need and a run or this machine lacks, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.evaluation.survey.chunks import CheckedPair
+from fhpt_eval.images.preparation import Step, prepared_size
+from fhpt_eval.metrics.base import Shown, check_shown
+from fhpt_eval.protocol import Entry
+
+
+def lack_of(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
+    """Say what a metric needs and the run or the machine lacks, or return an empty text.
+
+    Raises:
+        InputError: the metric, its preparation and the pairs do not go together.
+    """
+    steps = entry.steps
+    targets = tuple(pair.pair.target_name for pair in pairs)
+    canonical = [step.canonical() for step in steps]
+    check_shown(entry.metric, Shown(canonical, targets, _sizes(steps, pairs)))
+    names = [pair.names for pair in pairs]
+    for at, step in enumerate(steps):
+        step.check(names, _sizes(steps[:at], pairs))
+    if entry.metric.reference_folder() is not None:
+        _refuse_nameless(entry, "reference images")
+    if "source" in entry.metric.uses() and entry.metric.takes == "features":
+        _refuse_nameless(entry, "source images")
+    lacking = next(filter(None, (step.lacks() for step in steps)), entry.metric.lacks())
+    lacking = lacking or _lack_of_pairs(entry, pairs)
+    if lacking:
+        return lacking
+    try:
+        entry.metric.load(device)
+    except WeightsError as error:
+        return f"cannot load its weights: {error}"
+    return ""
+
+
+def _lack_of_pairs(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
+    """Say which images or ids some pairs lack, or return an empty text."""
+    uses = entry.metric.uses()
+    without = sum(pair.source is None for pair in pairs)
+    if "source" in uses and without:
+        return f"needs source images, and {without:,} of {len(pairs):,} pairs have none (--source)"
+    nameless = sum(pair.pair.item is None for pair in pairs)
+    if "item" in uses and nameless:
+        return (
+            f"needs item ids, and {nameless:,} of {len(pairs):,} pairs have none (names as "
+            "DeepFashion has them, or a column 'item' in --pairs)"
+        )
+    return ""
+
+
+def _refuse_nameless(entry: Entry, images: str) -> None:
+    """Refuse a step that goes by the names of a pair for images that belong to none.
+
+    Raises:
+        InputError: there is such a step.
+    """
+    side = "source" if images == "source images" else "ground_truth"
+    for step in entry.steps:
+        if step.by_name and side in step.of:
+            raise InputError(
+                f"{entry.name}: the protocol's step '{step.model_dump()['step']}' needs the names "
+                f"of a pair, which {images} have not; limit it to the sides that it is meant for "
+                "(of)."
+            )
+
+
+def _sizes(steps: tuple[Step, ...], pairs: Sequence[CheckedPair]) -> NDArray[np.int64]:
+    """Return height and width of each ground-truth image after some steps."""
+    sizes = [
+        prepared_size((p.ground_truth.width, p.ground_truth.height), steps, "ground_truth")
+        for p in pairs
+    ]
+    return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]

@@ -1,0 +1,5 @@
+"""Conformance kits: what built-in and third-party plugins are held to alike."""
+
+from fhpt_eval.testing.metrics import ConformanceError, check_metric, textures
+
+__all__ = ["ConformanceError", "check_metric", "textures"]
