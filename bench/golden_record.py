@@ -120,10 +120,6 @@ def with_stand_ins(protocol: Protocol, weights: dict[str, Path]) -> Protocol:
         own = weights.get(str(getattr(entry.metric, "network", "")))
         if own is not None and "network_weights" in type(entry.metric).model_fields:
             new = new.with_parameter("network_weights", str(own))
-        net = getattr(entry.metric, "net", None) or getattr(entry.metric, "network", None)
-        if entry.metric.name == "lpips" and net in ("alex", "vgg", "squeeze"):
-            name = "trunk" if "trunk" in type(entry.metric).model_fields else "network_weights"
-            new = new.with_parameter(name, str(weights[net]))
         entries.append(new)
     return replace(protocol, entries=tuple(entries))
 

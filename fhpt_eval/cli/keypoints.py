@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fhpt_eval.common.progress import Progress
-    from fhpt_eval.features.openpose import OpenPose
+    from fhpt_eval.features.openpose import PoseNetwork
     from fhpt_eval.images.files import CheckedImage
 
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--network",
-    type=click.Choice(["openpose-coco18", "openpose-body25", "mannequin"]),
+    metavar="NAME",
     default="openpose-coco18",
     show_default=True,
-    help="Which of OpenPose's networks, or that of drawn people.",
+    help="A network that gives joints; see 'fhpt-eval networks'.",
 )
 @click.option(
     "--network-weights",
@@ -73,11 +73,17 @@ def keypoints(
     from fhpt_eval.common.machine import available_cores, choose_device
     from fhpt_eval.errors import ArgumentError, UnavailableError
     from fhpt_eval.evaluation.survey.checks import images_below
-    from fhpt_eval.features.openpose import OpenPose
+    from fhpt_eval.features.networks import load_network, networks_that_give
+    from fhpt_eval.features.openpose import PoseNetwork
 
     if network_weights == "":
         raise ArgumentError("--network-weights is empty: give a registered name or a file.")
-    pose = OpenPose.model_validate({"network": network, "weights": network_weights})
+    pose = load_network(network, {"weights": network_weights} if network_weights else {})
+    if not isinstance(pose, PoseNetwork):
+        raise ArgumentError(
+            f"--network: {network} finds no persons. Networks that give joints: "
+            f"{', '.join(networks_that_give('joints'))}."
+        )
     lacking = pose.lacks()
     if lacking:
         raise UnavailableError(f"Key points cannot be estimated: {lacking}. Nothing was written.")
@@ -94,7 +100,7 @@ def keypoints(
 
 
 def _write_csv(
-    images: dict[str, CheckedImage], out: Path, pose: OpenPose, device: str, progress: Progress
+    images: dict[str, CheckedImage], out: Path, pose: PoseNetwork, device: str, progress: Progress
 ) -> int:
     """Write the main person of every image to one CSV; return how many images show a person."""
     import numpy as np
@@ -123,7 +129,7 @@ def _write_csv(
 
 
 def _write_json(
-    images: dict[str, CheckedImage], out: Path, pose: OpenPose, device: str, progress: Progress
+    images: dict[str, CheckedImage], out: Path, pose: PoseNetwork, device: str, progress: Progress
 ) -> int:
     """Write all persons, a file per image; return how many images show a person."""
     from fhpt_eval.common.files import check_writable, write_atomically
@@ -148,7 +154,7 @@ def _write_json(
 
 
 def _estimated(
-    images: dict[str, CheckedImage], pose: OpenPose, device: str, progress: Progress
+    images: dict[str, CheckedImage], pose: PoseNetwork, device: str, progress: Progress
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield the name of each image and all persons in it, ``(P, 18, 3)``."""
     import numpy as np

@@ -119,7 +119,7 @@ def test_both_formats_choose_the_same_person(images: Path, tmp_path: Path) -> No
 def test_the_network_is_the_one_that_was_asked_for(images: Path, tmp_path: Path) -> None:
     more = ("--network", "openpose-body25", "--network-weights", "mine.pth")
     assert run(images, tmp_path / "list.csv", *more).status == 0
-    assert (SEEN[0].network, SEEN[0].weights) == ("openpose-body25", "mine.pth")
+    assert (SEEN[0].name, SEEN[0].weights) == ("openpose-body25", "mine.pth")
 
 
 def test_an_empty_name_of_weights_is_refused_in_a_sentence(images: Path, tmp_path: Path) -> None:
