@@ -36,7 +36,7 @@ def alexnet(x: Tensor, state: State) -> list[Tensor]:
 
 
 def vgg(x: Tensor, state: State, name: str) -> list[Tensor]:
-    maps = []
+    maps: list[Tensor] = []
     for stage in VGG[name]:
         x = max_pool2d(x, 2) if maps else x
         outputs = []
