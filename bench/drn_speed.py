@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from fhpt_eval.reference_models.drn.assembly import Batch, to_bytes, to_inputs, to_targets
 from fhpt_eval.reference_models.drn.configuration import Configuration, load_configuration
-from fhpt_eval.reference_models.drn.distributed import World
-from fhpt_eval.reference_models.drn.trainer import Trainer
+from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs, to_targets
+from fhpt_eval.reference_models.drn.training.distributed import World
+from fhpt_eval.reference_models.drn.training.trainer import Trainer
 
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {},

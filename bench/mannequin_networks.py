@@ -125,7 +125,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        settings = PictureSettings(chosen.items, _PICTURES_SEED, split="test")
+        settings = PictureSettings(items=chosen.items, seed=_PICTURES_SEED, split="test")
         pictures = load_pictures(Path(folder), settings, workers=2)
         pose(pictures)
         for weights in ("mannequin-garments", "mannequin-perceptual"):

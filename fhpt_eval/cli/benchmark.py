@@ -87,7 +87,7 @@ def mannequin(
 
     if out is None and sheet is None:
         raise click.UsageError("Say where to write it: --out DIR, or --sheet FILE.png.")
-    settings = Settings(identities, seed, *size)
+    settings = Settings(identities=identities, seed=seed, height=size[0], width=size[1])
     if out is not None:
         written = write_benchmark(out, settings, workers or available_cores())
         for split, count in written.images.items():

@@ -50,7 +50,7 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     check_writable(out)
     images = out / "mannequin"
     click.echo(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
-    write_benchmark(images, Settings(identities, _SEED), available_cores())
+    write_benchmark(images, Settings(identities=identities, seed=_SEED), available_cores())
     truth = images / "test"
     results = []
     methods = write_methods(images, out / "methods") | _reference_models(images, out / "methods")
@@ -85,9 +85,9 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
 
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import choose_device
-    from fhpt_eval.reference_models.drn.checkpoints import load_model
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate
+    from fhpt_eval.reference_models.drn.training.checkpoints import load_model
 
     device = torch.device(choose_device("auto"))
     data = read_data(images, "test", targets=False)
@@ -99,7 +99,7 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
         )
         progress = TerminalProgress()
         try:
-            generate(load_model(weights, device), data, folder, device=device, listener=progress)
+            generate(load_model(weights, device), data, folder, device=device, progress=progress)
         finally:
             progress.close()
     return {method: out / method for method in _MODELS}

@@ -5,61 +5,52 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fhpt_eval.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
 
     from fhpt_eval.reference_models.drn.configuration import Configuration
-    from fhpt_eval.reference_models.drn.data import PairSet
-    from fhpt_eval.reference_models.drn.distributed import World
-    from fhpt_eval.reference_models.drn.listener import Listener
+    from fhpt_eval.reference_models.drn.data.pairs import PairSet
+    from fhpt_eval.reference_models.drn.training.distributed import World
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PATH = click.Path(path_type=Path)
 
 _data = click.option(
-    "--data",
-    required=True,
-    type=_PATH,
-    metavar="DIR",
+    "--data", required=True, type=_PATH, metavar="DIR",
     help="A folder laid out as DeepFashion's, Market-1501's or mannequin's.",
-)
+)  # fmt: skip
 _pairs = click.option(
-    "--pairs",
-    type=_PATH,
-    metavar="CSV",
+    "--pairs", type=_PATH, metavar="CSV",
     help="Another list of pairs: columns from,to.  [default: DIR's list of the split]",
-)
+)  # fmt: skip
 _keypoints = click.option(
-    "--keypoints",
-    type=_PATH,
-    metavar="CSV|DIR",
+    "--keypoints", type=_PATH, metavar="CSV|DIR",
     help="Other key points: an annotation CSV, or OpenPose's JSON.  [default: DIR's of the split]",
-)
+)  # fmt: skip
 _allow_missing = click.option(
-    "--allow-missing",
-    is_flag=True,
+    "--allow-missing", is_flag=True,
     help="Leave out pairs whose files or key points are missing, and say so.",
-)
-_precision = click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    help="What the networks compute in.  [default: the configuration's]",
-)
+)  # fmt: skip
 _threads = click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
+    "--threads", type=click.IntRange(1, 1024), metavar="N",
     help="CPU threads of this process.  [default: the number of cores]",
-)
-_every = click.IntRange(1)
+)  # fmt: skip
+
+
+def _every(name: str, least: int, what: str, default: int) -> Callable[[Command], Command]:
+    return click.option(
+        name, type=click.IntRange(least), default=default, show_default=True, metavar="N",
+        help=f"Steps between two {what}.",
+    )  # fmt: skip
 
 
 @click.group()
@@ -70,48 +61,37 @@ def drn() -> None:
 @drn.command()
 @_data
 @click.option(
-    "--config",
-    required=True,
-    metavar="NAME|FILE",
+    "--config", required=True, metavar="NAME|FILE",
     help="A shipped configuration, such as drn-256 or drn-tiny, or a TOML file.",
-)
+)  # fmt: skip
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="A new or empty folder.")
 @click.option(
-    "--start-from",
-    metavar="NAME|FILE",
+    "--start-from", metavar="NAME|FILE",
     help="Weights of a model of the same sizes to start from.  [default: random ones]",
-)
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the training in --out, if there is one.")
 @click.option(
-    "--steps",
-    type=click.IntRange(1),
-    metavar="N",
+    "--steps", type=click.IntRange(1), metavar="N",
     help="Stop after N steps in all; the schedule stays.  [default: the configuration's]",
-)
+)  # fmt: skip
 @click.option("--split", default="train", show_default=True, help="Which lists of DIR to take.")
 @_pairs
 @_keypoints
 @_allow_missing
 @options.device
-@_precision
+@click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16"]),
+    help="What the networks compute in.  [default: the configuration's]",
+)  # fmt: skip
 @click.option("--channels-last", is_flag=True, help="Store images channels last.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the networks first.")
 @_threads
-@click.option(
-    "--checkpoint-every", type=_every, default=500, show_default=True, metavar="N",
-    help="Steps between two checkpoints.",
-)  # fmt: skip
-@click.option(
-    "--log-every", type=_every, default=50, show_default=True, metavar="N",
-    help="Steps between two rows of the log.",
-)  # fmt: skip
-@click.option(
-    "--sample-every", type=click.IntRange(0), default=500, show_default=True, metavar="N",
-    help="Steps between two grids of samples; 0 for none.",
-)  # fmt: skip
+@_every("--checkpoint-every", 1, "checkpoints", 500)
+@_every("--log-every", 1, "rows of the log", 50)
+@_every("--sample-every", 0, "grids of samples; 0 for none", 500)
 @options.weights_dir
 @click.pass_context
-def train(ctx: click.Context, /, **given: Any) -> int:
+def train(context: click.Context, /, **values: Any) -> int:
     """Train a model, or go on with a training.
 
     Writes checkpoint.pt, log.csv, samples/ and, at the end, weights.safetensors to --out. Ctrl-C
@@ -123,17 +103,20 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     torchrun --nproc-per-node 4 -m fhpt_eval drn train --data fashion --config mine.toml ...
     """
     from fhpt_eval.common.machine import choose_device
+    from fhpt_eval.common.training import Stopped
     from fhpt_eval.reference_models.drn.configuration import load_configuration
-    from fhpt_eval.reference_models.drn.distributed import joined
-    from fhpt_eval.reference_models.drn.training import Stopped
+    from fhpt_eval.reference_models.drn.training.distributed import joined
 
-    configuration = _changed(load_configuration(given["config"]), given)
-    with joined(choose_device(given["device"])) as (world, device):
+    configuration = load_configuration(values["config"])
+    ways = {"precision": values["precision"], "channels_last": values["channels_last"] or None,
+            "compile": values["compiled"] or None}  # fmt: skip
+    configuration = configuration.computed({k: v for k, v in ways.items() if v is not None})
+    with joined(choose_device(values["device"])) as (world, device):
         try:
-            _train(configuration, world, device, given)
+            _train(configuration, world, device, values)
         except Stopped as stopped:
             if world.leads:
-                click.echo(f"{stopped} Go on with:\n  {_command(ctx)}", err=True)
+                click.echo(f"{stopped} Go on with:\n  {_command(context)}", err=True)
             return 128 + stopped.signal
         except KeyboardInterrupt:
             click.echo(
@@ -145,90 +128,61 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     return 0
 
 
-def _changed(configuration: Configuration, given: dict[str, Any]) -> Configuration:
-    """Return the configuration with what options say of how it is computed."""
-    changes = {
-        "precision": given["precision"],
-        "channels_last": given["channels_last"] or None,
-        "compile": given["compiled"] or None,
-    }
-    changes = {key: value for key, value in changes.items() if value is not None}
-    training = configuration.training.model_copy(update=changes)
-    return configuration.model_copy(update={"training": training})
-
-
 def _train(
-    configuration: Configuration, world: World, device: torch.device, given: dict[str, Any]
+    configuration: Configuration, world: World, device: torch.device, values: dict[str, Any]
 ) -> None:
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import available_cores
-    from fhpt_eval.reference_models.drn.data import read_data
-    from fhpt_eval.reference_models.drn.logs import duration
-    from fhpt_eval.reference_models.drn.perceptual import perceptual_network
-    from fhpt_eval.reference_models.drn.start import start_of
-    from fhpt_eval.reference_models.drn.training import (
-        CHECKPOINT,
-        WEIGHTS,
-        Plan,
-        prepare_folder,
-        train,
-    )
+    from fhpt_eval.common.training import duration
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
+    from fhpt_eval.reference_models.drn.training.train import WEIGHTS, Plan, check_plan, train
 
-    threads = given["threads"] or max(1, available_cores() // world.local_size)
+    threads = values["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)
     plan = Plan(
-        configuration, given["out"], given["steps"] or configuration.training.steps,
-        given["resume"], threads, given["checkpoint_every"], given["log_every"],
-        given["sample_every"], given["start_from"],
+        configuration, values["out"], values["steps"] or configuration.training.steps,
+        values["resume"], threads, values["checkpoint_every"], values["log_every"],
+        values["sample_every"], values["start_from"],
     )  # fmt: skip
-    # All these are found out before the data is read, which may take a while.
-    if world.size == 1:
-        prepare_folder(plan.out, plan.resume)
-    if not (plan.out / CHECKPOINT).exists():
-        start_of(plan.start_from, configuration, plan.out)
-    perceptual_network(configuration.loss.perceptual_network, "cpu")
-    progress = TerminalProgress()
-    listener = progress if world.leads else None
+    check_plan(plan, world)
+    terminal = TerminalProgress()
+    progress = terminal if world.leads else None
     try:
         data = read_data(
-            given["data"], given["split"], pairs=given["pairs"], keypoints=given["keypoints"],
-            allow_missing=given["allow_missing"], threads=threads, listener=listener,
+            values["data"], values["split"], pairs=values["pairs"], keypoints=values["keypoints"],
+            allow_missing=values["allow_missing"], threads=threads, progress=progress,
         )  # fmt: skip
-        if listener is not None:
-            _tell(data, listener)
         wants_samples = plan.sample_every > 0 and world.leads
-        samples = _held_out(given, threads) if wants_samples else None
-        record = train(plan, data, device, samples=samples, world=world, listener=listener)
+        samples = _held_out(values, threads) if wants_samples else None
+        record = train(plan, data, device, samples=samples, world=world, progress=progress)
     finally:
-        progress.close()
+        terminal.close()
     if world.leads:
         click.echo(
             f"{record.steps:,} steps in {duration(record.seconds)}. Weights: {plan.out / WEIGHTS}\n"
             f"Draw with them: fhpt-eval drn generate --checkpoint {plan.out / WEIGHTS} "
-            f"--data {given['data']} --out results"
+            f"--data {values['data']} --out results"
         )
 
 
-def _held_out(given: dict[str, Any], threads: int) -> PairSet | None:
+def _held_out(values: dict[str, Any], threads: int) -> PairSet | None:
     """Return the test split's pairs for grids of samples, if it can be read."""
     from fhpt_eval.errors import InputError
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
 
-    if given["split"] == "test":
+    if values["split"] == "test":
         return None
     try:
-        return read_data(given["data"], "test", allow_missing=True, threads=threads)
+        return read_data(values["data"], "test", allow_missing=True, threads=threads)
     except InputError:  # then samples are of the pairs that are trained on
         return None
 
 
 @drn.command()
 @click.option(
-    "--checkpoint",
-    required=True,
-    metavar="NAME|FILE",
+    "--checkpoint", required=True, metavar="NAME|FILE",
     help="A name of the registry of weights, exported weights, or a training's checkpoint.",
-)
+)  # fmt: skip
 @_data
 @click.option("--split", default="test", show_default=True, help="Which lists of DIR to take.")
 @_pairs
@@ -237,12 +191,9 @@ def _held_out(given: dict[str, Any], threads: int) -> PairSet | None:
 @_allow_missing
 @options.device
 @click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="What the networks compute in, whatever the model was trained in.",
-)
+    "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
+    show_default=True, help="What the networks compute in, whatever the model was trained in.",
+)  # fmt: skip
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, metavar="N",
     help="Images drawn at a time.",
@@ -251,7 +202,7 @@ def _held_out(given: dict[str, Any], threads: int) -> PairSet | None:
 @_threads
 @click.option("--overwrite", is_flag=True, help="Replace images that another model made.")
 @options.weights_dir
-def generate(checkpoint: str, out: Path, **given: Any) -> None:
+def generate(checkpoint: str, out: Path, **values: Any) -> None:
     """Draw one image per pair, at the size of the data's images.
 
     Files are named so that fhpt-eval run matches them. Repeating the command draws what is missing.
@@ -264,32 +215,31 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
 
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import available_cores, choose_device
-    from fhpt_eval.reference_models.drn.checkpoints import load_model
-    from fhpt_eval.reference_models.drn.data import read_data
+    from fhpt_eval.reference_models.drn.data.pairs import read_data
     from fhpt_eval.reference_models.drn.generate import generate as draw
+    from fhpt_eval.reference_models.drn.training.checkpoints import load_model
 
-    threads = given["threads"] or available_cores()
+    threads = values["threads"] or available_cores()
     _set_up(threads)
-    device = torch.device(choose_device(given["device"]))
+    device = torch.device(choose_device(values["device"]))
     loaded = load_model(checkpoint, device)
     progress = TerminalProgress()
     try:
         data = read_data(
-            given["data"], given["split"], pairs=given["pairs"], keypoints=given["keypoints"],
-            targets=False, allow_missing=given["allow_missing"], threads=threads,
-            listener=progress,
+            values["data"], values["split"], pairs=values["pairs"], keypoints=values["keypoints"],
+            targets=False, allow_missing=values["allow_missing"], threads=threads,
+            progress=progress,
         )  # fmt: skip
-        _tell(data, progress)
         done = draw(
-            loaded, data, out, device=device, batch_size=given["batch_size"],
-            precision=given["precision"], compiled=given["compiled"],
-            threads=threads, overwrite=given["overwrite"], listener=progress,
+            loaded, data, out, device=device, batch_size=values["batch_size"],
+            precision=values["precision"], compiled=values["compiled"],
+            threads=threads, overwrite=values["overwrite"], progress=progress,
         )  # fmt: skip
     finally:
         progress.close()
     rate = f" ({done.per_second:.1f} per second)" if done.written else ""
-    there = f", {done.skipped:,} were there already" if done.skipped else ""
-    click.echo(f"{out}: {done.written:,} new images{rate}{there}")
+    kept = f", {done.skipped:,} were there already" if done.skipped else ""
+    click.echo(f"{out}: {done.written:,} new images{rate}{kept}")
 
 
 @drn.command()
@@ -297,33 +247,9 @@ def generate(checkpoint: str, out: Path, **given: Any) -> None:
 @options.weights_dir
 def info(checkpoint: str) -> None:
     """Say what a checkpoint or a file of weights is: configuration, steps, data, parameters."""
-    from fhpt_eval.reference_models.drn.checkpoints import read_record, settings_of, tensors_digest
-    from fhpt_eval.reference_models.drn.logs import duration
+    from fhpt_eval.reference_models.drn.training.checkpoints import describe
 
-    record, state = read_record(checkpoint)
-    settings = record.configuration
-    parts: dict[str, int] = {}
-    for name, tensor in state.items():
-        part = name.partition(".")[0]
-        parts[part] = parts.get(part, 0) + tensor.numel()
-    told = ", ".join(f"{part} {count:,}" for part, count in sorted(parts.items()))
-    click.echo(
-        f"configuration: {settings.name}\n"
-        f"steps: {record.steps:,} of {settings.training.steps:,}, in {duration(record.seconds)} "
-        f"on {record.device}\n"
-        f"data digest: {record.data_digest}\n"
-        f"weights digest: {tensors_digest(state)}\n"
-        f"perceptual network: {_named(record.perceptual)}\n"
-        f"started from: {_named(record.start) if record.start else 'random weights'}\n"
-        f"parameters: {sum(parts.values()):,} ({told})\n"
-        f"written by: fhpt-eval {record.version}\n"
-    )
-    for key, value in settings_of(settings).items():
-        click.echo(f"{key} = {value}")
-
-
-def _named(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items())
+    click.echo(describe(checkpoint))
 
 
 @drn.command()
@@ -332,19 +258,15 @@ def _named(values: Mapping[str, str]) -> str:
     "--out", required=True, type=_PATH, metavar="FILE.safetensors", help="The file to write."
 )
 @click.option(
-    "--as",
-    "stored",
-    type=click.Choice(["float32", "float16", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="The type that the file has; it is read as float32.",
-)
+    "--as", "stored", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32",
+    show_default=True, help="The type that the file has; it is read as float32.",
+)  # fmt: skip
 @options.weights_dir
 def export(checkpoint: str, out: Path, stored: Any) -> None:
     """Write a checkpoint's weights as safetensors, with its record."""
     from fhpt_eval.errors import InputError
-    from fhpt_eval.reference_models.drn.checkpoints import export as write
-    from fhpt_eval.reference_models.drn.checkpoints import read_record
+    from fhpt_eval.reference_models.drn.training.checkpoints import export as write
+    from fhpt_eval.reference_models.drn.training.checkpoints import read_record
 
     if out.suffix != ".safetensors":  # a checkpoint itself, above all
         raise InputError(f"--out {out}: the file must end in .safetensors.")
@@ -353,19 +275,7 @@ def export(checkpoint: str, out: Path, stored: Any) -> None:
     click.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 
-def _tell(data: PairSet, listener: Listener) -> None:
-    """Say which pairs were found, and what is to be known of them."""
-    listener.say(
-        f"{len(data):,} pairs of {len(data.people):,} images: {data.lists.pairs}, "
-        f"{data.lists.keypoints}"
-    )
-    for note in data.notes:
-        listener.say(note)
-    for line in data.left_out[:10]:
-        listener.say(f"  left out: {line}")
-
-
-def _command(ctx: click.Context) -> str:
+def _command(context: click.Context) -> str:
     """Return the command that goes on where this one was stopped."""
     from fhpt_eval.weights import folder
 
@@ -373,14 +283,14 @@ def _command(ctx: click.Context) -> str:
     if "WORLD_SIZE" in os.environ:
         each = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])
         words = ["torchrun", "--nproc-per-node", each, "-m", "fhpt_eval", "drn", "train"]
-    for parameter in ctx.command.params:
-        source = ctx.get_parameter_source(parameter.name or "")
-        if source is not click.core.ParameterSource.COMMANDLINE or parameter.name == "resume":
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        typed = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not typed or name == "resume":
             continue
-        words.append(parameter.opts[0])
         # Where weights lie is no value of the command's; it was set for the time of it.
-        value = folder() if parameter.name == "weights_dir" else ctx.params[parameter.name or ""]
-        words += [] if value is True else [str(value)]
+        value = folder() if name == "weights_dir" else context.params[name]
+        words += [parameter.opts[0], *([] if value is True else [str(value)])]
     return shlex.join([*words, "--resume"])
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
+    from fhpt_eval.common.progress import Progress
 
 #: What the shipped networks have learnt from.
 _ITEMS, _SEED = 2000, 2026
@@ -61,7 +62,7 @@ def _steps(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[...,
 @click.command("train-garments")
 @_common
 @_steps("--steps", "")
-def train_garments(seed: int | None, steps: int | None, **common: Any) -> None:
+def train_garments(seed: int | None, steps: int | None, **common: Any) -> int:
     """Train the network of fid, is, lpips and retrieval; half an hour on one core.
 
     \b
@@ -69,13 +70,13 @@ def train_garments(seed: int | None, steps: int | None, **common: Any) -> None:
     """
     from fhpt_eval.benchmarks.mannequin.training.garments import GarmentSettings, train
 
-    _train(train, GarmentSettings(**_given(seed=seed, steps=steps)), **common)
+    return _train(train, GarmentSettings(**_given(seed=seed, steps=steps)), **common)
 
 
 @click.command("train-pose")
 @_common
 @_steps("--steps", "")
-def train_pose(seed: int | None, steps: int | None, **common: Any) -> None:
+def train_pose(seed: int | None, steps: int | None, **common: Any) -> int:
     """Train the network of joints; half an hour on one core.
 
     \b
@@ -83,7 +84,7 @@ def train_pose(seed: int | None, steps: int | None, **common: Any) -> None:
     """
     from fhpt_eval.benchmarks.mannequin.training.pose import PoseSettings, train
 
-    _train(train, PoseSettings(**_given(seed=seed, steps=steps)), **common)
+    return _train(train, PoseSettings(**_given(seed=seed, steps=steps)), **common)
 
 
 @click.command("train-faces")
@@ -97,7 +98,7 @@ def train_faces(
     descriptor_steps: int | None,
     held_out: int | None,
     **common: Any,
-) -> None:
+) -> int:
     """Train the networks of face_identity; an hour on one core.
 
     \b
@@ -108,7 +109,7 @@ def train_faces(
     given = _given(
         seed=seed, finder_steps=finder_steps, descriptor_steps=descriptor_steps, held_out=held_out
     )
-    _train(train, FaceSettings(**given), **common)
+    return _train(train, FaceSettings(**given), **common)
 
 
 def _given(**values: int | None) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def _given(**values: int | None) -> dict[str, Any]:
 
 
 def _train(
-    train: Callable[[Pictures, Path, Any, torch.device, Callable[[str], None]], Path],
+    train: Callable[[Pictures, Path, Any, torch.device, Progress], Path],
     settings: object,
     *,
     out: Path,
@@ -127,20 +128,26 @@ def _train(
     threads: int,
     device: str,
     workers: int | None,
-) -> None:
-
+) -> int:
+    """Draw the pictures, train, and return the exit status."""
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
+    from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.machine import available_cores, choose_device
+    from fhpt_eval.common.training import Stopped
 
-    def tell(line: str) -> None:
-        click.echo(line, err=True)
-
-    wanted = PictureSettings(items, pictures_seed)
+    progress = TerminalProgress()
+    wanted = PictureSettings(items=items, seed=pictures_seed)
     chosen = torch.device(choose_device(device))
     folder = pictures or out / "pictures"
-    tell(f"{items * 8:,} pictures in {folder}")
+    progress.say(f"{items * 8:,} pictures in {folder}")
     drawn = load_pictures(folder, wanted, workers or available_cores())
     torch.set_num_threads(threads)
-    click.echo(train(drawn, out, settings, chosen, tell))
+    try:
+        path = train(drawn, out, settings, chosen, progress)
+    except Stopped as stopped:
+        click.echo(f"{stopped} The same command goes on.", err=True)
+        return 128 + stopped.signal
+    click.echo(path)
+    return 0

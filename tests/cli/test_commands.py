@@ -272,7 +272,7 @@ def test_a_repeated_demo_computes_nothing_again(demo: Path) -> None:
 def test_the_readme_shows_what_a_run_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_benchmark(tmp_path / "mannequin", Settings(50, 0), workers=2)
+    write_benchmark(tmp_path / "mannequin", Settings(identities=50, seed=0), workers=2)
     methods = write_methods(tmp_path / "mannequin", tmp_path / "methods")
     methods["blend"].rename(tmp_path / "results")
     (tmp_path / "mannequin" / "test").rename(tmp_path / "test")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from fhpt_eval.common.training import Stopped
 from fhpt_eval.keypoints import annotation_csv
-from fhpt_eval.reference_models.drn.training import Stopped
 from tests.support.command import fhpt_eval
 from tests.support.drn import configuration, draw_folder, toml_of
 from tests.support.photographs import Pixels, crops
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(
     def stopped(*_: object, **__: object) -> None:
         raise Stopped(signal.SIGINT, 1234, out / "checkpoint.pt")
 
-    monkeypatch.setattr("fhpt_eval.reference_models.drn.training.train", stopped)
+    monkeypatch.setattr("fhpt_eval.reference_models.drn.training.train.train", stopped)
     done = fhpt_eval("drn", "train", "--data", folder, "--config", config, "--out", out,
                      "--precision", "bfloat16", "--compile", "--threads", "1",
                      "--weights-dir", tmp_path)  # fmt: skip
@@ -148,7 +148,7 @@ def test_an_interrupt_before_the_first_step_loses_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fhpt_eval.reference_models.drn.data.read_data", interrupted)
+    monkeypatch.setattr("fhpt_eval.reference_models.drn.data.pairs.read_data", interrupted)
     done = fhpt_eval("drn", "train", "--data", folder, "--config", config,
                      "--out", tmp_path / "out", "--threads", "1")  # fmt: skip
     assert done.status == 130

@@ -158,9 +158,9 @@ def test_every_image_that_cannot_be_used_is_listed_before_any_work(
     (images / "alone.jpg").write_bytes((images / "alone.png").read_bytes())
     finished = run(images, tmp_path / "list.csv")
     assert finished.status == 2
-    assert "--images: 2 files cannot be used:" in finished.err
-    assert "broken.png is not an image" in finished.err
-    assert "alone.png is one of 2 files of the name 'alone'; keep one" in finished.err
+    assert "2 images cannot be used." in finished.err
+    assert "broken.png: is not an image" in finished.err
+    assert "alone: several files have this name" in finished.err
     assert not SEEN
 
 

@@ -47,9 +47,9 @@ def test_a_training_writes_weights_and_says_where(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--items", "1"], "'items' must be"),
-        (["--pictures-seed", "-1"], "'seed' must be 0 or more"),
-        (["--steps", "0"], "'steps' must be"),
+        (["--items", "1"], "PictureSettings.items: Input should be"),
+        (["--pictures-seed", "-1"], "PictureSettings.seed: Input should be"),
+        (["--steps", "0"], "PoseSettings.steps: Input should be"),
         (["--device", "cuda:77"], "cuda:77"),
     ],
 )

@@ -9,8 +9,7 @@ import torch
 
 from fhpt_eval.benchmarks.mannequin.layout import Settings, write_benchmark
 from fhpt_eval.reference_models.drn.configuration import Configuration
-from fhpt_eval.reference_models.drn.data import PairSet, read_data
-from fhpt_eval.reference_models.drn.listener import Silent
+from fhpt_eval.reference_models.drn.data.pairs import PairSet, read_data
 
 CPU = torch.device("cpu")
 
@@ -63,16 +62,6 @@ ALL: dict[str, Any] = {
 }
 
 
-class Kept(Silent):
-    """A listener that keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-
 def toml_of(one: Configuration) -> str:
     """Return a configuration as TOML."""
 
@@ -88,7 +77,7 @@ def toml_of(one: Configuration) -> str:
 
 def draw_folder(folder: Path, identities: int = 4) -> Path:
     """Draw people of 48 x 32, twelve pairs each; every fifth, the first too, is for the test."""
-    write_benchmark(folder, Settings(identities, 5, 48, 32))
+    write_benchmark(folder, Settings(identities=identities, seed=5, height=48, width=32))
     return folder
 
 

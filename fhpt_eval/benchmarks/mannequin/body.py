@@ -56,10 +56,10 @@ def silhouette(rows: Sequence[Row], yaw: float, scale: float) -> tuple[Array, Ar
     """
     c, s = cos(yaw), sin(yaw)
     left, right = [], []
-    for at, wide, front, back in rows:
+    for place, wide, front, back in rows:
         to_right, to_left = (front, back) if s > 0 else (back, front)
-        left.append((at, hypot(wide * c, to_left * s) * scale))
-        right.append((at, hypot(wide * c, to_right * s) * scale))
+        left.append((place, hypot(wide * c, to_left * s) * scale))
+        right.append((place, hypot(wide * c, to_right * s) * scale))
     return smooth_table(left), smooth_table(right)
 
 
@@ -68,14 +68,14 @@ def shaded(colours: Array, across: Array) -> Array:
     away = across * _F(0.5) + _F(0.5)
     square = across * across
     tone = _F(1.05) - _F(0.2) * away * away - _F(0.1) * square * square
-    found: Array = colours * tone
-    return found
+    toned: Array = colours * tone
+    return toned
 
 
 def flat(colour: Colour, like: Array) -> Array:
     """Return one colour everywhere."""
-    found: Array = np.array(colour, _F)[:, None, None] + np.zeros_like(like)
-    return found
+    plane: Array = np.array(colour, _F)[:, None, None] + np.zeros_like(like)
+    return plane
 
 
 def panels(angle: Array, radius: float) -> Array:
@@ -83,8 +83,8 @@ def panels(angle: Array, radius: float) -> Array:
     half = _F(1.5707964)
     back = np.abs(angle) > half
     turned = np.where(angle > 0, angle - _F(3.1415927), angle + _F(3.1415927))
-    found: Array = np.where(back, turned, angle) * _F(radius)
-    return found
+    around: Array = np.where(back, turned, angle) * _F(radius)
+    return around
 
 
 def _folds(colours: Array, s: Array, t: Array, middle: float, reach: float, much: float) -> Array:
@@ -92,8 +92,8 @@ def _folds(colours: Array, s: Array, t: Array, middle: float, reach: float, much
     near = np.clip(_F(1) - np.abs(t - _F(middle)) / _F(reach), 0, 1)
     wave = t * _F(0.34) + s * _F(0.16)
     wave = np.abs(wave - np.floor(wave) - _F(0.5)) * _F(2)
-    found: Array = colours * (_F(1) - near * np.clip(wave * _F(2.4) - _F(1.3), 0, 1) * _F(much))
-    return found
+    folded: Array = colours * (_F(1) - near * np.clip(wave * _F(2.4) - _F(1.3), 0, 1) * _F(much))
+    return folded
 
 
 # --- limbs ------------------------------------------------------------------------------------
@@ -386,23 +386,23 @@ def _over_knees(figure: Figure, middle: float, left: Array, right: Array) -> tup
 
 def _neckline(collar: str, angle: Array) -> Array:
     """Return how far below the neck a garment begins, around the body, in heights of the body."""
-    found = _neckline_at(collar, np.abs(angle))
-    return found.astype(np.float32, copy=False)
+    depth = _neckline_at(collar, np.abs(angle))
+    return depth.astype(np.float32, copy=False)
 
 
 def _neckline_at(collar: str, away: Array) -> NDArray[Any]:
     front = np.clip(_F(1) - away / _F(1.2), 0, 1)
-    found: NDArray[Any]
+    depth: NDArray[Any]
     if collar in ("v", "shirt", "lapel"):
         deep = {"v": 0.085, "shirt": 0.04, "lapel": 0.0}[collar]
-        found = _F(0.018) + np.clip(_F(1) - away / _F(0.62), 0, 1) * _F(deep)
+        depth = _F(0.018) + np.clip(_F(1) - away / _F(0.62), 0, 1) * _F(deep)
     elif collar == "scoop":
-        found = _F(0.03) + np.clip(front * _F(2), 0, 1) * _F(0.05)
+        depth = _F(0.03) + np.clip(front * _F(2), 0, 1) * _F(0.05)
     elif collar in ("turtle", "hood"):
-        found = np.full_like(away, -0.01)
+        depth = np.full_like(away, -0.01)
     else:
-        found = _F(0.02) + np.clip(front * _F(1.8), 0, 1) * _F(0.02)
-    return found
+        depth = _F(0.02) + np.clip(front * _F(1.8), 0, 1) * _F(0.02)
+    return depth
 
 
 def top(figure: Figure) -> None:

@@ -47,11 +47,11 @@ def with_wrong_texture(person: Person, seed: int) -> Person:
     return replace(person, top=replace(person.top, texture=texture), bottom=bottom)
 
 
-def with_face_of(person: Person, other: Person) -> Person:
+def with_face_of(person: Person, donor: Person) -> Person:
     """Return the person with the other's face and hair; skin and clothes stay."""
     return replace(
-        person, face=other.face, hair=other.hair, hair_colour=other.hair_colour,
-        fringe=other.fringe, head=other.head,
+        person, face=donor.face, hair=donor.hair, hair_colour=donor.hair_colour,
+        fringe=donor.fringe, head=donor.head,
     )  # fmt: skip
 
 

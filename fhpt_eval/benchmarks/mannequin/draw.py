@@ -156,20 +156,20 @@ def _visible(
 ) -> NDArray[np.uint8]:
     """Say of each joint whether it is outside, hidden or seen."""
     height, width = parts.shape
-    found = np.full(18, HIDDEN, np.uint8)
+    states = np.full(18, HIDDEN, np.uint8)
     arms = {body.RIGHT_ARM, body.LEFT_ARM}
     for joint, (x, y) in enumerate(points):
         column, row = math.floor(x + 0.5), math.floor(y + 0.5)
         if not (0 <= column < width and 0 <= row < height):
-            found[joint] = OUTSIDE
+            states[joint] = OUTSIDE
             continue
         part = int(parts[row, column])
         # Ears and noses stand out of the head's outline, and hair covers ears as clothes do.
-        own = part in _OWN[joint] if joint in _OWN else not turned[joint] and part not in arms
+        drawn = part in _OWN[joint] if joint in _OWN else not turned[joint] and part not in arms
         # The head's chin hangs over the neck.
-        if own or (joint == 1 and part in (body.HEAD, body.HAIR)):
-            found[joint] = SEEN
-    return found
+        if drawn or (joint == 1 and part in (body.HEAD, body.HAIR)):
+            states[joint] = SEEN
+    return states
 
 
 def _face_truth(

@@ -47,26 +47,26 @@ def hypot(*sides: float) -> float:
     return float(np.sqrt(total))
 
 
-def lookup(table: Array, at: Array) -> Array:
+def lookup(table: Array, shares: Array) -> Array:
     """Interpolate linearly in a table that spans 0 to 1; beyond, its ends hold."""
-    place = np.clip(at, 0, 1) * np.float32(len(table) - 1)
+    place = np.clip(shares, 0, 1) * np.float32(len(table) - 1)
     low = np.minimum(place.astype(np.int32), len(table) - 2)
     share = place - low.astype(np.float32)
     left = table[low]
-    found: Array = left + (table[low + 1] - left) * share
-    return found
+    values: Array = left + (table[low + 1] - left) * share
+    return values
 
 
 def smooth_table(stations: Sequence[tuple[float, float]], count: int = 65) -> Array:
     """Return a table of ``count`` values over the stations' range, smoothed between stations."""
     first, last = stations[0][0], stations[-1][0]
     values = []
-    at = 0
+    station = 0
     for number in range(count):
         x = first + (last - first) * number / (count - 1)
-        while at < len(stations) - 2 and x > stations[at + 1][0]:
-            at += 1
-        (x0, y0), (x1, y1) = stations[at], stations[at + 1]
+        while station < len(stations) - 2 and x > stations[station + 1][0]:
+            station += 1
+        (x0, y0), (x1, y1) = stations[station], stations[station + 1]
         share = min(max((x - x0) / (x1 - x0), 0.0), 1.0)
         values.append(y0 + (y1 - y0) * share)
     for _ in range(3):

@@ -264,8 +264,8 @@ def _strands(colour: Colour, field: Field, angle: Array, down: Array) -> Array:
     shine = np.clip(_F(1) - np.abs(down - _F(0.2)) * _F(9), 0, 1)
     bright = np.clip(_F(1) - np.abs(field.across + _F(0.3)) * _F(2), 0, 1)
     tone = _F(0.86) + wave * _F(0.16) + shine * bright * _F(0.5)
-    found: Array = shaded(flat(colour, field.inside), field.across) * tone
-    return found
+    strands: Array = shaded(flat(colour, field.inside), field.across) * tone
+    return strands
 
 
 def _cap(figure: Figure, field: Field, angle: Array, down: Array, head: Head) -> None:

@@ -201,10 +201,10 @@ def _face(dice: Dice, woman: bool) -> Face:
 def _texture(dice: Dice, colours: tuple[Colour, ...], kinds: tuple[str, ...]) -> Texture:
     first = dice.pick(colours)
     # Colours of one cloth must be told apart, or there is no texture to see.
-    others = [c for c in _CLOTH if sum(abs(a - b) for a, b in zip(c, first, strict=True)) > 170]
-    second = dice.pick(others)
-    rest = [c for c in others if sum(abs(a - b) for a, b in zip(c, second, strict=True)) > 150]
-    third = dice.pick(rest or others)
+    distinct = [c for c in _CLOTH if sum(abs(a - b) for a, b in zip(c, first, strict=True)) > 170]
+    second = dice.pick(distinct)
+    thirds = [c for c in distinct if sum(abs(a - b) for a, b in zip(c, second, strict=True)) > 150]
+    third = dice.pick(thirds or distinct)
     kind = dice.pick(kinds)
     return Texture(kind, dice.between(2.6, 5.2), (first, second, third), int(dice.share() * 2**31))
 

@@ -13,15 +13,17 @@ from functools import partial
 from itertools import permutations
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
+from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
 from fhpt_eval.errors import ArgumentError, InputError, StorageError
 from fhpt_eval.keypoints import JOINTS, annotation_csv
@@ -31,36 +33,24 @@ VERSION = 1
 #: Every fifth identity is in the test set, whatever their number, so that sets grow in place.
 TEST_EVERY = 5
 SPLITS = ("train", "test")
-#: Smallest and largest sides of an image.
-_SIDES = (32, 1024)
 _MAX_ABOUT = 2**20
-MAX_IDENTITIES = 1_000_000
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+#: Height or width of an image, in pixels.
+Side = Annotated[int, Field(ge=32, le=1024)]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(CheckedSettings):
     """What a set depends on.
 
     Raises:
         ArgumentError: a number is out of bounds.
     """
 
-    identities: int
-    seed: int
-    height: int = 256
-    width: int = 176
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.identities <= MAX_IDENTITIES:
-            raise ArgumentError(
-                f"'identities' must be 2 to {MAX_IDENTITIES:,}, one of them for the test set, not "
-                f"{self.identities}."
-            )
-        if not 0 <= self.seed < 2**63:
-            raise ArgumentError(f"'seed' must be 0 or more, and below 2**63, not {self.seed}.")
-        for name, side in (("height", self.height), ("width", self.width)):
-            if not _SIDES[0] <= side <= _SIDES[1]:
-                raise ArgumentError(f"'{name}' must be {_SIDES[0]} to {_SIDES[1]}, not {side}.")
+    identities: Annotated[int, Field(ge=2, le=1_000_000)]  # of which at least one is for the test
+    seed: Seed
+    height: Side = 256
+    width: Side = 176
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +93,13 @@ def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
     """
     about = out / "mannequin" / "about.json"
     if out.is_dir() and any(out.iterdir()):
-        found = _about(about)
-        if {name: found.get(name) for name in _facts(settings)} != _facts(settings):
+        facts = _about(about)
+        if {name: facts.get(name) for name in _facts(settings)} != _facts(settings):
             raise ArgumentError(
                 f"{out} is not empty and does not hold this set. Choose another folder, so that "
                 "none is mixed."
             )
-        if (written := _finished(out, found)) is not None:
+        if (written := _finished(out, facts)) is not None:
             return written
     check_writable(out)
     write_atomically(about, _json(_facts(settings)))
@@ -229,10 +219,10 @@ def _facts(settings: Settings) -> dict[str, Any]:
 def _about(path: Path) -> dict[str, Any]:
     """Return what a folder says of its set; nothing where it is none of ours."""
     try:
-        found = json.loads(read_text(path, _MAX_ABOUT, "a folder of this benchmark"))
+        facts = json.loads(read_text(path, _MAX_ABOUT, "a folder of this benchmark"))
     except (InputError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _finished(out: Path, about: dict[str, Any]) -> Written | None:

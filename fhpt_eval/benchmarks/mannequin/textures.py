@@ -42,23 +42,23 @@ def cloth(texture: Texture, s: Array, t: Array) -> Array:
     first, second, third = (np.array(c, _F)[:, None, None] for c in texture.colours)
     a, b = pattern
     mixed = first + (second - first) * a
-    found: Array = mixed + (third - mixed) * b
-    return found
+    coloured: Array = mixed + (third - mixed) * b
+    return coloured
 
 
 def mix(colours: Array, colour: Colour, share: Array) -> Array:
     """Lay a colour over others, by a share of each place."""
     over = np.array(colour, _F)[:, None, None]
-    found: Array = colours + (over - colours) * share
-    return found
+    laid: Array = colours + (over - colours) * share
+    return laid
 
 
 def band(value: Array, low: float, high: float, soft: float = 0.06) -> Array:
     """Return 1 between two bounds and 0 beyond, with soft edges."""
-    found: Array = np.clip((value - _F(low)) / _F(soft) + _F(0.5), 0, 1) * np.clip(
+    inside: Array = np.clip((value - _F(low)) / _F(soft) + _F(0.5), 0, 1) * np.clip(
         (_F(high) - value) / _F(soft) + _F(0.5), 0, 1
     )
-    return found
+    return inside
 
 
 def stroke(s: Array, t: Array, a: tuple[float, float], b: tuple[float, float]) -> Array:
@@ -67,8 +67,8 @@ def stroke(s: Array, t: Array, a: tuple[float, float], b: tuple[float, float]) -
     px, py = s - _F(a[0]), t - _F(a[1])
     on = np.clip((px * _F(dx) + py * _F(dy)) / _F(max(dx * dx + dy * dy, 1e-6)), 0, 1)
     qx, qy = px - on * _F(dx), py - on * _F(dy)
-    found: Array = np.sqrt(qx * qx + qy * qy)
-    return found
+    distance: Array = np.sqrt(qx * qx + qy * qy)
+    return distance
 
 
 def letters(word: str, s: Array, t: Array, size: float) -> Array:
@@ -78,13 +78,13 @@ def letters(word: str, s: Array, t: Array, size: float) -> Array:
     pace = 2.9 * scale
     left = -(pace * len(word) - 0.9 * scale) / 2
     for number, letter in enumerate(word):
-        at = left + number * pace
+        start = left + number * pace
         for line in _STROKES[letter]:
-            places = [(at + x * scale, (y - 2) * scale) for x, y in line]
+            places = [(start + x * scale, (y - 2) * scale) for x, y in line]
             for a, b in pairwise(places):
                 np.minimum(near, stroke(s, t, a, b), out=near)
-    found: Array = np.clip((_F(0.36 * scale) - near) / _F(0.22) + _F(0.5), 0, 1)
-    return found
+    cover: Array = np.clip((_F(0.36 * scale) - near) / _F(0.22) + _F(0.5), 0, 1)
+    return cover
 
 
 def emblem(s: Array, t: Array, size: float, salt: int) -> tuple[Array, Array]:
@@ -106,15 +106,15 @@ def emblem(s: Array, t: Array, size: float, salt: int) -> tuple[Array, Array]:
 
 
 def _fraction(value: Array) -> Array:
-    found: Array = value - np.floor(value)
-    return found
+    fraction: Array = value - np.floor(value)
+    return fraction
 
 
 def _soft(value: Array, half: float, soft: float = 0.07) -> Array:
     """Return 1 where a periodic value lies within ``half`` of a whole number."""
     away = np.abs(_fraction(value + _F(0.5)) - _F(0.5))
-    found: Array = np.clip((_F(half) - away) / _F(soft) + _F(0.5), 0, 1)
-    return found
+    share: Array = np.clip((_F(half) - away) / _F(soft) + _F(0.5), 0, 1)
+    return share
 
 
 _Layers = tuple[Array, Array]
@@ -183,14 +183,14 @@ def _blocks(_s: Array, t: Array, salt: int) -> _Layers:
 
 
 def _speckles(s: Array, t: Array, salt: int) -> _Layers:
-    found = []
+    layers = []
     for layer in (0, 2):
         x, y = s * _F(2.4) + _F(layer), t * _F(2.4)
         column, row = np.floor(x), np.floor(y)
         wide = noise(column, row, salt + layer) * _F(0.45)
         px, py = np.abs(x - column - _F(0.5)), np.abs(y - row - _F(0.5))
-        found.append(np.clip((wide - np.maximum(px, py)) * _F(8), 0, 1))
-    return found[0], found[1]
+        layers.append(np.clip((wide - np.maximum(px, py)) * _F(8), 0, 1))
+    return layers[0], layers[1]
 
 
 def _diamonds(s: Array, t: Array, _salt: int) -> _Layers:

@@ -8,8 +8,7 @@ from fhpt_eval.reference_models.drn.configuration import (
     configuration_names,
     load_configuration,
 )
-from fhpt_eval.reference_models.drn.inputs import Inputs, Targets
-from fhpt_eval.reference_models.drn.network import Model, Outputs, build_model
+from fhpt_eval.reference_models.drn.model.drn import Inputs, Model, Outputs, Targets
 
 __all__ = [
     "Configuration",
@@ -17,7 +16,6 @@ __all__ = [
     "Model",
     "Outputs",
     "Targets",
-    "build_model",
     "configuration_names",
     "load_configuration",
 ]

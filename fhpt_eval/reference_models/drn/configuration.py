@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -53,7 +54,7 @@ class ModelSettings(_Section):
         detail_channels: of the detail paths where they start (before their upsampling).
         detail_blocks: adaptive residual blocks of the detail paths before their upsampling.
         even_doubling: whether the detail paths' transposed convolutions are kept from drawing
-            checkerboards (:class:`~fhpt_eval.reference_models.drn.blocks.EvenDoubling`).
+            checkerboards (:class:`~fhpt_eval.reference_models.drn.model.extensions.EvenDoubling`).
         coarse_filter: side of a linear filter of I_c, odd, that the global module adds to R_t, in
             pixels; 0, as in the paper, for none.
         waves: number of sine waves, each of another length and in four directions, that the global
@@ -108,9 +109,9 @@ class ModelSettings(_Section):
 class LossSettings(_Section):
     """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t.
 
-    What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.losses`. ``texture``, of
-    the perceptual network's first three maps, and ``summary``, of what it says of the whole image,
-    are not the paper's.
+    What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.training.losses`.
+    ``texture``, of the perceptual network's first three maps, and ``summary``, of what it says of
+    the whole image, are not the paper's.
     """
 
     l1_coarse: _Weight = 5.0
@@ -192,6 +193,10 @@ class Configuration(_Section):
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
 
+    def computed(self, ways: Mapping[str, Any]) -> Self:
+        """Return the configuration with other values of precision, channels_last or compile."""
+        return self.model_copy(update={"training": self.training.model_copy(update=ways)})
+
     @model_validator(mode="after")
     def _comes_to_pass(self) -> Self:
         training = self.training
@@ -201,6 +206,21 @@ class Configuration(_Section):
                 f"the adversarial loss would set in at step {first} of {training.steps}, which "
                 "are counted from 0, so that it would never be used; set an earlier "
                 "training.adversarial_from, fewer training.coarse_steps, or loss.adversarial to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_losses(self) -> Self:
+        loss, training = self.loss, self.training
+        if training.coarse_steps and not (loss.l1_coarse or loss.perceptual_coarse):
+            raise ValueError(
+                "loss.l1_coarse and loss.perceptual_coarse are both 0, so the coarse_steps have "
+                "no loss; set one, or training.coarse_steps to 0"
+            )
+        if training.coarse_steps < training.steps and not (loss.l1 or loss.perceptual):
+            raise ValueError(
+                "loss.l1 and loss.perceptual are both 0, so nothing draws the final image towards "
+                "the target; set one of them"
             )
         return self
 

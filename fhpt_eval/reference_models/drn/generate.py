@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common.files import check_writable, csv_text, write_atomically
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import SUFFIXES
-from fhpt_eval.reference_models.drn.assembly import Batch, to_bytes, to_inputs
-from fhpt_eval.reference_models.drn.checkpoints import Loaded
-from fhpt_eval.reference_models.drn.data import PairSet
-from fhpt_eval.reference_models.drn.listener import Listener, Silent
-from fhpt_eval.reference_models.drn.loading import Batches, Decoded, ahead, resized
-from fhpt_eval.reference_models.drn.logs import png_bytes
+from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, ahead, resized
+from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs
+from fhpt_eval.reference_models.drn.data.pairs import PairSet
+from fhpt_eval.reference_models.drn.training.checkpoints import Loaded
+from fhpt_eval.reference_models.drn.training.logs import png_bytes
 
 #: The list of pairs beside the images, for ``fhpt-eval run --pairs``.
 PAIRS = "pairs.csv"
@@ -68,18 +68,20 @@ def file_names(data: PairSet) -> list[str]:
     Raises:
         InputError: two pairs would share a file, or a name is too long for one.
     """
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for number, (source, target) in enumerate(data.pairs.tolist()):
-        one, other = data.people[source].name, data.people[target].name
-        folder, slash, stem = other.rpartition("/")
-        first = one.removeprefix(folder + slash).replace("/", "_")
+        shown, posed = data.people[source].name, data.people[target].name
+        folder, slash, stem = posed.rpartition("/")
+        first = shown.removeprefix(folder + slash).replace("/", "_")
         name = f"{folder}{slash}{first}___{stem}_vis.png"
         if len(name.rpartition("/")[2].encode()) > _LONGEST:
-            raise InputError(f"{one} and {other} make a file name above {_LONGEST} bytes; shorten "
-                             "the images' names.")  # fmt: skip
-        if found.setdefault(name, number) != number:
+            raise InputError(
+                f"{shown} and {posed} make a file name above {_LONGEST} bytes; shorten the images' "
+                "names."
+            )
+        if numbers.setdefault(name, number) != number:
             raise InputError(f"Two pairs would share the file {name}; rename one of the sources.")
-    return list(found)
+    return list(numbers)
 
 
 def generate(
@@ -93,7 +95,7 @@ def generate(
     compiled: bool = False,
     threads: int = 1,
     overwrite: bool = False,
-    listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Generated:
     """Draw every pair's image at the size of the target's (or else the source's) image.
 
@@ -108,28 +110,28 @@ def generate(
         threads: that decode, resize and write.
         overwrite: replace images of another model or of other data, instead of refusing. Those that
             another model drew of other pairs are removed.
-        listener: is told how far it is.
+        progress: is told how far it is.
 
     Raises:
         InputError: ``out`` has images that something else made, or an image cannot be decoded.
         StorageError: an image cannot be written.
     """
-    listener = listener or Silent()
+    progress = progress or Progress()
     drawer = _Drawer(loaded, data, device, precision, compiled)
     names = file_names(data)
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as maker:
         marks = [drawer.mark(number) for number in range(len(data))]
-        there = _marks_in(out, pool)
-        foreign = _foreign(there, dict(zip(names, marks, strict=True)), loaded.digest)
-        _tell(out, there, names, foreign, overwrite, listener)
+        present = _marks_in(out, pool)
+        foreign = _foreign(present, dict(zip(names, marks, strict=True)), loaded.digest)
+        _tell(out, present, names, foreign, overwrite, progress)
         check_writable(out)
         for name in foreign:  # before the first new one, so that a stop leaves no mixture
             (out / name).unlink()
         _write_about(out, loaded, data, names, precision)
-        left = [n for n, name in enumerate(names) if there.get(name) != marks[n]]
+        left = [n for n, name in enumerate(names) if present.get(name) != marks[n]]
         rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
-        listener.stage("generating", len(rows))
+        progress.stage("generating", len(rows))
 
         def write(image: NDArray[np.uint8], number: int) -> None:
             pixels = resized(image, *drawer.size(number))
@@ -140,7 +142,7 @@ def generate(
         batches = Batches(data, Decoded(data.people, *drawer.working, pool), *drawer.working,
                           targets=False)  # fmt: skip
         _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once)), rows,
-                  lambda image, number: pool.submit(write, image, number), listener)  # fmt: skip
+                  lambda image, number: pool.submit(write, image, number), progress)  # fmt: skip
         seconds = time.monotonic() - started
     return Generated(len(rows), len(data) - len(rows), seconds)
 
@@ -198,7 +200,7 @@ def _draw_all(
     batches: Iterable[Batch],
     rows: NDArray[np.int64],
     submit: Callable[[NDArray[np.uint8], int], Future[None]],
-    listener: Listener,
+    progress: Progress,
 ) -> None:
     """Draw batch after batch; while the device draws one, the one before is fetched and written."""
     drawn: list[tuple[torch.Tensor, Sequence[int]]] = []
@@ -213,7 +215,7 @@ def _draw_all(
         pixels = images.permute(0, 2, 3, 1).cpu().numpy()
         writing[:] = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
         done += len(numbers)
-        listener.advance(done)
+        progress.advance(done)
 
     left = rows
     for batch in batches:
@@ -242,33 +244,35 @@ def _marks_in(out: Path, pool: ThreadPoolExecutor) -> dict[str, str | None]:
     """Return the mark of each image below a folder, or nothing where it has none."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
-    there = sorted(
+    names = sorted(
         path.relative_to(out).as_posix()
         for path in (out.rglob("*") if out.is_dir() else ())
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
-    return dict(zip(there, pool.map(lambda name: _mark_in(out / name), there), strict=True))
+    return dict(zip(names, pool.map(lambda name: _mark_in(out / name), names), strict=True))
 
 
-def _foreign(there: Mapping[str, str | None], marks: Mapping[str, str], weights: str) -> list[str]:
+def _foreign(
+    present: Mapping[str, str | None], marks: Mapping[str, str], weights: str
+) -> list[str]:
     """Return the images that must not stay: of these pairs but otherwise made, or another model's.
 
     Whatever carries no mark and is of none of these pairs is somebody's own.
     """
     return [
         name
-        for name, mark in there.items()
+        for name, mark in present.items()
         if mark != marks.get(name, mark) or (mark and mark.partition(" ")[0] != weights)
     ]
 
 
 def _tell(
     out: Path,
-    there: Mapping[str, str | None],
+    present: Mapping[str, str | None],
     names: Sequence[str],
     foreign: Sequence[str],
     overwrite: bool,
-    listener: Listener,
+    progress: Progress,
 ) -> None:
     """Refuse a folder that would mix images of two models; say what else it holds."""
     if foreign and not overwrite:
@@ -277,9 +281,9 @@ def _tell(
             f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
             "have them replaced with --overwrite."
         )
-    extra = sorted(there.keys() - set(names) - set(foreign))
+    extra = sorted(present.keys() - set(names) - set(foreign))
     if extra:
-        listener.say(
+        progress.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "
             f"{extra[0]}; fhpt-eval run scores them too if their names match."
         )

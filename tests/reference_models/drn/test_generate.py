@@ -11,16 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import ImageRef, check
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders
-from fhpt_eval.reference_models.drn.checkpoints import Loaded, Record, tensors_digest
-from fhpt_eval.reference_models.drn.data import PairSet, Person, read_data
+from fhpt_eval.reference_models.drn.data.folder import Lists
+from fhpt_eval.reference_models.drn.data.pairs import PairSet, Person, read_data
 from fhpt_eval.reference_models.drn.generate import MARK, PAIRS, file_names, generate
-from fhpt_eval.reference_models.drn.layout import Lists
-from fhpt_eval.reference_models.drn.listener import Silent
-from fhpt_eval.reference_models.drn.network import build_model
+from fhpt_eval.reference_models.drn.model.drn import Model
+from fhpt_eval.reference_models.drn.training.checkpoints import Loaded, Record, tensors_digest
 from tests.support.drn import CPU, configuration, draw_folder
 
 
@@ -37,8 +37,12 @@ def data(folder: Path) -> PairSet:
 def model(seed: int = 0) -> Loaded:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_model(configuration()).eval().requires_grad_(False)
-    record = Record(configuration(), 0, "d" * 64, {"network": "random"})
+        network = Model(configuration()).eval().requires_grad_(False)
+    record = Record(
+        configuration=configuration(), steps=0, data_digest="d" * 64,
+        perceptual={"network": "random"}, seconds=0.0, device="cpu",
+    )  # fmt: skip
+
     return Loaded(network, record, tensors_digest(network.state_dict()))
 
 
@@ -54,7 +58,7 @@ def part(data: PairSet, rows: slice) -> PairSet:
     return replace(data, pairs=data.pairs[rows])
 
 
-class Tells(Silent):
+class Tells(Progress):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -81,8 +85,8 @@ def test_every_pair_gets_an_image_of_the_datas_size_that_run_matches(
 def test_pixels_are_the_models_final_image(data: PairSet, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from fhpt_eval.reference_models.drn.assembly import to_bytes, to_inputs
-    from fhpt_eval.reference_models.drn.loading import Batches, Decoded, resized
+    from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, resized
+    from fhpt_eval.reference_models.drn.data.inputs import to_bytes, to_inputs
 
     loaded = model()
     generate(loaded, data, tmp_path, device=CPU, batch_size=1)
@@ -128,7 +132,7 @@ def test_images_of_other_pairs_by_the_same_model_stay(data: PairSet, tmp_path: P
     generate(model(), part(data, slice(0, 6)), tmp_path, device=CPU)
     (tmp_path / "own.png").write_bytes(b"")
     told = Tells()
-    done = generate(model(), data, tmp_path, device=CPU, listener=told)
+    done = generate(model(), data, tmp_path, device=CPU, progress=told)
     assert (done.written, done.skipped) == (6, 6)
     assert told.messages == [
         f"{tmp_path} also holds 1 images that are of none of these pairs, such as own.png; "
@@ -139,14 +143,14 @@ def test_images_of_other_pairs_by_the_same_model_stay(data: PairSet, tmp_path: P
 def test_a_replacement_that_is_cut_off_leaves_no_mixture(data: PairSet, tmp_path: Path) -> None:
     generate(model(0), data, tmp_path, device=CPU)
 
-    class Stops(Silent):
-        def advance(self, done: int) -> None:
+    class Stops(Progress):
+        def advance(self, done: int, note: str = "") -> None:
             if done > 4:
                 raise KeyboardInterrupt
 
     other = model(1)
     with pytest.raises(KeyboardInterrupt):
-        generate(other, data, tmp_path, device=CPU, batch_size=2, overwrite=True, listener=Stops())
+        generate(other, data, tmp_path, device=CPU, batch_size=2, overwrite=True, progress=Stops())
     left = list(tmp_path.glob("*.png"))
     assert 0 < len(left) < 12
     for path in left:

@@ -9,22 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid, normalize, pad
 
-from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, fit
+from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Seed, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, spoil
+from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.face_network import (
     LENGTH,
@@ -63,34 +65,27 @@ _SQUARES = Spoiling(often=0.4, sigma=3.5, smallest=0.35)
 _AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class FaceSettings:
+class FaceSettings(CheckedSettings):
     """How the networks are trained.
 
-    Attributes:
+    Parameters:
         seed: of all chance.
-        finder_steps: of the finder; 1 at least.
+        finder_steps: of the finder.
         finder_batch: pictures of a step.
-        descriptor_steps: of the descriptor; 1 at least.
+        descriptor_steps: of the descriptor.
         descriptor_batch: squares of a step.
-        held_out: people whose pictures no step sees; 2 at least.
+        held_out: people whose pictures no step sees.
 
     Raises:
         ArgumentError: a number is too small.
     """
 
-    seed: int = 0
-    finder_steps: int = 1200
-    finder_batch: int = 32
-    descriptor_steps: int = 2000
-    descriptor_batch: int = 128
-    held_out: int = 120
-
-    def __post_init__(self) -> None:
-        least = {"seed": 0, "held_out": 2}
-        for name in self.__slots__:
-            if getattr(self, name) < least.get(name, 1):
-                raise ArgumentError(f"'{name}' must be {least.get(name, 1)} or more.")
+    seed: Seed = 0
+    finder_steps: Count = 1200
+    finder_batch: Count = 32
+    descriptor_steps: Count = 2000
+    descriptor_batch: Count = 128
+    held_out: Annotated[int, Field(ge=2)] = 120
 
 
 def train(
@@ -98,7 +93,7 @@ def train(
     out: Path,
     settings: FaceSettings,
     device: torch.device,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Path:
     """Train both networks and return the file of weights, ``out/mannequin-faces.safetensors``.
 
@@ -113,22 +108,22 @@ def train(
     """
     seen, held = split(pictures, settings.held_out)
     truth = hashlib.sha256(np.ascontiguousarray(pictures.truth["face_box"]).tobytes()).hexdigest()
-    about = {"pictures": truth, "device": device.type}
-    claimed: dict[str, int | str] = {**asdict(settings), **about}
-    _claim(out, claimed)
+    about = {"faces": settings.model_dump(), "pictures": truth, "device": device.type}
     finder = FinderTask(pictures, seen, settings, device)
-    progress(f"finder: {len(seen):,} pictures")
-    found = fit(finder, out / "finder", finder.loop, progress, about)
+    progress.say(f"finder: {len(seen):,} pictures")
+    finding = fit(finder, out / "finder", finder.settings, progress, about)
     descriptor = DescriptorTask(pictures, seen, settings, device)
-    progress(f"descriptor: {descriptor.faces:,} faces of {descriptor.people:,} people")
-    described = fit(descriptor, out / "descriptor", descriptor.loop, progress, about)
-    state = {f"finder.{name}": value for name, value in found.items()} | {
-        f"descriptor.{name}": value for name, value in described.items() if name != "classes"
+    progress.say(f"descriptor: {descriptor.faces:,} faces of {descriptor.people:,} people")
+    describing = fit(descriptor, out / "descriptor", descriptor.settings, progress, about)
+    state = {f"finder.{name}": value for name, value in finding.items()} | {
+        f"descriptor.{name}": value for name, value in describing.items() if name != "classes"
     }
     path = out / FILE
     write_atomically(path, save({name: state[name].contiguous() for name in sorted(state)}))
     measured = measure(MannequinFaces(weights=str(path)), pictures, held, device)
-    progress("held out: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
+    progress.say(
+        "held out: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
+    )
     known = {name: None if math.isnan(value) else value for name, value in measured.items()}
     text = json.dumps(known, indent=1) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
@@ -159,18 +154,20 @@ class FinderTask:
         self, pictures: Pictures, rows: Rows, settings: FaceSettings, device: torch.device
     ) -> None:
         self._pictures, self._rows, self._device = pictures, rows, device
-        self._batch = settings.finder_batch
+        self.images = settings.finder_batch
         self.network = _fresh(Finder(), settings.seed, device)
         self.parameters = dict(self.network.named_parameters())
-        self.loop = LoopSettings(settings.finder_steps, 2e-3, seed=settings.seed)
+        self.settings = FitSettings(
+            steps=settings.finder_steps, learning_rate=2e-3, seed=settings.seed
+        )
 
     def loss(self, generator: torch.Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - of the loop
-        """See ``loop.Task``.
+        """See :class:`~.fit.Lesson`.
 
         bfloat16 takes half the time of float32 on a CPU that knows it; parameters and losses stay
         float32.
         """
-        drawn = torch.randint(len(self._rows), (self._batch,), generator=generator).numpy()
+        drawn = torch.randint(len(self._rows), (self.images,), generator=generator).numpy()
         rows = self._rows[drawn]
         images = torch.from_numpy(self._pictures.images[rows]).permute(0, 3, 1, 2).float()
         faces = torch.from_numpy(self._pictures.truth["face_box"][rows])
@@ -180,7 +177,7 @@ class FinderTask:
             maps = self.network(images)
         losses = finder_losses(maps.float(), faces.to(self._device))
         total = losses["map"] + _BOX_WEIGHT * losses["box"]
-        return {"loss": total, **losses, "pictures": torch.tensor(float(self._batch))}
+        return {"loss": total, **losses}
 
 
 class DescriptorTask:
@@ -194,18 +191,20 @@ class DescriptorTask:
         self.faces, self.people = len(shown), len(people)
         self._who = torch.from_numpy(who)
         self._patches, self._squares = _cut(pictures, shown)
-        self._batch, self._device = settings.descriptor_batch, device
+        self.images, self._device = settings.descriptor_batch, device
         self.network = _fresh(Descriptor(), settings.seed, device)
         generator = torch.Generator().manual_seed(settings.seed)
         classes = torch.randn((self.people, LENGTH), generator=generator) / math.sqrt(LENGTH)
         self.classes = classes.to(device).requires_grad_()
         # One direction for each person; no part of what is shipped.
         self.parameters = {**dict(self.network.named_parameters()), "classes": self.classes}
-        self.loop = LoopSettings(settings.descriptor_steps, 2e-3, seed=settings.seed + 1)
+        self.settings = FitSettings(
+            steps=settings.descriptor_steps, learning_rate=2e-3, seed=settings.seed + 1
+        )
 
     def loss(self, generator: torch.Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - of the loop
-        """See ``loop.Task``."""
-        rows = torch.randint(self.faces, (self._batch,), generator=generator)
+        """See :class:`~.fit.Lesson`."""
+        rows = torch.randint(self.faces, (self.images,), generator=generator)
         places = lattice(jittered(self._squares[rows], generator))
         places = turned(places, self._squares[rows], generator)
         crops = sample(self._patches[rows].float(), places)
@@ -215,11 +214,7 @@ class DescriptorTask:
             descriptors = self.network(crops)
         cosines = descriptors @ normalize(self.classes).T
         right = (cosines.argmax(dim=1) == who).float().mean()
-        return {
-            "loss": identity_loss(cosines, who),
-            "right": right,
-            "pictures": torch.tensor(float(self._batch)),
-        }
+        return {"loss": identity_loss(cosines, who), "right": right}
 
 
 def finder_losses(maps: Tensor, faces: Tensor) -> dict[str, Tensor]:
@@ -344,18 +339,6 @@ def turned(lattices: Tensor, places: Tensor, generator: torch.Generator) -> Tens
     return (turn @ around)[..., 0].reshape(lattices.shape) + middle
 
 
-def _claim(out: Path, settings: Mapping[str, int | str]) -> None:
-    """Write down what a folder's run is of, or refuse to go on with another one."""
-    path = out / "settings.json"
-    wanted = (json.dumps(settings, indent=1) + "\n").encode()
-    if not path.is_file():
-        write_atomically(path, wanted)
-    elif path.read_bytes() != wanted:
-        raise ArgumentError(
-            f"{out} holds a run of other settings or pictures ({path.name}). Choose another folder."
-        )
-
-
 def _fresh(network: nn.Module, seed: int, device: torch.device) -> Any:
     start(network, torch.Generator().manual_seed(seed))
     return network.to(device)
@@ -367,10 +350,13 @@ def _cut(pictures: Pictures, rows: Rows) -> tuple[Tensor, Tensor]:
     corners = (places[:, :2] - (_PATCH - 1) / 2).round().long()
     patches = torch.empty((len(rows), 3, _PATCH, _PATCH), dtype=torch.uint8)
     margin = _PATCH
-    for at, (row, (x, y)) in enumerate(zip(rows.tolist(), corners.tolist(), strict=True)):
+    places_of_rows = zip(rows.tolist(), corners.tolist(), strict=True)
+    for number, (row, (x, y)) in enumerate(places_of_rows):
         image = torch.from_numpy(np.array(pictures.images[row])).permute(2, 0, 1).float()[None]
         wide = pad(image, (margin,) * 4, mode="replicate")[0]
-        patches[at] = wide[:, y + margin : y + margin + _PATCH, x + margin : x + margin + _PATCH]
+        patches[number] = wide[
+            :, y + margin : y + margin + _PATCH, x + margin : x + margin + _PATCH
+        ]
     places[:, :2] -= corners
     return patches, places
 
@@ -386,17 +372,17 @@ def measure(
     """
     parts = [
         feature.compute(
-            torch.from_numpy(pictures.images[rows[at : at + _AT_ONCE]])
+            torch.from_numpy(pictures.images[rows[first : first + _AT_ONCE]])
             .permute(0, 3, 1, 2)
             .to(device)
         )
-        for at in range(0, len(rows), _AT_ONCE)
+        for first in range(0, len(rows), _AT_ONCE)
     ]
-    found, descriptor = (
+    finds, descriptor = (
         torch.cat([part[name] for part in parts]).cpu().numpy() for name in ("found", "descriptor")
     )
     shown = ~np.isnan(pictures.truth["face_box"][rows, 0])
-    seen = (found > 0) & shown
+    seen = (finds > 0) & shown
     first, second = np.triu_indices(int(seen.sum()), 1)
     gaps = np.linalg.norm(descriptor[seen][first] - descriptor[seen][second], axis=1)
     who = pictures.truth["wearer"][rows][seen]
@@ -405,21 +391,21 @@ def measure(
     return {
         "people": float(len(np.unique(who))),
         "recall": float(seen.sum() / max(shown.sum(), 1)),
-        "false": float(((found > 0) & ~shown).sum() / max((~shown).sum(), 1)),
+        "false": float(((finds > 0) & ~shown).sum() / max((~shown).sum(), 1)),
         "error": error,
         "distance": distance,
     }
 
 
-def equal_error(same: Floats, other: Floats) -> tuple[float, float]:
+def equal_error(same: Floats, different: Floats) -> tuple[float, float]:
     """Return the rate at which as many pairs of one person lie above a distance as of two below it.
 
     The distance is returned too; both are NaN where there are no pairs of a kind.
     """
-    if not len(same) or not len(other):
+    if not len(same) or not len(different):
         return math.nan, math.nan
-    steps = np.sort(np.concatenate([same, other]))
+    steps = np.sort(np.concatenate([same, different]))
     apart = 1 - np.searchsorted(np.sort(same), steps, "right") / len(same)
-    together = np.searchsorted(np.sort(other), steps, "right") / len(other)
-    at = int(np.argmin(np.abs(apart - together)))
-    return float((apart[at] + together[at]) / 2), float(steps[at])
+    together = np.searchsorted(np.sort(different), steps, "right") / len(different)
+    crossing = int(np.argmin(np.abs(apart - together)))
+    return float((apart[crossing] + together[crossing]) / 2), float(steps[crossing])

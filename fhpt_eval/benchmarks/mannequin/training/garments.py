@@ -20,22 +20,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss, normalize, relu
 
+from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, fit, step_generator
 from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented
-from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, fit, step_generator
 from fhpt_eval.benchmarks.mannequin.training.pictures import PER_ITEM, WEARERS, Pictures
 from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.garment_network import HEIGHT, POOL, WIDTH, GarmentNetwork
 from fhpt_eval.features.mannequin.garments import REGISTERED
@@ -62,34 +64,11 @@ _LEAST_VARIANCE = 1e-5
 _CALIBRATION = 40
 
 
-@dataclass(frozen=True, slots=True)
-class GarmentSettings:
-    """What training depends on, beside the pictures; the defaults made the shipped network.
+class GarmentSettings(FitSettings):
+    """What training depends on, beside the pictures; the defaults made the shipped network."""
 
-    ``seed`` is that of all chance; the others are as in ``loop.LoopSettings``.
-
-    Raises:
-        ArgumentError: a value is out of its range.
-    """
-
-    steps: int = 4000
-    learning_rate: float = 1.5e-3
-    seed: int = 0
-    warmup: int = 100
-    save_every: int = 250
-
-    def __post_init__(self) -> None:
-        self.loop()
-
-    def loop(self) -> LoopSettings:
-        """Return what the loop takes."""
-        return LoopSettings(
-            self.steps,
-            self.learning_rate,
-            warmup=self.warmup,
-            seed=self.seed,
-            save_every=self.save_every,
-        )
+    steps: Count = 4000
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5e-3
 
 
 def train(
@@ -97,7 +76,7 @@ def train(
     out: Path,
     settings: GarmentSettings,
     device: torch.device,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Path:
     """Train the network, going on from where ``out`` has a checkpoint.
 
@@ -119,19 +98,19 @@ def train(
         StorageError: the folder cannot be written.
     """
     task = GarmentTask(pictures, settings.seed, device)
-    about: dict[str, str | int | float | bool] = {
+    about = {
         "task": REGISTERED,
         "items in a batch": ITEMS,
         "device": device.type,
         "pictures": hashlib.sha256(pictures.truth["keypoints"].tobytes()).hexdigest(),
     }
-    parameters = fit(task, out, settings.loop(), progress, about)
+    parameters = fit(task, out, settings, progress, about)
     write_atomically(out / FILE, save(task.shipped(parameters)))
     return out / FILE
 
 
 class GarmentTask:
-    """See ``loop.Task``.
+    """See :class:`~.fit.Lesson`.
 
     Attributes:
         parameters: those of the network, with a gain for each standardised filter, and those of
@@ -146,6 +125,7 @@ class GarmentTask:
             )
         self._pictures = pictures
         self._batches = _Batches(pictures)
+        self.images = self._batches.images
         self._device = device
         self._seed = seed
         with torch.device("meta"):
@@ -157,7 +137,7 @@ class GarmentTask:
         }
 
     def loss(self, generator: torch.Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """See ``loop.Task``."""
+        """See :class:`~.fit.Lesson`."""
         rows, images, faults = self._batch(generator)
         said = functional_call(self._model, filters(self.parameters), images)
         kind, texture, item = (
@@ -176,7 +156,6 @@ class GarmentTask:
             "loss": plain + _WEIGHT_OF_FAULTS * parts["faults"],
             **parts,
             "right": right.float().mean(),
-            "pictures": torch.tensor(float(len(rows))),
         }
 
     def shipped(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -186,12 +165,12 @@ class GarmentTask:
         plain = {
             name: value.detach().to(self._device) for name, value in filters(parameters).items()
         }
-        own = {name: plain[f"{_NETWORK}{name}"] for name in network.state_dict()}
-        network.load_state_dict(own, assign=True)
+        state = {name: plain[f"{_NETWORK}{name}"] for name in network.state_dict()}
+        network.load_state_dict(state, assign=True)
         with torch.no_grad():
             read = torch.cat([network.read(network.maps(images)) for images in self._calibration()])
-        own |= folded(own["hidden.weight"], own["hidden.bias"], plain["gain"], read)
-        return {name: value.to("cpu").contiguous() for name, value in own.items()}
+        state |= folded(state["hidden.weight"], state["hidden.bias"], plain["gain"], read)
+        return {name: value.to("cpu").contiguous() for name, value in state.items()}
 
     def _calibration(self) -> Iterator[Tensor]:
         """Yield batches of pictures as in training, by which the statistics are fixed."""
@@ -227,15 +206,15 @@ def contrastive(embedding: Tensor, item: Tensor, temperature: float) -> Tensor:
 
 def filters(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return parameters with plain filters in place of standardised ones and their gains."""
-    found = {}
+    plain = {}
     for name, value in parameters.items():
         layer, _, part = name.rpartition(".")
         gain = parameters.get(f"{layer}.gain")
         if part == "weight" and gain is not None:
-            found[name] = _standardised(layer, value, gain)
+            plain[name] = _standardised(layer, value, gain)
         elif not (part == "gain" and layer):
-            found[name] = value
-    return found
+            plain[name] = value
+    return plain
 
 
 def _standardised(layer: str, weight: Tensor, gain: Tensor) -> Tensor:
@@ -323,15 +302,17 @@ class _Batches:
     def __init__(self, pictures: Pictures) -> None:
         truth = pictures.truth
         self._items = len(pictures) // PER_ITEM
+        self._size = min(ITEMS, self._items)
+        self.images = self._size * WEARERS * VIEWS_EACH
         self._kind = truth["kind"][::PER_ITEM]
         self._texture = truth["texture"][::PER_ITEM]
-        number = {int(item): at for at, item in enumerate(truth["item"][::PER_ITEM])}
-        others = truth["wearer"][PER_ITEM // WEARERS :: PER_ITEM]
-        self._other = [number.get(int(wearer), -1) for wearer in others]
+        numbers = {int(item): number for number, item in enumerate(truth["item"][::PER_ITEM])}
+        second = truth["wearer"][PER_ITEM // WEARERS :: PER_ITEM]
+        self._second = [numbers.get(int(wearer), -1) for wearer in second]
 
     def rows(self, generator: torch.Generator) -> NDArray[np.int64]:
         """Return the rows of a batch's pictures, those of an item side by side."""
-        size = min(ITEMS, self._items)
+        size = self._size
         wanted = [item for _ in range(_GROUPS) for item in self._alike(generator)]
         wanted += [-1] * max(size - len(wanted), 0)
         chosen: list[int] = []
@@ -355,7 +336,7 @@ class _Batches:
         picked = [
             int(group[int(torch.randint(len(group), (1,), generator=generator))]) for group in alike
         ]
-        return [first, self._other[first], *picked]
+        return [first, self._second[first], *picked]
 
     def _any(self, chosen: list[int], generator: torch.Generator) -> int:
         left = np.setdiff1d(np.arange(self._items), chosen)

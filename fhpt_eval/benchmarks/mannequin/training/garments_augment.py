@@ -125,5 +125,5 @@ def _compress(x: Tensor, quality: int) -> Tensor:
     levels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality, subsampling=0)
-    found = np.array(Image.open(buffer), np.float32) / 255
-    return torch.from_numpy(found).permute(2, 0, 1)
+    decoded = np.array(Image.open(buffer), np.float32) / 255
+    return torch.from_numpy(decoded).permute(2, 0, 1)

@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
-from fhpt_eval.benchmarks.mannequin.layout import VERSION, Settings, split_of
+from fhpt_eval.benchmarks.mannequin.layout import VERSION, Seed, Side, split_of
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
+from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable, read_text, write_atomically
 from fhpt_eval.errors import ArgumentError, InputError
 
@@ -50,25 +51,18 @@ _TRUTH: Mapping[str, tuple[str, tuple[int, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PictureSettings:
+class PictureSettings(CheckedSettings):
     """What the pictures depend on: how many items, the seed, and the size of an image.
 
     Raises:
         ArgumentError: there are too few items to learn from, or too many.
     """
 
-    items: int
-    seed: int
-    height: int = 256
-    width: int = 176
-    split: str = "train"
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.items <= 100_000:
-            raise ArgumentError(f"'items' must be 2 to 100,000, not {self.items}.")
-        # The bounds of a set's seed and sides hold here as well.
-        Settings(2, self.seed, self.height, self.width)
+    items: Annotated[int, Field(ge=2, le=100_000)]
+    seed: Seed
+    height: Side = 256
+    width: Side = 176
+    split: Literal["train", "test"] = "train"
 
 
 class Pictures:
@@ -108,7 +102,7 @@ def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> 
         ArgumentError: the folder holds pictures of other settings.
         StorageError: it cannot be written.
     """
-    wanted = {"version": VERSION, **asdict(settings)}
+    wanted = {"version": VERSION, **settings.model_dump()}
     about = folder / "about.json"
     if about.is_file():
         if _read(about) != wanted:
@@ -131,15 +125,15 @@ def _read(about: Path) -> object:
 
 
 def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:
-    number = settings.items * PER_ITEM
-    shape = (number, settings.height, settings.width, 3)
+    total = settings.items * PER_ITEM
+    shape = (total, settings.height, settings.width, 3)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
-    truth = {name: np.zeros((number, *tail), kind) for name, (kind, tail) in _TRUTH.items()}
+    truth = {name: np.zeros((total, *tail), kind) for name, (kind, tail) in _TRUTH.items()}
     owners = list(islice(_identities(settings.split), settings.items))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        made = pool.map(partial(_draw_item, settings), owners, chunksize=4)
-        for at, (pixels, rows) in enumerate(made):
-            place = slice(at * PER_ITEM, (at + 1) * PER_ITEM)
+        drawings = pool.map(partial(_draw_item, settings), owners, chunksize=4)
+        for number, (pixels, rows) in enumerate(drawings):
+            place = slice(number * PER_ITEM, (number + 1) * PER_ITEM)
             images[place] = pixels
             for name, values in rows.items():
                 truth[name][place] = values
@@ -156,9 +150,9 @@ def _draw_item(
     settings: PictureSettings, owner: int
 ) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
     person = make_person(settings.seed, owner)
-    other = other_wearer(settings.seed, person, settings.split)
+    second = other_wearer(settings.seed, person, settings.split)
     drawn, rows = [], []
-    for take, (number, worn) in enumerate(((owner, person), other)):
+    for take, (number, worn) in enumerate(((owner, person), second)):
         for view in range(len(VIEWS)):
             pose = make_pose(settings.seed, worn, view, take)
             drawing = render(worn, pose, settings.height, settings.width)

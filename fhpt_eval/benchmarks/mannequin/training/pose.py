@@ -11,19 +11,20 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from safetensors.torch import save
 from torch import Generator, Tensor
 
-from fhpt_eval.benchmarks.mannequin.training.loop import LoopSettings, Report, fit
+from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Seed, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.pose_augment import augment
 from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose.layout import COCO_18
 from fhpt_eval.features.openpose.network import STRIDE, Maps, Network, PoseNetworkName, shapes
@@ -44,51 +45,28 @@ _JOINT_WEIGHT, _LIMB_WEIGHT = 4.0, 2.0
 _HEAD = tuple(joint for joint in HEAD if JOINTS[joint] != "neck")
 
 
-@dataclass(frozen=True)
-class PoseSettings:
-    """What the training depends on, beside the pictures.
+class PoseSettings(FitSettings):
+    """What the training depends on, beside the pictures; the defaults made the shipped network.
 
-    Attributes:
-        steps: how many there are.
+    Parameters:
         batch: pictures in a step.
-        learning_rate: the largest.
-        weight_decay: of filters.
-        warmup: steps in which the learning rate grows.
-        seed: of all chance.
         precision: in which convolutions are computed; bfloat16 takes half the time on processors
             that have it.
-        save_every: steps between two checkpoints.
 
     Raises:
         ArgumentError: a value is out of its range.
     """
 
-    steps: int = 5000
-    batch: int = 8
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 1e-4
-    warmup: int = 200
-    seed: int = 2026
+    steps: Count = 5000
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5e-3
+    warmup: Annotated[int, Field(ge=0)] = 200
+    seed: Seed = 2026
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    save_every: int = 250
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.batch <= 4096:
-            raise ArgumentError(f"'batch' must be 1 to 4,096, not {self.batch!r}.")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ArgumentError(f"'precision' must be float32 or bfloat16, not {self.precision!r}.")
-        self.loop()
-
-    def loop(self) -> LoopSettings:
-        """Return the settings of the loop."""
-        return LoopSettings(
-            self.steps, self.learning_rate, self.weight_decay, self.warmup, self.seed,
-            self.save_every,
-        )  # fmt: skip
 
 
 def train(
-    pictures: Pictures, out: Path, settings: PoseSettings, device: torch.device, progress: Report
+    pictures: Pictures, out: Path, settings: PoseSettings, device: torch.device, progress: Progress
 ) -> Path:
     """Train the network, going on where an earlier run of the same settings was stopped.
 
@@ -116,24 +94,22 @@ def train(
         )
     truth = np.ascontiguousarray(pictures.truth["keypoints"])
     about = {
-        "batch": settings.batch,
-        "precision": settings.precision,
         "device": device.type,
         "pictures": hashlib.sha256(truth.tobytes()).hexdigest(),
     }
-    task = PoseTask(pictures, settings, device)
-    state = fit(task, out, settings.loop(), progress, about)
+    state = fit(PoseTask(pictures, settings, device), out, settings, progress, about)
     path = out / FILE
     write_atomically(path, save(state))
     return path
 
 
 class PoseTask:
-    """The network and what it learns; see ``loop.Task``."""
+    """The network and what it learns; see :class:`~.fit.Lesson`."""
 
     def __init__(self, pictures: Pictures, settings: PoseSettings, device: torch.device) -> None:
         self._pictures = pictures
         self._settings = settings
+        self.images = settings.batch
         self._device = device
         self._parameters = initial_weights(settings.seed, device)
         self._network = Network(NETWORK, self._parameters)
@@ -145,8 +121,7 @@ class PoseTask:
 
     def loss(self, generator: Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - a Task's
         """Return the loss of randomly chosen, randomly changed pictures."""
-        count = self._settings.batch
-        rows = torch.randint(len(self._pictures), (count,), generator=generator).numpy()
+        rows = torch.randint(len(self._pictures), (self.images,), generator=generator).numpy()
         images = torch.from_numpy(self._pictures.images[rows]).permute(0, 3, 1, 2).float()
         keypoints = torch.from_numpy(self._pictures.truth["keypoints"][rows])
         visible = torch.from_numpy(self._pictures.truth["visible"][rows])
@@ -155,12 +130,11 @@ class PoseTask:
         height, width = images.shape[2:]
         wanted = targets(joints[:, None], (height // STRIDE, width // STRIDE))
         wanted = Maps(*(part.to(self._device) for part in wanted))
-        first, last = (squared_error(found, wanted) for found in self._stages(images))
+        first, last = (squared_error(maps, wanted) for maps in self._stages(images))
         return {
             "loss": first[0] + first[1] + last[0] + last[1],
             "heatmaps": last[0].detach(),
             "fields": last[1].detach(),
-            "pictures": torch.tensor(float(count)),
         }
 
     def _stages(self, images: Tensor) -> tuple[Maps, Maps]:
@@ -169,9 +143,9 @@ class PoseTask:
         x = x.contiguous(memory_format=torch.channels_last)
         reduced = self._settings.precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
-            made = self._network.stages(x)
+            stages = self._network.stages(x)
         first, last = (
-            Maps(made[f"stage{number}_L2"].float(), made[f"stage{number}_L1"].float())
+            Maps(stages[f"stage{number}_L2"].float(), stages[f"stage{number}_L1"].float())
             for number in (1, 2)
         )
         return first, last
@@ -180,14 +154,14 @@ class PoseTask:
 def initial_weights(seed: int, device: torch.device) -> dict[str, Tensor]:
     """Return the network's start: filters by He et al. (ICCV 2015), biases of 0."""
     generator = torch.Generator().manual_seed(seed)
-    found = {}
+    weights = {}
     for name, shape in shapes(NETWORK).items():
         value = torch.zeros(shape)
         if len(shape) == 4:
             value.normal_(0, math.sqrt(2 / math.prod(shape[1:])), generator=generator)
             value = value.contiguous(memory_format=torch.channels_last)
-        found[name] = value.to(device).requires_grad_()
-    return found
+        weights[name] = value.to(device).requires_grad_()
+    return weights
 
 
 def learnt(visible: Tensor) -> Tensor:
@@ -239,7 +213,7 @@ def _fields(keypoints: Tensor, grid: Tensor) -> Tensor:
     return mean[:, order].permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-def squared_error(found: Maps, wanted: Maps) -> tuple[Tensor, Tensor]:
+def squared_error(maps: Maps, wanted: Maps) -> tuple[Tensor, Tensor]:
     """Return the weighted squared errors of heatmaps and of fields.
 
     Summed over the channels, averaged over cells and pictures.
@@ -248,6 +222,6 @@ def squared_error(found: Maps, wanted: Maps) -> tuple[Tensor, Tensor]:
     heat_weight[:, -1] = 1  # the background is nearly everywhere
     limb = (wanted.pafs[:, 0::2] != 0) | (wanted.pafs[:, 1::2] != 0)
     field_weight = 1 + _LIMB_WEIGHT * limb.repeat_interleave(2, dim=1)
-    heat = heat_weight * (found.heatmaps - wanted.heatmaps).square()
-    fields = field_weight * (found.pafs - wanted.pafs).square()
+    heat = heat_weight * (maps.heatmaps - wanted.heatmaps).square()
+    fields = field_weight * (maps.pafs - wanted.pafs).square()
     return heat.sum(1).mean(), fields.sum(1).mean()

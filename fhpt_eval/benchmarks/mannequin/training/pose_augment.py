@@ -103,9 +103,9 @@ def move(
     middle = (size - 1) / 2
     moved = (keypoints - middle) @ matrix.mT + (middle + shift)[:, None]
     mirror = torch.linalg.det(matrix) < 0
-    other = list(MIRRORED)
-    moved = torch.where(mirror[:, None, None], moved[:, other], moved)
-    seen = torch.where(mirror[:, None], visible[:, other], visible)
+    swapped = list(MIRRORED)
+    moved = torch.where(mirror[:, None, None], moved[:, swapped], moved)
+    seen = torch.where(mirror[:, None], visible[:, swapped], visible)
     inside = ((moved > -0.5) & (moved < size - 0.5)).all(dim=2)
     ground = images[:, :, :1].median(dim=3, keepdim=True).values
     back = torch.linalg.inv(matrix)

@@ -63,8 +63,8 @@ def spoil(pictures: Tensor, how: Spoiling, generator: torch.Generator) -> Tensor
     x = x.clamp(0, 255)
     packed = torch.rand(count, generator=generator) < how.often / 2
     qualities = torch.randint(how.quality, 96, (count,), generator=generator)
-    for at in packed.nonzero()[:, 0].tolist():
-        x[at] = jpeg(x[at], int(qualities[at]))
+    for number in packed.nonzero()[:, 0].tolist():
+        x[number] = jpeg(x[number], int(qualities[number]))
     return x
 
 

@@ -1,0 +1,1 @@
+"""From a folder of images and lists to the network's inputs."""

@@ -1,0 +1,1 @@
+"""The networks: the paper's in ``drn``, what it lacks in ``extensions``."""

@@ -1,0 +1,368 @@
+"""Train a model, or go on with a training: its folder, its checks, its last weights.
+
+The loop itself is :func:`fhpt_eval.common.training.train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fhpt_eval.common import training as loop
+from fhpt_eval.common.files import check_writable
+from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.training import CHECKPOINT, Checkpoint, Pace, Row, Task
+from fhpt_eval.errors import FhptEvalError, InputError
+from fhpt_eval.reference_models.drn.configuration import Configuration
+from fhpt_eval.reference_models.drn.data.batches import Batches, ahead, open_pixels
+from fhpt_eval.reference_models.drn.data.inputs import Batch, to_inputs, to_targets
+from fhpt_eval.reference_models.drn.data.pairs import PairSet
+from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
+from fhpt_eval.reference_models.drn.training.checkpoints import (
+    CHECKPOINT_KIND,
+    Record,
+    check_same,
+    export,
+    load_checkpoint,
+)
+from fhpt_eval.reference_models.drn.training.distributed import World
+from fhpt_eval.reference_models.drn.training.logs import Log
+from fhpt_eval.reference_models.drn.training.samples import Samples
+from fhpt_eval.reference_models.drn.training.schedule import pairs_at
+from fhpt_eval.reference_models.drn.training.start import check_same_start, start_of
+from fhpt_eval.reference_models.drn.training.trainer import Trainer
+
+#: Files of a training, below its folder.
+WEIGHTS, LOG = "weights.safetensors", "log.csv"
+#: What a training that was stopped before its first checkpoint may have left.
+_OURS = frozenset({CHECKPOINT, WEIGHTS, LOG, "samples", "tensorboard"})
+#: Processes ask each other this often, in steps, whether one of them was told to stop.
+_ASK_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train and how.
+
+    Attributes:
+        configuration: of the model and its training.
+        out: the folder of this training.
+        stop: the number of steps after which to stop, at most the configuration's.
+        resume: whether to go on from the folder's checkpoint.
+        threads: that decode images.
+        checkpoint_every: steps between two checkpoints.
+        log_every: steps between two rows of the log.
+        sample_every: steps between two sample grids; 0 for none.
+        start_from: name or file of the weights of a model of the same sizes, with which a new
+            training starts; ``None`` for random ones. One that goes on has its checkpoint's.
+    """
+
+    configuration: Configuration
+    out: Path
+    stop: int
+    resume: bool = False
+    threads: int = 1
+    checkpoint_every: int = 500
+    log_every: int = 50
+    sample_every: int = 500
+    start_from: str | None = None
+
+    def __post_init__(self) -> None:
+        steps = self.configuration.training.steps
+        if not 1 <= self.stop <= steps:
+            raise InputError(
+                f"--steps {self.stop}: the configuration's schedule has {steps:,} steps, at the "
+                "end of which the learning rate is 0. For a longer training set training.steps in "
+                "a configuration file."
+            )
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file to go on from."""
+        return self.out / CHECKPOINT
+
+
+def check_plan(plan: Plan, world: World) -> None:
+    """Find out what would stop a training, before its data are read, which may take a while.
+
+    Raises:
+        InputError: as for :func:`train`.
+        WeightsError: likewise.
+    """
+    if world.size == 1:
+        prepare_folder(plan.out, plan.resume)
+    if not plan.checkpoint.exists():
+        start_of(plan.start_from, plan.configuration, plan.out)
+    perceptual_network(plan.configuration.loss.perceptual_network, "cpu")
+
+
+def prepare_folder(out: Path, resume: bool) -> bool:
+    """Make or check a training's folder; return whether there is a checkpoint to go on from.
+
+    Raises:
+        InputError: it holds something, and ``resume`` is not set or it is no training's.
+        StorageError: it cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out: {out} is a file; give a folder.")
+    files = list(out.iterdir()) if out.is_dir() else []
+    leftovers = [path for path in files if _is_leftover(path)]
+    names = {path.name for path in files} - {path.name for path in leftovers}
+    if names and not resume:
+        hint = " to go on with the training in it" if CHECKPOINT in names else ""
+        ours = names <= _OURS
+        raise InputError(
+            f"--out: {out} is not empty. "
+            + (f"Add --resume{hint}, or choose another folder." if ours else "Choose another one.")
+        )
+    if names - _OURS and CHECKPOINT not in names:
+        raise InputError(f"--out: {out} holds files, but no {CHECKPOINT} to resume from.")
+    check_writable(out)
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return CHECKPOINT in names
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a kill left a file half written; see ``write_atomically``."""
+    return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
+
+
+def train(
+    plan: Plan,
+    data: PairSet,
+    device: torch.device,
+    *,
+    samples: PairSet | None = None,
+    world: World | None = None,
+    progress: Progress | None = None,
+) -> Record:
+    """Train until the plan's last step, and export the weights then.
+
+    On a CPU the result is a function of configuration, data and steps, to the bit, however often
+    the training was stopped in between. Seeds torch's global generator.
+
+    Args:
+        plan: what and how.
+        data: to train on.
+        device: of this process.
+        samples: pairs to draw in sample grids.  [default: of the data]
+        world: the processes that take part.
+        progress: is told how far it is; in the leading process only.
+
+    Raises:
+        InputError: the checkpoint is of another configuration or other data, the batch cannot be
+            divided, or an image cannot be decoded.
+        WeightsError: the checkpoint is damaged, or the perceptual network's weights are missing.
+        StorageError: a file cannot be written.
+        Stopped: by a signal; there is a checkpoint.
+    """
+    world = world or World()
+    progress = (progress if world.leads else None) or Progress()
+    part = world.part(plan.configuration.training.batch_size)
+    checkpoint = _checkpoint(plan, data, world)  # what is wrong with it is told before any work
+    trainer = Trainer(plan.configuration, device, world)
+    with ThreadPoolExecutor(plan.threads) as decoders, ThreadPoolExecutor(1) as maker:
+        task = _PairTask(plan, data, trainer, part, decoders, maker, progress)
+        record = task.begin() if checkpoint is None else task.go_on(checkpoint)
+        if record.steps >= plan.stop:
+            progress.say(f"{record.steps:,} steps are done already.")
+        else:
+            pace = Pace(plan.stop, plan.log_every, plan.checkpoint_every)
+            task.open(samples or data, record.steps)
+            try:
+                seconds = loop.train(
+                    task, plan.checkpoint, pace, progress, record.steps, record.seconds
+                )
+            finally:
+                task.close()
+            record = task.record(plan.stop, seconds)
+    if world.leads:
+        export(plan.out / WEIGHTS, trainer.model.state_dict(), record, "float32")
+    return record
+
+
+def _checkpoint(plan: Plan, data: PairSet, world: World) -> Checkpoint | None:
+    """Return the folder's checkpoint, if the plan is to go on and there is one.
+
+    The leading process alone looks at the folder; what it refuses is refused in all.
+    """
+    answer: bool | FhptEvalError | None = None
+    if world.leads:
+        try:
+            answer = prepare_folder(plan.out, plan.resume)
+        except FhptEvalError as error:
+            answer = error
+    if not world.of_leader(answer):
+        return None
+    checkpoint = load_checkpoint(plan.checkpoint)
+    check_same(Record.of_checkpoint(checkpoint, str(plan.checkpoint)), plan.configuration,
+               data.digest, plan.checkpoint)  # fmt: skip
+    return checkpoint
+
+
+class _PairTask(Task):
+    """Pairs, the networks that learn from them, and what the training writes in its folder."""
+
+    kind = CHECKPOINT_KIND
+
+    def __init__(
+        self, plan: Plan, data: PairSet, trainer: Trainer, part: slice,
+        decoders: ThreadPoolExecutor, maker: ThreadPoolExecutor, progress: Progress,
+    ) -> None:  # fmt: skip
+        self.plan, self.data, self.trainer, self.part = plan, data, trainer, part
+        self.decoders, self.maker, self.progress = decoders, maker, progress
+        self.images = plan.configuration.training.batch_size
+        self.rank, self.processes = trainer.world.rank, trainer.world.size
+        self.start: Mapping[str, str] = {}
+        self.written: Log | None = None
+        self.samples: Samples | None = None
+
+    def begin(self) -> Record:
+        """Begin a new training: with the weights that the plan names, if it names any."""
+        plan = self.plan
+        start = start_of(plan.start_from, plan.configuration, plan.out)
+        if start is not None:
+            start.give_to(self.trainer.model)
+            self.start = start.values()
+            self.progress.say(str(start))
+        return self.record(0, 0.0)
+
+    def go_on(self, checkpoint: Checkpoint) -> Record:
+        """Go on from a checkpoint of the same configuration and data; return its record.
+
+        Raises:
+            WeightsError: its tensors do not fit.
+            InputError: it knows another perceptual network, or another start.
+        """
+        path = self.plan.checkpoint
+        loop.restore(self, checkpoint, path)
+        record = Record.of_checkpoint(checkpoint, str(path))
+        then, now = dict(record.perceptual), dict(self.trainer.perceptual_record)
+        if then != now:
+            raise InputError(
+                f"{path} was trained with another perceptual network: {then} there and {now} "
+                "here. Put the weights of then in their place, or begin a new training in another "
+                "--out."
+            )
+        self.start = record.start
+        source = self.plan.start_from
+        if source and not check_same_start(source, record, path):
+            self.progress.say(f"{source} is not there any more, and not needed.")
+        self.progress.say(f"Going on after step {record.steps:,} of {path}.")
+        return record
+
+    def open(self, samples: PairSet, step: int) -> None:
+        """Open the log and read the pairs of the sample grids, in the leading process.
+
+        The weights of fewer steps go: whoever draws next must not take them for these.
+        """
+        plan, trainer = self.plan, self.trainer
+        if not trainer.world.leads:
+            return
+        self.written = Log(plan.out, step, plan.configuration.training, self.progress)
+        if plan.sample_every:
+            try:
+                self.samples = Samples(samples, plan.configuration, trainer.device, self.decoders)
+            except InputError as error:  # of an image, which costs the grids and not the training
+                self.progress.say(f"No grids of samples will be drawn: {error}")
+        (plan.out / WEIGHTS).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the log."""
+        if self.written is not None:
+            self.written.close()
+
+    def record(self, steps: int, seconds: float) -> Record:
+        """Return how the model came about."""
+        device, world = self.trainer.device, self.trainer.world
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        return Record(
+            configuration=self.plan.configuration,
+            steps=steps,
+            data_digest=self.data.digest,
+            perceptual=self.trainer.perceptual_record,
+            seconds=seconds,
+            device=f"{world.size} x {name}" if world.size > 1 else name,
+            start=self.start,
+        )
+
+    def about(self) -> dict[str, Any]:
+        """See :class:`Task`: the record, whose steps and seconds are the checkpoint's."""
+        return self.record(0, 0.0).values()
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return self.trainer.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Task`."""
+        self.trainer.restore(state)
+
+    def steps(self, first: int, stop: int) -> Generator[dict[str, Tensor], None, None]:
+        """See :class:`Task`: batches are made ahead of the step that needs them."""
+        configuration = self.plan.configuration
+        size = configuration.height, configuration.width
+        pixels = open_pixels(
+            self.data.people, *size, device=self.trainer.device, pool=self.decoders,
+            progress=self.progress, processes=self.trainer.world.local_size,
+        )  # fmt: skip
+        batches = Batches(self.data, pixels, *size)
+        numbers = range(first, stop)
+        rows = (
+            pairs_at(step, len(self.data), configuration.training)[self.part] for step in numbers
+        )
+        for step, batch in zip(numbers, ahead(self.maker, batches, rows), strict=True):
+            yield self._step(step, batch)
+
+    def _step(self, step: int, batch: Batch) -> dict[str, Tensor]:
+        configuration, device = self.plan.configuration, self.trainer.device
+        batch = batch.to(device)
+        last = configuration.training.channels_last
+        inputs = to_inputs(batch, configuration.heatmap_sigma, configuration.model.face_size)
+        return self.trainer.step(
+            step,
+            inputs.to(device, channels_last=last),
+            to_targets(batch).to(device, channels_last=last),
+        )
+
+    def log(self, row: Row) -> None:
+        """See :class:`Task`."""
+        if self.written is not None:
+            self.written.write(row)
+
+    def show(self, step: int, ends: bool) -> None:
+        """See :class:`Task`: draw a grid of samples."""
+        every = self.plan.sample_every
+        if self.samples is None or self.written is None or not (ends or step % every == 0):
+            return
+        path = self.plan.out / "samples" / f"step-{step:08d}.png"
+        self.written.image(self.samples.draw(self.trainer), path, step)
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """See :class:`Task`."""
+        return self.trainer.world.mean(losses)
+
+    def asked_to_stop(self, number: int, step: int) -> int:
+        """See :class:`Task`."""
+        if self.processes == 1:
+            return number
+        if step % _ASK_EVERY:
+            return 0
+        return self.trainer.world.largest(number, self.trainer.device)
+
+    def advice(self, checkpoint: Path) -> str:
+        """See :class:`Task`."""
+        cure = "or with --precision float32."
+        if checkpoint.is_file():
+            cure = (
+                f"or go on from {checkpoint}, which is of before, with --resume and --precision "
+                "float32."
+            )
+        return f"Begin anew in another --out with a lower training.learning_rate, {cure}"
