@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ TREE = {
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
     """Return a function that writes a package ``ours``, of which addresses are then made."""
     root = tmp_path / "ours"
     monkeypatch.setattr(fingerprint, "_PACKAGE", root)
@@ -35,7 +35,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
         for function in ("_imports", "_tree", "_file_of", "_digest_of_module", "code_digest"):
             getattr(fingerprint, function).cache_clear()
 
-    yield write  # type: ignore[misc]
+    yield write
     monkeypatch.undo()
     write({})
 

@@ -55,7 +55,7 @@ def test_an_installed_network_conforms(
         quick = QUICK if "joints" in network.gives else {}
         network = load_network(name, {"weights": weights, **quick})
     images = {"mannequin-pose": "people", "mannequin-faces": "people", "dlib": "faces"}.get(name)
-    check_network(network, images and request.getfixturevalue(images))
+    check_network(network, request.getfixturevalue(images) if images else None)
 
 
 def test_what_the_kit_is_shown_is_found(people: Tensor, faces: Tensor) -> None:
