@@ -24,7 +24,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trainings") / "pictures"
     finished = fhpt_eval(
         *BENCHMARK, "train-pose", "--out", folder.parent / "first", "--pictures", folder,
-        "--items", "24", *QUICK["train-pose"],
+        "--items", "4", *QUICK["train-pose"],
     )  # fmt: skip
     assert finished.status == 0, finished.err
     return folder
@@ -32,10 +32,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", QUICK)
 def test_a_training_writes_weights_and_says_where(
-    command: str, pictures: Path, tmp_path: Path
+    command: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fhpt_eval.benchmarks.mannequin.training.garments._CALIBRATION", 1)
     finished = fhpt_eval(
-        *BENCHMARK, command, "--out", tmp_path / "run", "--pictures", pictures, "--items", "24",
+        *BENCHMARK, command, "--out", tmp_path / "run", "--pictures", pictures, "--items", "4",
         *QUICK[command],
     )  # fmt: skip
     assert finished.status == 0, finished.err
@@ -79,7 +80,7 @@ def test_pictures_that_are_damaged_are_named(pictures: Path, tmp_path: Path) -> 
     (folder / "view.npy").unlink()
     (folder / "view.npy").write_bytes(b"")
     finished = fhpt_eval(
-        *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", folder, "--items", "24"
+        *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", folder, "--items", "4"
     )
     assert finished.status == 2
     assert "cannot be read as pictures" in finished.err
@@ -88,7 +89,7 @@ def test_pictures_that_are_damaged_are_named(pictures: Path, tmp_path: Path) -> 
 def test_pictures_of_other_people_are_refused(pictures: Path, tmp_path: Path) -> None:
     finished = fhpt_eval(
         *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", pictures,
-        "--items", "24", "--pictures-seed", "9",
+        "--items", "4", "--pictures-seed", "9",
     )  # fmt: skip
     assert finished.status == 2
     assert "pictures of other settings" in finished.err

@@ -20,6 +20,7 @@ from fhpt_eval.reference_models.drn.training.checkpoints import (
     read_record,
 )
 from fhpt_eval.reference_models.drn.training.train import Plan, train
+from tests.support.command import fhpt_eval
 from tests.support.drn import (
     ALL,
     CPU,
@@ -78,8 +79,9 @@ def test_twenty_steps_equal_ten_a_kill_and_ten_more(
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert load_checkpoint(killed / "checkpoint.pt").step == 10
-    again = subprocess.run(command(folder, killed), capture_output=True, text=True, check=True)
-    assert "Going on after step 10" in again.stderr
+    again = fhpt_eval(*command(folder, killed)[3:])
+    assert again.status == 0, again.err
+    assert "Going on after step 10" in again.err
     assert_equal_to_the_bit(killed, whole)
     rows = (killed / "log.csv").read_text().splitlines()
     assert [row.partition(",")[0] for row in rows] == ["step", "5", "10", "15", "20"]
