@@ -1,7 +1,7 @@
 """Ways to spoil a drawing by degrees, each of which one metric should see above all others.
 
-``noise`` spoils pixels, as ``blur`` of the benchmark's methods does; the others draw the same picture
-again with something wrong in it, as methods get it wrong.
+``noise`` spoils pixels, as ``blur`` of the methods does; the others draw the same picture again
+with something wrong in it, as methods get it wrong.
 """
 
 from __future__ import annotations

@@ -134,7 +134,8 @@ def _train(
     from fhpt_eval.common.machine import available_cores
     from fhpt_eval.common.training import duration
     from fhpt_eval.reference_models.drn.data.pairs import read_data
-    from fhpt_eval.reference_models.drn.training.train import WEIGHTS, Plan, check_plan, train
+    from fhpt_eval.reference_models.drn.training.plan import WEIGHTS, Plan, check_plan
+    from fhpt_eval.reference_models.drn.training.train import train
 
     threads = values["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)

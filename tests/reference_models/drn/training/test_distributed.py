@@ -15,7 +15,8 @@ import torch
 from fhpt_eval.errors import InputError
 from fhpt_eval.reference_models.drn.training.checkpoints import load_checkpoint
 from fhpt_eval.reference_models.drn.training.distributed import World, joined
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.plan import Plan
+from fhpt_eval.reference_models.drn.training.train import train
 from fhpt_eval.reference_models.drn.training.trainer import LOSSES, Trainer
 from tests.support.drn import (
     ALL,

@@ -19,7 +19,8 @@ from fhpt_eval.reference_models.drn.training.checkpoints import (
     load_checkpoint,
     read_record,
 )
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.plan import Plan
+from fhpt_eval.reference_models.drn.training.train import train
 from tests.support.command import fhpt_eval
 from tests.support.drn import (
     ALL,
@@ -32,11 +33,6 @@ from tests.support.drn import (
 from tests.support.drn_training import equal
 
 PARTS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_folder(tmp_path_factory.mktemp("drawn") / "data")
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,12 @@ from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import Inputs, Targets
 from fhpt_eval.reference_models.drn.training.checkpoints import CHECKPOINT_KIND, load_checkpoint
 from fhpt_eval.reference_models.drn.training.distributed import World
+from fhpt_eval.reference_models.drn.training.plan import Plan, prepare_folder
 from fhpt_eval.reference_models.drn.training.schedule import pairs_at
-from fhpt_eval.reference_models.drn.training.train import Plan, prepare_folder, train
+from fhpt_eval.reference_models.drn.training.train import train
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 from tests.support.drn import ALL, CPU, configuration, draw_folder, training_pairs
 from tests.support.drn_training import equal, gradient, likeness
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
-    return training_pairs(draw_folder(tmp_path_factory.mktemp("drawn") / "data"))
 
 
 @pytest.fixture(scope="module")
