@@ -17,7 +17,6 @@ _F = np.float32
 TORSO, HEAD, RIGHT_ARM, LEFT_ARM, RIGHT_LEG, LEFT_LEG, LOWER, HAIR = range(1, 9)
 #: Where the axis of the trunk ends, and the waist, in heights of the body below the neck.
 TRUNK, WAIST, HIP = 0.4, 0.215, 0.335
-_LEG = 0.465
 
 Row = tuple[float, float, float, float]
 

@@ -24,7 +24,6 @@ from fhpt_eval.benchmarks.mannequin.figure import (
 )
 
 _F = np.float32
-_LEG = 0.465
 
 
 def _bent(a: XY, b: XY, c: XY, radii: Sequence[float]) -> tuple[list[XY], list[float]]:

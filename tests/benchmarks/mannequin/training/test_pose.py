@@ -377,5 +377,5 @@ def test_pictures_that_do_not_fill_cells_are_refused(tmp_path: Path, pictures: P
     ("field", "value"), [("batch", 0), ("precision", "half"), ("steps", 0), ("learning_rate", -1.0)]
 )
 def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"PoseSettings.{field}: Input should be"):
+    with pytest.raises(ArgumentError, match=f"PoseSettings.{field}: "):
         PoseSettings(**{field: value})  # type: ignore[arg-type]
