@@ -25,9 +25,9 @@ from fhpt_eval.benchmarks.mannequin.training.pictures import (
     load_pictures,
 )
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
+from fhpt_eval.features.mannequin.faces import MannequinFaces
 from fhpt_eval.features.mannequin.garments import Garments
-from fhpt_eval.features.openpose import OpenPose
+from fhpt_eval.features.openpose import MannequinPose
 from fhpt_eval.metrics.pck import pckh_counts
 
 Rows = dict[str, NDArray[np.float64]]
@@ -50,7 +50,7 @@ def pose(pictures: Pictures) -> None:
     """Print PCKh 0.5 against exact key points, over all and by view."""
     truth = np.array(pictures.truth["keypoints"], np.float64)
     truth[pictures.truth["visible"] != SEEN] = np.nan
-    found = compute(OpenPose(network="mannequin"), pictures.images)["keypoints"][..., :2]
+    found = compute(MannequinPose(), pictures.images)["keypoints"][..., :2]
     counts = pckh_counts(found.astype(np.float64), truth, 0.5)
     view = pictures.truth["view"]
     for name, rows in by_view(view):
@@ -110,10 +110,11 @@ def faces(pictures: Pictures) -> None:
     gaps = np.sqrt(np.maximum(2 - 2 * descriptors @ descriptors.T, 0))
     first, second = np.triu_indices(len(seen), 1)
     same = wearer[first] == wearer[second]
-    near = gaps[first, second] <= SAME_PERSON
+    near = gaps[first, second] <= MannequinFaces.same_person
     for name, pairs in (("one person", same), ("two people", ~same)):
         print(
-            f"faces, {name}: {near[pairs].mean():.3f} of {pairs.sum():,} pairs within {SAME_PERSON}"
+            f"faces, {name}: {near[pairs].mean():.3f} of {pairs.sum():,} pairs within "
+            f"{MannequinFaces.same_person}"
         )
 
 

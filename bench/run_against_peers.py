@@ -50,7 +50,7 @@ title = "What run_against_peers compares"
 [metrics.ssim]
 [metrics.psnr]
 [metrics.lpips]
-trunk = "{folder}/alexnet.pth"
+network_weights = "{folder}/alexnet.pth"
 [metrics.fid]
 resize = "pytorch-fid"
 network_weights = "{folder}/inception.pth"

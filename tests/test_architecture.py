@@ -83,17 +83,44 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
-@pytest.mark.parametrize("name", ["fhpt_eval", "fhpt_eval.metrics"])
-def test_public_names_equal_all(name: str) -> None:
-    module = importlib.import_module(name)
-    exported = list(module.__all__)
-    for public in exported:
-        assert getattr(module, public) is not None
-    if name == "fhpt_eval.metrics":
-        own = {n for n, v in vars(module).items() if isinstance(v, type)}
-        assert own <= set(exported)
-    else:
-        assert set(dir(module)) == set(exported)
+def front_doors() -> list[str]:
+    """Return the packages that hand names on to users and to other rooms."""
+    files = [path for path in PACKAGE.rglob("__init__.py") if "__all__ = " in path.read_text()]
+    return sorted(".".join(path.parent.relative_to(ROOT).parts) for path in files)
+
+
+def handed_on(package: str) -> set[str]:
+    """Return the public names that a package defines, or imports from its own modules.
+
+    Variables of types are annotations, and no use to anybody else.
+    """
+    names: set[str] = set()
+    statements = ast.parse((ROOT.joinpath(*package.split(".")) / "__init__.py").read_text()).body
+    while statements:
+        node = statements.pop()
+        if isinstance(node, ast.If):  # TYPE_CHECKING: names that are imported when first used
+            statements += node.body
+        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and "TypeVar(" not in ast.unparse(node):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("package", front_doors())
+def test_public_names_equal_all(package: str) -> None:
+    module = importlib.import_module(package)
+    assert handed_on(package) == set(module.__all__) - {"__version__"}
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_every_package_that_others_use_by_its_name_says_what_it_hands_on() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        package = ".".join(path.parent.relative_to(ROOT).parts)
+        assert package in front_doors() or not handed_on(package), package
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
@@ -188,7 +215,7 @@ def test_the_protocol_in_the_docs_is_valid() -> None:
     assert blocks("docs/protocols.md", "toml")
 
 
-@pytest.mark.parametrize("page", ["docs/plugins.md", "docs/embedders.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/plugins.md", "docs/networks.md", "README.md"])
 def test_python_in_the_docs_runs(page: str, tmp_path: Path, make_pairs: object) -> None:
     import os
 
@@ -211,3 +238,11 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_page_where_is_what_has_every_folder_of_the_package_and_no_other() -> None:
+    text = (ROOT / "docs" / "where.md").read_text()
+    listed = re.findall(r"^\| `(fhpt_eval/[a-z_/]*)` \|", text, re.MULTILINE)
+    folders = {path.relative_to(ROOT).as_posix() + "/" for path in PACKAGE.rglob("*/")}
+    assert len(listed) == len(set(listed))
+    assert {f for f in folders if "__pycache__" not in f} | {"fhpt_eval/"} == set(listed)

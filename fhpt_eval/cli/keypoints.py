@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fhpt_eval.common.progress import Progress
-    from fhpt_eval.features.openpose import OpenPose
+    from fhpt_eval.features.openpose import PoseNetwork
     from fhpt_eval.images.files import CheckedImage
-
-#: Images that a message lists before it only counts.
-_LISTED = 20
 
 
 @click.command()
@@ -46,10 +44,10 @@ _LISTED = 20
 )
 @click.option(
     "--network",
-    type=click.Choice(["openpose-coco18", "openpose-body25", "mannequin"]),
+    metavar="NAME",
     default="openpose-coco18",
     show_default=True,
-    help="Which of OpenPose's networks, or that of drawn people.",
+    help="A network that gives joints; see 'fhpt-eval networks'.",
 )
 @click.option(
     "--network-weights",
@@ -72,53 +70,37 @@ def keypoints(
     fhpt-eval keypoints --images test/ --out test.csv --network openpose-body25
     """
     from fhpt_eval.cli.show import TerminalProgress
-    from fhpt_eval.common.machine import choose_device
+    from fhpt_eval.common.machine import available_cores, choose_device
     from fhpt_eval.errors import ArgumentError, UnavailableError
-    from fhpt_eval.features.openpose import OpenPose
+    from fhpt_eval.evaluation.survey.checks import images_below
+    from fhpt_eval.features.networks import load_network, networks_that_give
+    from fhpt_eval.features.openpose import PoseNetwork
 
     if network_weights == "":
         raise ArgumentError("--network-weights is empty: give a registered name or a file.")
-    pose = OpenPose.model_validate({"network": network, "weights": network_weights})
+    pose = load_network(network, {"weights": network_weights} if network_weights else {})
+    if not isinstance(pose, PoseNetwork):
+        raise ArgumentError(
+            f"--network: {network} finds no persons. Networks that give joints: "
+            f"{', '.join(networks_that_give('joints'))}."
+        )
     lacking = pose.lacks()
     if lacking:
         raise UnavailableError(f"Key points cannot be estimated: {lacking}. Nothing was written.")
     chosen = choose_device(device)
     progress = TerminalProgress()
     try:
-        checked = _checked(images, progress)
+        listed = images_below(images, (), available_cores(), progress, "--images")
+        checked = {image.name: image.own_image for image in listed}
         write = _write_csv if layout == "csv" else _write_json
-        found = write(checked, out, pose, chosen, progress)
+        persons = write(checked, out, pose, chosen, progress)
     finally:
         progress.close()
-    click.echo(f"{found:,} of {len(checked):,} images show a person. Written to {out}")
-
-
-def _checked(folder: Path, progress: Progress) -> dict[str, CheckedImage]:
-    """Check all images before any work; return them by name, which has no ending."""
-    from fhpt_eval.errors import ImageError, InputError
-    from fhpt_eval.images.files import ImageRef, check, find_images
-
-    files = find_images(folder, "--images")
-    progress.stage("checking images", len(files))
-    good, faults = {}, []
-    for number, (name, paths) in enumerate(files.items(), start=1):
-        try:
-            if len(paths) > 1:
-                raise ImageError(f"is one of {len(paths)} files of the name '{name}'; keep one")
-            good[name] = check(ImageRef(paths[0]))
-        except ImageError as error:
-            faults.append(f"  {paths[-1]} {error}")
-        progress.advance(number)
-    if faults:
-        more = len(faults) - _LISTED
-        rest = f"\n  and {more:,} more" if more > 0 else ""
-        listed = "\n".join(faults[:_LISTED])
-        raise InputError(f"--images: {len(faults):,} files cannot be used:\n{listed}{rest}")
-    return good
+    click.echo(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
 
 
 def _write_csv(
-    images: dict[str, CheckedImage], out: Path, pose: OpenPose, device: str, progress: Progress
+    images: dict[str, CheckedImage], out: Path, pose: PoseNetwork, device: str, progress: Progress
 ) -> int:
     """Write the main person of every image to one CSV; return how many images show a person."""
     import numpy as np
@@ -136,21 +118,18 @@ def _write_csv(
         annotation_csv({name: np.zeros((18, 2)) for name in names.values()})
     except ArgumentError as error:
         raise InputError(f"--images: {error} Rename the image, or say --format json.") from error
-    points, found = {}, 0
-    progress.stage("estimating key points", len(images))
-    for number, (name, image) in enumerate(images.items(), start=1):
-        person = choose_person(_persons(image, pose, device))
+    points = {}
+    for name, persons in _estimated(images, pose, device, progress):
+        person, image = choose_person(persons), images[name]
         # The outermost half of a border pixel is still that pixel, and not the next.
         person[:, :2] = person[:, :2].clip(0, (image.width - 1, image.height - 1))
         points[names[name]] = person
-        found += not np.isnan(person).all()
-        progress.advance(number)
     write_atomically(out, annotation_csv(points).encode())
-    return found
+    return sum(not np.isnan(person).all() for person in points.values())
 
 
 def _write_json(
-    images: dict[str, CheckedImage], out: Path, pose: OpenPose, device: str, progress: Progress
+    images: dict[str, CheckedImage], out: Path, pose: PoseNetwork, device: str, progress: Progress
 ) -> int:
     """Write all persons, a file per image; return how many images show a person."""
     from fhpt_eval.common.files import check_writable, write_atomically
@@ -167,18 +146,17 @@ def _write_json(
             f"--out {out} holds key points of other images, such as {strangers[0].name}, which "
             "would be read as this folder's. Give an empty folder."
         )
-    found = 0
-    progress.stage("estimating key points", len(images))
-    for number, (name, image) in enumerate(images.items(), start=1):
-        persons = _persons(image, pose, device)
+    shown = 0
+    for name, persons in _estimated(images, pose, device, progress):
         write_atomically(files[name], openpose_json(persons).encode(), durable=False)
-        found += len(persons) > 0
-        progress.advance(number)
-    return found
+        shown += len(persons) > 0
+    return shown
 
 
-def _persons(image: CheckedImage, pose: OpenPose, device: str) -> NDArray[np.float64]:
-    """Return all persons in an image, ``(P, 18, 3)``."""
+def _estimated(
+    images: dict[str, CheckedImage], pose: PoseNetwork, device: str, progress: Progress
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the name of each image and all persons in it, ``(P, 18, 3)``."""
     import numpy as np
     import torch
 
@@ -186,9 +164,12 @@ def _persons(image: CheckedImage, pose: OpenPose, device: str) -> NDArray[np.flo
     from fhpt_eval.features.openpose import estimate
     from fhpt_eval.images.files import decode
 
-    try:
-        pixels = decode(image)
-    except ImageError as error:
-        raise InputError(f"--images: {image.ref.path} {error}") from error
-    planes = np.array(pixels.transpose(2, 0, 1), order="C")  # a copy, which PyTorch may own
-    return estimate(torch.from_numpy(planes).to(device), pose)
+    progress.stage("Estimating key points", len(images), "images")
+    for number, (name, image) in enumerate(images.items(), start=1):
+        try:
+            pixels = decode(image)
+        except ImageError as error:
+            raise InputError(f"--images: {image.ref.path} {error}") from error
+        planes = np.array(pixels.transpose(2, 0, 1), order="C")  # a copy, which PyTorch may own
+        yield name, estimate(torch.from_numpy(planes).to(device), pose)
+        progress.advance(number)

@@ -57,13 +57,10 @@ def stats(
 
     if out.suffix != ".npz":
         raise InputError(f"-o {out}: a file of statistics ends in .npz.")
-    progress = TerminalProgress()
-    try:
-        found = reference_statistics(
+    with TerminalProgress() as progress:
+        statistics = reference_statistics(
             folder, protocol=protocol, metric=metric, device=device, workers=workers,
             cache=cache or default_cache(), progress=progress,
         )  # fmt: skip
-    finally:
-        progress.close()
-    save_statistics(out, found)
-    click.echo(f"{found.count:,} images. Written to {out}; use it with --fid-reference {out}")
+    save_statistics(out, statistics)
+    click.echo(f"{statistics.count:,} images. Written to {out}; use it with --fid-reference {out}")

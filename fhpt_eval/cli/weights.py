@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _names = click.argument("names", nargs=-1, metavar="NAME...")
-_all = click.option("--all", "everything", is_flag=True, help="All weights of the registry.")
+_all = click.option("--all", "is_all", is_flag=True, help="All weights of the registry.")
 
 
 @click.group()
@@ -54,18 +54,12 @@ def list_(as_json: bool) -> None:
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
-    from fhpt_eval.errors import WeightsError
-    from fhpt_eval.weights.store import expected_digest, fault_of, path_of
+    from fhpt_eval.weights.store import fault_of, path_of
 
     path = path_of(entry)
     fault = fault_of(entry)
-    try:
-        digest = expected_digest(entry)
-    except WeightsError as error:
-        digest, fault = "", fault or str(error)
     return {
         **entry.model_dump(mode="json"),
-        "sha256": digest if len(digest) == 64 else None,
         "path": str(path),
         "here": not fault,
         "fault": fault or None,
@@ -77,7 +71,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from fhpt_eval.common.tables import Table
 
     cells = [
-        (row["name"], _here(row), _megabytes(row["size"]), _digest(row), row["licence"],
+        (row["name"], _here(row), _megabytes(row["size"]), row["sha256"][:12], row["licence"],
          row["title"])
         for row in rows
     ]  # fmt: skip
@@ -98,21 +92,12 @@ def _megabytes(size: int | None) -> str:
     return f"{size / 1e6:,.0f}" if size >= 10**6 else f"{size / 1e6:.1g}"
 
 
-def _digest(row: dict[str, Any]) -> str:
-    """Abbreviate a digest; say where the publisher states only its first digits."""
-    prefix = row["sha256_prefix"]
-    if prefix is None:
-        return f"{row['sha256'][:12]}"
-    recorded = f"; recorded {row['sha256'][:12]}" if row["sha256"] else ""
-    return f"only {prefix} is published{recorded}"
-
-
 @weights.command()
 @_names
 @_all
 @click.option("--offline", is_flag=True, help="Never try the network; say what is missing.")
 @weights_dir
-def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
+def pull(names: tuple[str, ...], is_all: bool, offline: bool) -> None:
     """Download weights; a broken-off download goes on where it stopped.
 
     Every file is checked against the registry's SHA-256 before it is put in place. What is there
@@ -128,7 +113,7 @@ def pull(names: tuple[str, ...], everything: bool, offline: bool) -> None:
 
     progress = TerminalProgress()
     try:
-        fetch(_chosen(names, everything), progress, offline=offline)
+        fetch(_chosen(names, is_all), progress, offline=offline)
     finally:
         progress.close()
 
@@ -176,7 +161,7 @@ def verify(names: tuple[str, ...]) -> int:
 @_names
 @_all
 @weights_dir
-def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
+def bundle(out: Path, names: tuple[str, ...], is_all: bool) -> None:
     """Pack weights into one file, for machines without network.
 
     Mind the licences: some forbid passing weights on. What is shipped with the package is left out.
@@ -186,8 +171,8 @@ def bundle(out: Path, names: tuple[str, ...], everything: bool) -> None:
     """
     from fhpt_eval.weights import write_bundle
 
-    chosen = _chosen(names, everything)
-    packed = {one.name: one.path.name for one in write_bundle(chosen, out)}
+    chosen = _chosen(names, is_all)
+    packed = {file.name: file.path.name for file in write_bundle(chosen, out)}
     for name in dict.fromkeys(chosen):
         click.echo(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
     click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
@@ -204,15 +189,15 @@ def import_(file: Path) -> None:
     """
     from fhpt_eval.weights import import_bundle
 
-    for one in import_bundle(file):
-        click.echo(f"{one.name}: {one.path}")
+    for imported in import_bundle(file):
+        click.echo(f"{imported.name}: {imported.path}")
 
 
-def _chosen(names: tuple[str, ...], everything: bool) -> list[str]:
+def _chosen(names: tuple[str, ...], is_all: bool) -> list[str]:
     """Return the names asked for: those given, or with --all every one."""
-    if everything == bool(names):
+    if is_all == bool(names):
         raise click.UsageError("Give the names of weights, or --all: see 'fhpt-eval weights list'.")
-    if not everything:
+    if not is_all:
         return list(names)
     from fhpt_eval.weights import registered
 

@@ -9,8 +9,10 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from fhpt_eval.errors import FhptEvalError, InputError, StorageError
 
@@ -83,7 +85,18 @@ def why(fault: Exception) -> str:
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write to a temporary file beside ``path``, and rename it.
+    """Write ``data`` as :func:`replacing` does.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    with replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``; rename it when it is complete, else remove it.
 
     ``durable`` waits until the disk has it, for files that cannot be made again.
 
@@ -96,7 +109,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary(path), suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

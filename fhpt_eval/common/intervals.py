@@ -14,8 +14,8 @@ LEVEL = 0.95
 RESAMPLES = 2000
 #: Seed of the resampling, so that the same values give the same interval.
 SEED = 20210131
-# Resamples are drawn in blocks of about this many indices, to bound the memory.
-_BLOCK = 2**22
+# Resamples are drawn in blocks of about this many indices, which stay in a processor's cache.
+_BLOCK = 2**16
 
 
 def mean(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> float:
@@ -57,15 +57,11 @@ def mean_interval(
     sums = np.bincount(member, weights=(values - centre) * counted, minlength=count)
     sizes = np.bincount(member, weights=counted, minlength=count)
     generator = np.random.Generator(np.random.PCG64(SEED))
-    means = []
-    for rows in _blocks(RESAMPLES, max(1, _BLOCK // count)):
-        drawn = generator.integers(0, count, size=(rows, count))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    means = np.empty(RESAMPLES)
+    rows = max(1, _BLOCK // count)
+    for block in np.split(means, range(rows, RESAMPLES, rows)):
+        drawn = generator.integers(0, count, size=(len(block), count))
+        block[:] = sums.take(drawn).sum(axis=1) / sizes.take(drawn).sum(axis=1)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(means), (tail, 1 - tail))
+    low, high = np.quantile(means, (tail, 1 - tail))
     return centre + float(low), centre + float(high)
-
-
-def _blocks(total: int, size: int) -> list[int]:
-    """Split ``total`` into parts of at most ``size``."""
-    return [min(size, total - start) for start in range(0, total, size)]

@@ -56,8 +56,8 @@ def _left(limit: Path, use: Path, stat: Path) -> int:
 
 def _facts(text: str) -> dict[str, int]:
     """Return the number behind the first word of each line."""
-    words = [line.split() for line in text.splitlines()]
-    return {one[0]: int(one[1]) for one in words if len(one) > 1 and one[1].isdigit()}
+    lines = [line.split() for line in text.splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class Table:
             else:
                 drawn.add_column(Text(name), justify="right", no_wrap=True)
         for number, row in enumerate(self.rows):
-            styles = ["bold" if (number, at) in self.bold else "" for at in range(len(row))]
+            styles = ["bold" if (number, column) in self.bold else "" for column in range(len(row))]
             drawn.add_row(*(Text(*cell) for cell in zip(row, styles, strict=True)))
         return drawn
 

@@ -59,7 +59,7 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     """Return the model that an annotation is, or holds as an item."""
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return annotation
-    return next(filter(None, (_model_in(one) for one in get_args(annotation))), None)
+    return next(filter(None, (_model_in(inner) for inner in get_args(annotation))), None)
 
 
 def _brief(value: object) -> str:

@@ -24,7 +24,8 @@ from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetIm
 from fhpt_eval.evaluation.survey.problems import unusable
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
 from fhpt_eval.images.preparation import Side
-from fhpt_eval.pairs.pair import Problem, groups_of
+from fhpt_eval.pairs.groups import groups_of
+from fhpt_eval.pairs.pair import Problem
 from fhpt_eval.result import Score
 
 #: Said when something that was kept a moment ago cannot be read back.

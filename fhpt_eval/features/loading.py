@@ -11,13 +11,14 @@ from typing import TypeVar, TypeVarTuple
 import torch
 from torch import Tensor, nn
 
-from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.weights.store import digest_of
 
 Shape = tuple[int, ...]
 Source = TypeVar("Source", str, Path)
 Further = TypeVarTuple("Further")
 Loaded = TypeVar("Loaded")
+Module = TypeVar("Module", bound=nn.Module)
 
 #: Entries of a kind that an error lists before it only counts.
 _LISTED = 5
@@ -80,6 +81,36 @@ def shapes_of(network: nn.Module) -> dict[str, Shape]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
+def module_of(
+    make: Callable[[], Module],
+    state: Mapping[str, Tensor],
+    label: str,
+    network: str,
+    unused: Callable[[str], bool] = lambda _: False,
+    ignored: Callable[[str], bool] = lambda _: False,
+) -> Module:
+    """Make a module of a state dict: float32 on the CPU, for evaluation, without gradients.
+
+    Args:
+        make: the module, with any figures.
+        state: its state dict, of any floating type.
+        label: the name or file of the weights.
+        network: what the weights should be of, in a sentence.
+        unused: whether an entry of ``state`` that the module has not may be there all the same.
+        ignored: whether an entry of the module is not looked for in ``state``.
+
+    Raises:
+        WeightsError: see :func:`check_entries`.
+    """
+    with torch.device("meta"):  # no memory, and no random numbers drawn for nothing
+        module = make()
+    expected = {name: shape for name, shape in shapes_of(module).items() if not ignored(name)}
+    check_entries(state, expected, label, network, unused)
+    kept = {name: state[name].detach().to(torch.float32) for name in expected}
+    module.load_state_dict(kept, strict=False, assign=True)
+    return module.eval().requires_grad_(False)
+
+
 def loaded_once(
     kept: int,
 ) -> Callable[[Callable[[Source, *Further], Loaded]], Callable[[Source, *Further], Loaded]]:
@@ -104,7 +135,7 @@ def loaded_once(
         @wraps(load)
         def once(source: Source, /, *further: *Further) -> Loaded:
             with lock:
-                return cached(weights.digest_of(source), source, *further)
+                return cached(digest_of(source), source, *further)
 
         return once
 

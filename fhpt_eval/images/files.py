@@ -84,6 +84,13 @@ class CheckedImage:
         return self.digest if panel is None else f"{self.digest}#{panel.index}/{panel.count}"
 
 
+def without_ending(name: str) -> str:
+    """Return an image's name as pairs have it, from one in a list: no ending, no ``./``."""
+    name = name.strip().removeprefix("./")
+    base, dot, ending = name.rpartition(".")
+    return base if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES else name
+
+
 def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     """List the images below a folder, by key: the path below ``root`` without its ending.
 
@@ -102,36 +109,36 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
         ) from error
     if not root.is_dir():
         raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
-    found: dict[str, list[Path]] = {}
+    by_key: dict[str, list[Path]] = {}
     for path in _files(root, what, frozenset()):
         key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
-        found.setdefault(key, []).append(path)
-    if not found:
+        by_key.setdefault(key, []).append(path)
+    if not by_key:
         endings = ", ".join(sorted(SUFFIXES))
         raise InputError(f"{what}: {root} holds no images (looked for {endings}).")
-    return dict(sorted(found.items()))
+    return dict(sorted(by_key.items()))
 
 
 def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
     """Find image files in a fixed order, following links but not in circles; none are hidden."""
     above |= {folder.resolve()}
     try:
-        entries = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{what}: {folder} cannot be read ({error.strerror}).") from error
-    for entry in entries:
-        if entry.name.startswith("."):
+    for path in paths:
+        if path.name.startswith("."):
             continue
-        if entry.is_dir():
-            if entry.resolve() not in above:
-                yield from _files(entry, what, above)
-        elif entry.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
-            if any(unicodedata.category(character) in _UNPRINTABLE for character in str(entry)):
+        if path.is_dir():
+            if path.resolve() not in above:
+                yield from _files(path, what, above)
+        elif path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and path.is_file():
+            if any(unicodedata.category(character) in _UNPRINTABLE for character in str(path)):
                 raise InputError(
-                    f"{what}: the name {str(entry)!r} has characters that cannot be printed; "
+                    f"{what}: the name {str(path)!r} has characters that cannot be printed; "
                     "rename it."
                 )
-            yield entry
+            yield path
 
 
 def check(ref: ImageRef) -> CheckedImage:
@@ -191,8 +198,8 @@ def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
             f"is {width} pixels wide, which {panel.count} panels do not divide evenly; "
             "check --panels"
         )
-    one = width // panel.count
-    return (panel.index - 1) * one, panel.index * one
+    panel_width = width // panel.count
+    return (panel.index - 1) * panel_width, panel.index * panel_width
 
 
 def _read(path: Path) -> bytes:
@@ -295,14 +302,14 @@ def _check_complete(data: bytes) -> None:
 
 def _start_of_scan(data: bytes) -> int:
     """Return the offset of a JPEG's first scan, or the file's length if there is none."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xDA:
-            return at
-        if data[at + 1] == 0xFF:  # fill byte
-            at += 1
+    marker = 2  # the offset of a segment's marker
+    while marker + 4 <= len(data) and data[marker] == 0xFF:
+        if data[marker + 1] == 0xDA:
+            return marker
+        if data[marker + 1] == 0xFF:  # fill byte
+            marker += 1
             continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        marker += 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
     return len(data)
 
 

@@ -12,26 +12,29 @@ Lists have 18 numbers each, joints in OpenPose's COCO order; -1 in both is a mis
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, unit_fault
+from fhpt_eval.keypoints.text import Number, brief, image_name, unit_fault
 
 #: Largest CSV that is read, in bytes: a million images.
 MAX_CSV_BYTES = 2**28
 
 _HEADER = ("name", "keypoints_y", "keypoints_x")
 _MISSING = -1.0
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_NUMBERS = TypeAdapter(
+    Annotated[list[Number], Field(min_length=len(JOINTS), max_length=len(JOINTS))],
+    config=ConfigDict(strict=True),
+)
 
 
 def read_annotation_csv(path: str | Path) -> Keypoints:
@@ -65,7 +68,7 @@ def read_annotation_csv(path: str | Path) -> Keypoints:
 
 
 def annotation_csv(points: Mapping[str, NDArray[Any]]) -> str:
-    """Return an annotation CSV as text: ``(18, 2 or 3)`` arrays by the name that shall stand there.
+    """Return an annotation CSV as text: ``(18, 2 or 3)`` arrays by the name to write.
 
     Coordinates are rounded to the nearest integer, and halves up: the format's are integers. The
     confidence is lost.
@@ -74,14 +77,14 @@ def annotation_csv(points: Mapping[str, NDArray[Any]]) -> str:
         ArgumentError: a name cannot stand in this format, or a joint would round to -1.
     """
     lines = [":".join(_HEADER)]
-    for name, one in Keypoints(points).items():
+    for name, person in Keypoints(points).items():
         _check_name(name)
-        whole = np.floor(one[:, :2] + 0.5)
-        if (whole == _MISSING).any():
+        pixels = np.floor(person[:, :2] + 0.5)
+        if (pixels == _MISSING).any():
             raise ArgumentError(
                 f"{name!r} has a joint at -1, which means a missing one in this format."
             )
-        cells = np.where(np.isnan(whole), _MISSING, whole).astype(np.int64)
+        cells = np.where(np.isnan(pixels), _MISSING, pixels).astype(np.int64)
         lines.append(f"{name}: {cells[:, 1].tolist()}: {cells[:, 0].tolist()}")
     return "\n".join(lines) + "\n"
 
@@ -138,22 +141,13 @@ def _row(line: str) -> tuple[str, NDArray[np.float64]]:
 
 
 def _numbers(cell: str, column: str) -> list[float]:
-    """Read a JSON list of 18 numbers; by hand, so that nothing nested or huge is ever parsed."""
-    text = cell.strip()
-    if not (text.startswith("[") and text.endswith("]")):
-        raise InputError(f"{column} must be a list in brackets, not {brief(text)}.")
-    items = text[1:-1].split(",", len(JOINTS) + 1) if text[1:-1].strip() else []
-    if len(items) != len(JOINTS):
-        count = len(items) if len(items) <= len(JOINTS) else f"more than {len(JOINTS)}"
-        raise InputError(f"{column} must hold {len(JOINTS)} numbers, not {count}.")
-    return [_number(item.strip(), joint, column) for joint, item in enumerate(items)]
-
-
-def _number(text: str, joint: int, column: str) -> float:
-    if _NUMBER.fullmatch(text):
-        value = float(text)
-        if abs(value) <= MAX_COORDINATE:
-            return value
-    raise InputError(
-        f"{column} of the {JOINTS[joint]} must be a pixel's number, not {brief(text)}."
-    )
+    """Read a JSON list of 18 numbers."""
+    try:
+        return _NUMBERS.validate_json(cell)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        joint = "".join(f", {JOINTS[int(place)]}" for place in fault["loc"])
+        reason = fault["msg"].replace(" at line 1 column", " at its column")
+        raise InputError(
+            f"{column}{joint}: {reason}. It must be a list of {len(JOINTS)} numbers."
+        ) from None

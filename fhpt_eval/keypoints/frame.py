@@ -89,8 +89,9 @@ def _first_beyond(
     rows, joints = (places.tolist() for places in np.nonzero(beyond))
     row, joint = rows[0], joints[0]
     (x, y), (height, width) = positions[row, joint], size[row]
+    images = len({names[number] for number in rows})
     return (
-        f"{len({names[at] for at in rows}):,} of {len(set(names)):,} images have joints outside of "
+        f"{images:,} of {len(set(names)):,} images have joints outside of "
         f"the image, such as '{names[row]}': the {JOINTS[joint]} is at x = {x:g}, y = {y:g} of an "
         f"image {width} x {height}."
     )

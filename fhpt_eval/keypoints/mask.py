@@ -1,72 +1,116 @@
-"""The pose mask of the field: where a person of these key points is.
+"""The step ``mask``: keep where a person is, by key points, and blank the rest.
 
-``produce_ma_mask`` of Pose-Transfer's ``tool/pose_utils.py`` (281ee2d), and with the same text in
-pose-gan, Global-Flow-Local-Attention, SPGNet, DPTN and dressing-in-order.
+Unlike other steps it depends on whose image it is, so that features of masked images are those of
+an image and a name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Annotated, Any, ClassVar, Literal
+
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import disk, polygon
-from skimage.morphology import dilation, erosion
+from pydantic import Field
 
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.keypoints.joints import JOINTS
-
-#: Joints at the ends of each limb that is filled: OpenPose's limbs, and the trunk's outline.
-LIMBS = (
-    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
-    (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (1, 16), (1, 17), (8, 11), (11, 5),
-    (8, 2), (16, 17),
-)  # fmt: skip
-#: Half the width of a limb, and the radius of a joint, in pixels.
-RADIUS = 4
-#: Gaps of less than this are closed, in pixels.
-CLOSED = 5
+from fhpt_eval.images.preparation import Names, Step
+from fhpt_eval.keypoints import Box, Frame, Outside, read_keypoints
+from fhpt_eval.keypoints.pose_mask import pose_mask
 
 
-def pose_mask(
-    points: NDArray[np.floating], height: int, width: int, *, transposed: bool = False
-) -> NDArray[np.bool_]:
-    """Return where a person is, ``(height, width)``: limbs and joints, with small gaps closed.
+class Mask(Step):
+    """Keep what is near a pose, and set all other pixels to one level.
 
-    A rectangle of half-width 4 along each limb whose ends are both there, a disc of radius 4 (45
-    pixels) at each joint, then dilation and erosion with a square of 5 pixels. A limb without
-    length adds nothing, and nothing is filled of a person without joints.
+    Fields:
+        pose: whose mask both images get: the target's, or the source's.
+        fill: the level outside of the mask, in [0, 255]. 0 is black; 127.5 is what zero is to a
+            script that works on [-1, 1], and leaves floats.
+        transposed: x taken for y, as a published script does by mistake.
+        keypoints: an annotation CSV or a folder of OpenPose's JSON; ``--keypoints`` sets it.
+        annotation_box, outside: as of the metric ``joints``.
 
-    Args:
-        points: ``(18, 2)`` or ``(18, 3)``: x and y in pixels, NaN where a joint is missing.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        transposed: take x for y and y for x, as ``util/pose_util.py`` of intrinsic_flow does.
-
-    Raises:
-        ArgumentError: ``points`` has another shape.
+    The mask is that of :func:`fhpt_eval.keypoints.pose_mask.pose_mask`.
     """
-    if points.ndim != 2 or points.shape[0] != len(JOINTS) or points.shape[1] not in (2, 3):
-        raise ArgumentError(f"'points' must be (18, 2) or (18, 3), not {points.shape}")
-    places = points[:, :2] if transposed else points[:, 1::-1]  # rows first
-    there = ~np.isnan(places).any(axis=1)
-    mask = np.zeros((height, width), np.uint8)
-    for start, end in LIMBS:
-        if there[start] and there[end]:
-            _fill_limb(mask, places[start], places[end])
-    for place in places[there]:
-        mask[disk(tuple(place), RADIUS, shape=mask.shape)] = 1  # type: ignore[no-untyped-call]
-    square = np.ones((CLOSED, CLOSED), np.uint8)
-    closed: NDArray[np.bool_] = np.asarray(erosion(dilation(mask, square), square)) > 0
-    return closed
+
+    by_name: ClassVar[bool] = True
+
+    step: Literal["mask"] = "mask"
+    pose: Literal["target", "source"] = "target"
+    fill: Annotated[float, Field(ge=0, le=255)] = 0.0
+    transposed: bool = False
+    keypoints: Annotated[str, Field(min_length=1)] | None = None
+    annotation_box: Annotated[Box, Field(strict=False)] | None = None
+    outside: Outside = "refuse"
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`Step.size`."""
+        return width, height
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
+        """See :meth:`Step.apply`: not without a name."""
+        raise ArgumentError("a mask needs the names of the pair; use apply_to")
+
+    def apply_to(self, pixels: NDArray[Any], names: Names) -> NDArray[Any]:
+        """See :meth:`Step.apply_to`."""
+        mask = self._mask(names, pixels.shape[0], pixels.shape[1])
+        is_level = float(self.fill).is_integer()
+        masked = pixels.copy() if is_level else pixels.astype(np.float32)
+        masked[~mask] = int(self.fill) if is_level else self.fill
+        return masked
+
+    def canonical(self) -> dict[str, Any]:
+        """See :meth:`Step.canonical`: of key points their content counts.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        digest = read_keypoints(self.keypoints).digest if self.keypoints else None
+        return super().canonical() | {"keypoints": digest}
+
+    def software(self) -> dict[str, str]:
+        """See :meth:`Step.software`: what draws the shapes."""
+        return {"scikit-image": version("scikit-image")}
+
+    def lacks(self) -> str:
+        """See :meth:`Step.lacks`."""
+        return "" if self.keypoints else f"needs the {self.pose}s' key points (--keypoints)"
+
+    def check(self, names: Sequence[Names], sizes: NDArray[np.int64]) -> None:
+        """See :meth:`Step.check`: each pose is annotated, inside its image.
+
+        Raises:
+            InputError: says which is not.
+        """
+        if self.keypoints is not None:
+            frame = Frame(self.annotation_box, self.outside)
+            wanted = [self._name(of_pair) for of_pair in names]
+            frame.positions(read_keypoints(self.keypoints), wanted, sizes)
+
+    def _name(self, names: Names) -> str:
+        return names.target if self.pose == "target" else names.source
+
+    def _mask(self, names: Names, height: int, width: int) -> NDArray[np.bool_]:
+        if self.keypoints is None:
+            raise ArgumentError(f"a mask {self.lacks()}")
+        content = read_keypoints(self.keypoints).digest
+        return _drawn(self, content, self._name(names), height, width)
 
 
-def _fill_limb(
-    mask: NDArray[np.uint8], start: NDArray[np.floating], end: NDArray[np.floating]
-) -> None:
-    along = end - start
-    length = np.hypot(*along)
-    if not length > 0:
-        return
-    across = np.array([-along[1], along[0]]) / length * RADIUS
-    corners = np.stack([start - across, start + across, end + across, end - across])
-    filled = polygon(corners[:, 0], corners[:, 1], shape=mask.shape)  # type: ignore[no-untyped-call]
-    mask[filled] = 1
+@lru_cache(maxsize=64)
+def _drawn(
+    step: Mask,
+    content: str,  # noqa: ARG001 - a key of the cache: a file may change
+    name: str,
+    height: int,
+    width: int,
+) -> NDArray[np.bool_]:
+    """Draw a mask; the two images of a pair share it, and so do several metrics."""
+    frame = Frame(step.annotation_box, step.outside)
+    size = np.array([[height, width]])
+    points = frame.positions(read_keypoints(step.keypoints or ""), [name], size)[0]
+    mask = pose_mask(points, height, width, transposed=step.transposed)
+    mask.flags.writeable = False
+    return mask

@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from fhpt_eval.common.files import read_text
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import BODY_25, JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import MAX_COORDINATE, brief, image_name, unit_fault
+from fhpt_eval.keypoints.text import Number, image_name, unit_fault
 
 #: Largest file that is read, in bytes: hundreds of persons, with their hands and faces.
 MAX_JSON_BYTES = 2**22
@@ -43,10 +44,33 @@ _EMPTY = (
     "hand_right_keypoints_3d",
 )
 
-#: Brackets that are open at a time where a message says that there are too many; ten would do.
-_DEEPEST = 50
-
 People = NDArray[np.float64]
+
+
+class _Person(BaseModel):
+    """What is read of a person; other keys are passed over."""
+
+    model_config = ConfigDict(strict=True)
+
+    pose_keypoints_2d: list[Number]
+
+    @field_validator("pose_keypoints_2d")
+    @classmethod
+    def _of_known_length(cls, numbers: list[float]) -> list[float]:
+        if len(numbers) not in _LAYOUTS:
+            raise ValueError(
+                f"has {len(numbers)} numbers; 54 (18 joints) or 75 (25 joints) are expected, x, y "
+                "and confidence of each"
+            )
+        return numbers
+
+
+class _File(BaseModel):
+    """A file of one image's persons."""
+
+    model_config = ConfigDict(strict=True)
+
+    people: list[_Person]
 
 
 def read_openpose_json(path: str | Path) -> People:
@@ -60,10 +84,19 @@ def read_openpose_json(path: str | Path) -> People:
     path = Path(path)
     text = read_text(path, MAX_JSON_BYTES, "one of OpenPose's JSON files")
     try:
-        people = _people(_parsed(text))
+        people = _File.model_validate_json(text).people
+        persons = [
+            _points(person.pose_keypoints_2d, number) for number, person in enumerate(people)
+        ]
+    except ValidationError as error:
+        fault = explain_validation(error, _File, "JSON").partition("\n")[0]
+        raise InputError(
+            f"{path}: {fault} Write it with OpenPose's --write_json, or with 'fhpt-eval keypoints "
+            "--format json'."
+        ) from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return people
+    return np.array(persons).reshape(-1, len(JOINTS), 3)
 
 
 def read_openpose_folder(folder: str | Path) -> Keypoints:
@@ -110,12 +143,12 @@ def main_person(people: NDArray[Any]) -> int:
     people = np.asarray(people)
     if people.ndim != 3 or people.shape[1:] != (len(JOINTS), 3) or not len(people):
         raise ArgumentError(f"'people' must be (P, 18, 3) with P > 0, not {people.shape}")
-    there = ~np.isnan(people).any(axis=2)
-    low = np.where(there[..., None], people, np.inf).min(axis=1)
-    high = np.where(there[..., None], people, -np.inf).max(axis=1)
-    extent = np.where(there.any(axis=1)[:, None], high - low, 0)[:, :2]
-    confidence = np.where(there, people[..., 2], 0).sum(axis=1)
-    return int(np.lexsort((-confidence, -extent.prod(axis=1), -there.sum(axis=1)))[0])
+    present = ~np.isnan(people).any(axis=2)
+    low = np.where(present[..., None], people, np.inf).min(axis=1)
+    high = np.where(present[..., None], people, -np.inf).max(axis=1)
+    extent = np.where(present.any(axis=1)[:, None], high - low, 0)[:, :2]
+    confidence = np.where(present, people[..., 2], 0).sum(axis=1)
+    return int(np.lexsort((-confidence, -extent.prod(axis=1), -present.sum(axis=1)))[0])
 
 
 def openpose_json(people: NDArray[Any]) -> str:
@@ -144,85 +177,26 @@ def _files(folder: Path) -> Iterator[Path]:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}).") from error
 
     for root, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             if file.endswith(JSON_SUFFIX) and not file.startswith("."):
                 yield Path(root, file)
 
 
-def _parsed(text: str) -> object:
-    """Parse JSON of bounded length that somebody else wrote."""
-
-    def refuse(constant: str) -> float:
-        line = _line(text, rf"(?<![\w\"]){re.escape(constant)}")
-        raise InputError(f"line {line}: {constant} is no coordinate; a missing joint is 0, 0, 0.")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise InputError(f"line {error.lineno}: is not valid JSON ({error.msg}).") from error
-    except RecursionError as error:
-        line = _line(text, rf"(?:[\[{{][^\[\]{{}}]*){{{_DEEPEST}}}")
-        raise InputError(f"line {line}: is nested too deeply to be key points.") from error
-    except ValueError as error:  # an integer of thousands of digits
-        line = _line(text, r"\d{400}")
-        raise InputError(f"line {line}: a number has too many digits for a coordinate.") from error
-
-
-def _line(text: str, pattern: str) -> int:
-    """Return the line in which the first match of a pattern ends; the last one without a match."""
-    found = re.search(pattern, text)
-    return text.count("\n", 0, found.end() if found else len(text)) + 1
-
-
-def _people(data: object) -> People:
-    people = data.get("people") if isinstance(data, dict) else None
-    if not isinstance(people, list):
-        raise InputError(
-            f"has no list 'people', so it is not OpenPose's JSON but {brief(data)}. Write it with "
-            "OpenPose's --write_json or with 'fhpt-eval keypoints --format json'."
-        )
-    if not people:
-        return np.empty((0, len(JOINTS), 3))
-    return np.stack([_person(person, number) for number, person in enumerate(people)])
-
-
-def _person(person: object, number: int) -> NDArray[np.float64]:
-    numbers = person.get(_KEY) if isinstance(person, dict) else None
-    if not isinstance(numbers, list):
-        raise InputError(f"person {number} (from 0) has no list '{_KEY}'.")
-    if len(numbers) not in _LAYOUTS:
-        raise InputError(
-            f"person {number} (from 0) has {len(numbers)} numbers in '{_KEY}'; 54 (18 joints) or "
-            "75 (25 joints) are expected, x, y and confidence of each."
-        )
-    flat = [_number(value, number, place) for place, value in enumerate(numbers)]
-    points = np.array(flat).reshape(-1, 3)[list(_LAYOUTS[len(numbers)])]
-    _check_person(points, number)
-    points[points[:, 2] == 0] = math.nan
-    fault = unit_fault(points[:, :2])
-    if fault:
-        raise InputError(f"person {number} (from 0): {fault} (OpenPose: --keypoint_scale 0).")
-    return points
-
-
-def _check_person(points: NDArray[np.float64], number: int) -> None:
+def _points(numbers: Sequence[float], person: int) -> NDArray[np.float64]:
+    """Return a person's joints, ``(18, 3)``; NaN where one is missing."""
+    points = np.array(numbers).reshape(-1, 3)[list(_LAYOUTS[len(numbers)])]
     doubtful = (points[:, 2] == 0) & (points[:, :2] != 0).any(axis=1)
     negative = points[:, 2] < 0
-    for wrong, why in (
+    for wrong, reason in (
         (doubtful, "a place and confidence 0; a missing joint is 0, 0, 0"),
         (negative, "a negative confidence"),
     ):
         if wrong.any():
             joint = JOINTS[int(np.flatnonzero(wrong)[0])]
-            raise InputError(f"person {number} (from 0): the {joint} has {why}.")
-
-
-def _number(value: Any, person: int, place: int) -> float:
-    # Compared before it is converted: an integer may be too large for a float. True is an integer.
-    if type(value) in (int, float) and abs(value) <= MAX_COORDINATE:
-        return float(value)
-    raise InputError(
-        f"person {person} (from 0), number {place} (from 0) of '{_KEY}' must be a pixel's number "
-        f"or a confidence, not {brief(value)}."
-    )
+            raise InputError(f"person {person} (from 0): the {joint} has {reason}.")
+    points[points[:, 2] == 0] = math.nan
+    fault = unit_fault(points[:, :2])
+    if fault:
+        raise InputError(f"person {person} (from 0): {fault} (OpenPose: --keypoint_scale 0).")
+    return points

@@ -82,9 +82,9 @@ class Keypoints(Mapping[str, Points]):
         return digest.hexdigest()
 
 
-def _checked(name: str, given: NDArray[Any]) -> Points:
+def _checked(name: str, numbers: NDArray[Any]) -> Points:
     """Return a copy in the one form that equal key points have."""
-    array = np.asarray(given)
+    array = np.asarray(numbers)
     if array.shape not in {(len(JOINTS), 2), (len(JOINTS), 3)} or array.dtype.kind not in "iuf":
         raise ArgumentError(
             f"'points' of {name!r} must be numbers of shape ({len(JOINTS)}, 3), not "

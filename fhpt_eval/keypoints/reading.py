@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from fhpt_eval.common.files import why
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints.annotation_csv import read_annotation_csv
 from fhpt_eval.keypoints.openpose_json import JSON_SUFFIX, read_openpose_folder
@@ -24,10 +25,9 @@ def read_keypoints(path: str | Path) -> Keypoints:
         files = sorted(path.rglob(f"*{JSON_SUFFIX}")) if path.is_dir() else [path]
         stats = [(str(file), file.stat()) for file in files]
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"Key points: {path} cannot be read ({why}). Give the annotation CSV, or the folder "
-            "of OpenPose's JSON files."
+            f"Key points: {path} cannot be read ({why(error)}). Give the annotation CSV, or the "
+            "folder of OpenPose's JSON files."
         ) from error
     return _read(path, tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES
+from fhpt_eval.images.files import without_ending
 
 #: Largest coordinate, in pixels: no image that is read here is wider or higher.
 MAX_COORDINATE = 2.0**26
+#: A coordinate or a confidence in a file.
+Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE, allow_inf_nan=False)]
 
 
 def image_name(text: str) -> str:
@@ -21,10 +24,7 @@ def image_name(text: str) -> str:
     Raises:
         InputError: nothing is left, or it has characters that cannot be printed.
     """
-    name = text.strip().removeprefix("./")
-    base, dot, ending = name.rpartition(".")
-    if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES:
-        name = base
+    name = without_ending(text)
     if not name or name.endswith("/"):
         raise InputError(f"{text[:80]!r} names no image.")
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
@@ -34,8 +34,6 @@ def image_name(text: str) -> str:
 
 def brief(value: object) -> str:
     """Quote a value, without drowning the message in it."""
-    if isinstance(value, (dict, list)):  # may be nested more deeply than can be printed
-        return "an object" if isinstance(value, dict) else "a list"
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."
 

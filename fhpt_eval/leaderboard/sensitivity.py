@@ -134,11 +134,11 @@ class Sensitivity:
                 fault = f"{', '.join(columns)} could not be computed: {reason}"
                 reasons.setdefault(fault, []).append(line.label)
         notes = [f"{', '.join(labels)}: {fault}" for fault, labels in reasons.items()]
-        others: dict[str, list[str]] = {}
+        elsewhere: dict[str, list[str]] = {}
         for column in self.headlines():
             if self.bases[column].protocol != self.base:
-                others.setdefault(self.bases[column].protocol, []).append(column)
-        for protocol, columns in others.items():
+                elsewhere.setdefault(self.bases[column].protocol, []).append(column)
+        for protocol, columns in elsewhere.items():
             notes.append(f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none.")
         if len({result.provenance.code for result in self.results}) > 1:
             notes.append(
@@ -269,17 +269,17 @@ def _check_same_images(results: Sequence[Result]) -> None:
     """Refuse to put down to the protocol what other images do."""
     first = results[0]
     faults = []
-    for other in results[1:]:
-        names = f"{_named(first)} and {_named(other)}"
-        if other.provenance.generated_digest != first.provenance.generated_digest:
-            ours, theirs = (r.provenance.generated_digest[:12] for r in (first, other))
+    for result in results[1:]:
+        names = f"{_named(first)} and {_named(result)}"
+        if result.provenance.generated_digest != first.provenance.generated_digest:
+            ours, theirs = (r.provenance.generated_digest[:12] for r in (first, result))
             faults.append(f"{names} are of other generated images, or other pairs of them: "
                           f"{first.test_set.pairs:,} pairs with digest {ours} and "
-                          f"{other.test_set.pairs:,} with digest {theirs}")  # fmt: skip
-        elif other.test_set.digest != first.test_set.digest:
+                          f"{result.test_set.pairs:,} with digest {theirs}")  # fmt: skip
+        elif result.test_set.digest != first.test_set.digest:
             faults.append(
                 f"{names} are against other ground truth: digest {first.test_set.digest[:12]} and "
-                f"{other.test_set.digest[:12]}"
+                f"{result.test_set.digest[:12]}"
             )
     twice = [id_ for id_, n in Counter(result.protocol.id for result in results).items() if n > 1]
     if twice:

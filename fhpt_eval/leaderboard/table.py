@@ -186,27 +186,27 @@ def _check_comparable(results: Sequence[Result]) -> None:
     """Refuse to rank what was not measured alike."""
     first = results[0]
     faults = []
-    for other in results[1:]:
-        names = f"{first.method} and {other.method}"
-        if other.protocol.digest != first.protocol.digest:
-            settings = differences(first.protocol.settings, other.protocol.settings)
+    for result in results[1:]:
+        names = f"{first.method} and {result.method}"
+        if result.protocol.digest != first.protocol.digest:
+            settings = differences(first.protocol.settings, result.protocol.settings)
             lines = [f"{name}: {a!r} and {b!r}" for name, a, b in settings]
             faults.append(
                 f"{names} were scored under different protocols "
-                f"({first.protocol.id} and {other.protocol.id}):\n  " + "\n  ".join(lines)
+                f"({first.protocol.id} and {result.protocol.id}):\n  " + "\n  ".join(lines)
             )
-        if other.test_set.digest != first.test_set.digest:
-            ours, theirs = first.test_set, other.test_set
+        if result.test_set.digest != first.test_set.digest:
+            ours, theirs = first.test_set, result.test_set
             faults.append(
                 f"{names} were scored on different test sets: {ours.pairs:,} pairs with digest "
                 f"{ours.digest[:12]} and {theirs.pairs:,} pairs with digest {theirs.digest[:12]} "
                 f"(keys or ground-truth pixels differ; excluded: {len(first.provenance.excluded)} "
-                f"and {len(other.provenance.excluded)})"
+                f"and {len(result.provenance.excluded)})"
             )
-        elif other.provenance.groups != first.provenance.groups:
+        elif result.provenance.groups != first.provenance.groups:
             faults.append(
                 f"{names} have intervals over different groups ({first.provenance.groups:,} and "
-                f"{other.provenance.groups:,}): items or sources were known to one run only"
+                f"{result.provenance.groups:,}): items or sources were known to one run only"
             )
     if faults:
         raise ResultError(

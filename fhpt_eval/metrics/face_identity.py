@@ -3,8 +3,8 @@
 King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10, 2009, for the detector and the network; the
 comparison is that of the package ``face_recognition`` 1.3.0 (Geitgey): Euclidean distance of two
 descriptors, one person if it is at most 0.6. In the network's training the descriptors of a person
-were pulled into a ball of that size (README of davisking/dlib-models). Drawn people have networks
-of their own, with another threshold; see ``features.mannequin.faces``.
+were pulled into a ball of that size (README of davisking/dlib-models). Another network states its
+own size of it (``same_person``).
 """
 
 from __future__ import annotations
@@ -19,33 +19,27 @@ from pydantic import Field, model_validator
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.faces import Faces
-from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
+from fhpt_eval.features.networks import Gift
 from fhpt_eval.metrics.base import Direction, Need, Part
+from fhpt_eval.metrics.networks import NetworkMetric, Text
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
 
 Floats = NDArray[np.float64]
 
 _NO_TARGET = "no face is found in the image that the generated one is compared with"
 _NO_FACE = "no face is found in the generated image, or in the one that it is compared with"
-_BY_DLIB = "faces found and described by dlib"
-#: How often dlib doubles an image, unless told.
-_UPSAMPLE = 2
 
 
-class FaceIdentity(FeaturePairMetric):
+class FaceIdentity(NetworkMetric, FeaturePairMetric):
     """Whether the face of the generated image is the target's.
 
     Parameters:
         against: the target: ``"ground_truth"``, or the ``"source"`` image.
-        threshold: the largest distance of two descriptors of one person; where it is not given,
-            0.6 for dlib, and for drawn people ``SAME_PERSON`` of
-            :mod:`fhpt_eval.features.mannequin.faces`.
+        network, network_weights: see :class:`NetworkMetric`; the network finds and describes faces.
+        threshold: the largest distance of two descriptors of one person; where it is not given, the
+            network's (0.6 for dlib).
         upsample: how often dlib doubles an image at most to find a face; see
             :class:`fhpt_eval.features.faces.Faces`.
-        network: what finds and describes faces: ``"dlib"``, or ``"mannequin"`` for the drawn people
-            of the mannequin benchmark; see
-            :class:`fhpt_eval.features.mannequin.faces.MannequinFaces`.
 
     dlib's descriptors are those of ``face_recognition`` 1.3.0 with its defaults, of the first face
     that it finds, in images of up to 2^22 pixels; where it finds none, more doublings may.
@@ -58,30 +52,33 @@ class FaceIdentity(FeaturePairMetric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_TARGET
 
-    against: Literal["ground_truth", "source"] = "ground_truth"
-    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.6
-    upsample: Annotated[int, Field(ge=0, le=4)] = _UPSAMPLE
-    network: Literal["dlib", "mannequin"] = "dlib"
+    wants: ClassVar[Gift] = "face"
+    of_network: ClassVar[tuple[str, ...]] = ("upsample",)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _threshold_of_the_network(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("network") == "mannequin":
-            return {"threshold": SAME_PERSON, **given}
-        return given
+    network: Text = "dlib"
+
+    against: Literal["ground_truth", "source"] = "ground_truth"
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    upsample: int | None = None
 
     @model_validator(mode="after")
-    def _upsample_is_dlibs(self) -> Self:
-        if self.network != "dlib" and self.upsample != _UPSAMPLE:
-            raise ValueError("upsample is for network = 'dlib'; leave it out with another network")
+    def _has_a_threshold(self) -> Self:
+        if not self.same_person:
+            raise ValueError(
+                f"network '{self.network}' does not say how far apart one person's faces may lie; "
+                "set threshold"
+            )
         return self
 
+    @property
+    def same_person(self) -> float:
+        """The largest distance of two descriptors of one person."""
+        own = self.chosen().same_person if self.threshold is None else self.threshold
+        return own or 0.0
+
     def canonical(self) -> Mapping[str, Any]:
-        """See :meth:`Metric.canonical`: only dlib doubles images."""
-        found = dict(super().canonical())
-        if self.network != "dlib":
-            del found["upsample"]
-        return found
+        """See :meth:`Metric.canonical`: a threshold counts, whoever states it."""
+        return {**super().canonical(), "threshold": self.same_person}
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
@@ -111,14 +108,12 @@ class FaceIdentity(FeaturePairMetric):
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        if self.network == "mannequin":
-            return {"faces": MannequinFaces()}
-        return {"faces": Faces(upsample=self.upsample)}
+        return {"faces": self.chosen()}
 
     def measure(self, rows: FeatureRows) -> Mapping[str, Floats]:
         """Return the parts of each pair.
 
-        ``rate`` is 1 where both faces are at most ``threshold`` apart, ``lost`` 1 where the
+        ``rate`` is 1 where both faces are at most :attr:`same_person` apart, ``lost`` 1 where the
         generated image has no face, else both are 0; NaN where the target has no face. A face that
         is lost is none that is the same.
         """
@@ -127,7 +122,7 @@ class FaceIdentity(FeaturePairMetric):
         shown, wanted = generated["found"] > 0, target["found"] > 0
         distance = distances(generated["descriptor"], target["descriptor"])
         return {
-            "rate": np.where(wanted, distance <= self.threshold, math.nan),
+            "rate": np.where(wanted, distance <= self.same_person, math.nan),
             "distance": distance,
             "lost": np.where(wanted, ~shown, math.nan),
             "detected": shown.astype(np.float64),
@@ -138,8 +133,8 @@ class FaceIdentity(FeaturePairMetric):
 def distances(first: Floats, second: Floats) -> Floats:
     """Return the Euclidean distance of each of N pairs of descriptors, ``(N,)``.
 
-    Both are ``(N, 128)`` float64, as ``fhpt_eval.features.faces.descriptors`` gives them, or
-    :class:`fhpt_eval.features.mannequin.faces.MannequinFaces`; where one is NaN the distance is.
+    Both are ``(N, 128)`` float64, as ``fhpt_eval.features.faces.descriptors`` gives them; where one
+    is NaN the distance is.
 
     Raises:
         ArgumentError: they are not of one such shape.

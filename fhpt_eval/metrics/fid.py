@@ -1,4 +1,4 @@
-"""Fréchet distance of Inception features.
+"""Fréchet distance of a network's rows.
 
 Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs Trained by a Two Time-Scale Update Rule
 Converge to a Local Nash Equilibrium", NeurIPS 2017.
@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from fhpt_eval.errors import InputError, Undefined
+from fhpt_eval.features.networks import Gift, vectors_of
 from fhpt_eval.metrics.base import Direction, Need, Shown, State
-from fhpt_eval.metrics.networks import NetworkMetric
+from fhpt_eval.metrics.networks import SetNetworkMetric
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.metrics.sets import moments, reference_set
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
@@ -30,20 +31,27 @@ def _made_otherwise(metric: ReferenceMetric, shown: Shown) -> None:
         reference_set.check_settings(metric.reference, metric.settings(shown.steps))
 
 
-class ReferenceMetric(NetworkMetric):
+class ReferenceMetric(SetNetworkMetric):
     """What FID and its kin share: a reference set in place of the ground truth.
 
     Parameters:
-        network, resize, network_weights: see :class:`NetworkMetric`.
+        network, resize, network_weights: see :class:`SetNetworkMetric`.
         reference: a folder of real images to compare with, or a file of their statistics; the
             ground truth of the pairs by default.
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
+    wants: ClassVar[Gift] = "rows"
 
     reference: str | None = None
 
     checks: ClassVar = (_made_otherwise,)
+
+    @property
+    def dimensions(self) -> int | None:
+        """The size of a row, where the network states it beforehand."""
+        sizes = self.chosen().dimensions
+        return vectors_of(sizes) if sizes else None
 
     def uses(self) -> frozenset[Need]:
         """See :meth:`Metric.uses`: no ground truth with a reference set."""
@@ -107,8 +115,8 @@ class FID(ReferenceMetric):
         real = _part(state, "real")
         if not self.reference:
             chosen = rows.distinct if self.ground_truth == "images" else slice(None)
-            real = moments.add(real, rows.ground_truth["network"]["pool"][chosen])
-        generated = moments.add(_part(state, "generated"), rows.generated["network"]["pool"])
+            real = moments.add(real, vectors_of(rows.ground_truth["network"])[chosen])
+        generated = moments.add(_part(state, "generated"), vectors_of(rows.generated["network"]))
         return _join(generated, real)
 
     def refer(
@@ -120,7 +128,7 @@ class FID(ReferenceMetric):
     ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
-        real = moments.add(_part(state, "real"), features["network"]["pool"])
+        real = moments.add(_part(state, "real"), vectors_of(features["network"]))
         return _join(_part(state, "generated"), real)
 
     def merge(self, first: State, second: State) -> State:
@@ -133,7 +141,7 @@ class FID(ReferenceMetric):
     def compute(self, state: State) -> Mapping[str, float]:
         """See :meth:`StateMetric.compute`."""
         generated = gaussian(_part(state, "generated"))
-        real = real_gaussian(self) or gaussian(_part(state, "real"))
+        real = real_gaussian(self, len(generated.mean)) or gaussian(_part(state, "real"))
         return {"": frechet(generated, real)}
 
     def statistics_of(
@@ -145,8 +153,9 @@ class FID(ReferenceMetric):
 
     def note(self, state: State) -> str:
         """See :meth:`StateMetric.note`: says when there are fewer images than dimensions."""
-        ours, theirs = (moments.count(_part(state, side)) for side in ("generated", "real"))
-        return few_images(ours, theirs, self)
+        generated, real = (_part(state, side) for side in ("generated", "real"))
+        counts = moments.count(generated), moments.count(real)
+        return few_images(*counts, moments.width(generated), self)
 
 
 def gaussian(state: State) -> Gaussian:
@@ -164,14 +173,20 @@ def gaussian(state: State) -> Gaussian:
     return Gaussian(mean, covariance)
 
 
-def real_gaussian(metric: ReferenceMetric) -> Gaussian | None:
+def real_gaussian(metric: ReferenceMetric, width: int) -> Gaussian | None:
     """Return the Gaussian that a file of statistics holds, where the metric rests on one.
 
     Raises:
         InputError: the file cannot be used.
+        Undefined: it is of rows of another size than ``width``.
     """
     statistics = metric.statistics()
-    return None if statistics is None else statistics.gaussian
+    if statistics is None or statistics.gaussian is None:
+        return None
+    size = len(statistics.gaussian.mean)
+    if size != width:  # seen only now where the network does not state its size beforehand
+        raise Undefined(f"{metric.reference} has {size:,} dimensions, and the network {width:,}")
+    return statistics.gaussian
 
 
 def lacks_moments(metric: ReferenceMetric) -> str:
@@ -198,27 +213,27 @@ def check_size(metric: ReferenceMetric, size: int) -> None:
     Raises:
         InputError: they have another number of dimensions.
     """
-    if size != metric.dimensions:
+    if metric.dimensions not in (None, size):
         raise InputError(
             f"{metric.reference} has {size:,} dimensions, and {metric.name} {metric.dimensions:,}."
         )
 
 
-def few_images(ours: int, theirs: int, metric: ReferenceMetric) -> str:
+def few_images(ours: int, theirs: int, width: int, metric: ReferenceMetric) -> str:
     """Say when there are too few images for the dimensions, and :func:`origin`.
 
     ``ours`` and ``theirs`` are the numbers of generated and, unless they lie in a file of
-    statistics, of real images.
+    statistics, of real images; ``width`` is the size of a row.
     """
     statistics = metric.statistics()
     real = f" and {theirs:,} real" if statistics is None else ""
     if statistics is not None:
-        theirs = statistics.count or metric.dimensions + 1
+        theirs = statistics.count or width + 1
         real = f" and {statistics.count:,} real" if statistics.count else ""
     few = ""
-    if min(ours, theirs) <= metric.dimensions:
+    if min(ours, theirs) <= width:
         few = (
-            f"rests on {ours:,} generated{real} images, too few for its {metric.dimensions:,} "
+            f"rests on {ours:,} generated{real} images, too few for its {width:,} "
             "dimensions: strongly biased upwards, and comparable only at equal numbers"
         )
     return "; ".join(filter(None, (origin(metric), few)))

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
+from fhpt_eval.features.networks import vectors_of
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import (
     ReferenceMetric,
@@ -72,7 +73,7 @@ class FIDInfinity(ReferenceMetric):
     def update(self, state: State, rows: FeatureRows) -> State:
         """See :meth:`FeatureSetMetric.update`."""
         new = self.empty()
-        new["generated"] = rows.generated["network"]["pool"]
+        new["generated"] = vectors_of(rows.generated["network"])
         new["generated.keys"] = np.array(rows.keys, dtype=np.str_)
         if not self.reference:
             new |= _real(moments.add(moments.empty(), _distinct(rows)))
@@ -87,7 +88,7 @@ class FIDInfinity(ReferenceMetric):
     ) -> State:
         """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
-        return state | _real(moments.add(_moments(state), features["network"]["pool"]))
+        return state | _real(moments.add(_moments(state), vectors_of(features["network"])))
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`StateMetric.merge`."""
@@ -102,7 +103,7 @@ class FIDInfinity(ReferenceMetric):
                 f"draws subsets of {self.smallest:,} generated images and more (smallest), and "
                 f"there are {len(rows):,}"
             )
-        real = real_gaussian(self) or gaussian(_moments(state))
+        real = real_gaussian(self, rows.shape[1]) or gaussian(_moments(state))
         generator = np.random.Generator(np.random.PCG64(self.seed))
         sizes = np.linspace(self.smallest, len(rows), self.points).astype(int)
         found = []
@@ -114,7 +115,9 @@ class FIDInfinity(ReferenceMetric):
 
     def note(self, state: State) -> str:
         """See :meth:`StateMetric.note`."""
-        return few_images(self.dimensions + 1, moments.count(_moments(state)), self)
+        # Few generated images are what it extrapolates from: only the real ones may be too few.
+        width = moments.width(_moments(state))
+        return few_images(width + 1, moments.count(_moments(state)), width, self)
 
 
 def _fitted(rows: np.ndarray) -> Gaussian:
@@ -127,7 +130,7 @@ def _fitted(rows: np.ndarray) -> Gaussian:
 
 
 def _distinct(rows: FeatureRows) -> np.ndarray:
-    return np.asarray(rows.ground_truth["network"]["pool"][rows.distinct])
+    return np.asarray(vectors_of(rows.ground_truth["network"])[rows.distinct])
 
 
 def _moments(state: State) -> State:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
+from fhpt_eval.features.networks import Gift
 from fhpt_eval.metrics.base import (
     Direction,
     Need,
@@ -23,17 +24,17 @@ from fhpt_eval.metrics.base import (
     State,
     merge_rows,
 )
-from fhpt_eval.metrics.networks import NetworkMetric
+from fhpt_eval.metrics.networks import SetNetworkMetric
 from fhpt_eval.metrics.on_features import FeatureRows
 
 
-class InceptionScore(NetworkMetric):
+class InceptionScore(SetNetworkMetric):
     """Exponential of the mean divergence between an image's classes and those of its split.
 
     Images are split in the order of their keys. ``mean`` and ``std`` are those over the splits.
 
     Parameters:
-        network, resize, network_weights: see :class:`NetworkMetric`.
+        network, resize, network_weights: see :class:`SetNetworkMetric`.
         logits: ``"unbiased"`` leaves the bias out, as the 2016 original does; ``"biased"`` is what
             the common PyTorch script has.
         splits: number of splits, at ``i * N // splits``.
@@ -44,6 +45,7 @@ class InceptionScore(NetworkMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
+    wants: ClassVar[Gift] = "logits"
 
     logits: Literal["unbiased", "biased"] = "unbiased"
     splits: Annotated[int, Field(ge=1, le=1000)] = 10

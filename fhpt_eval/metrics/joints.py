@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +16,15 @@ from pydantic import Field, model_validator
 
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.openpose import NetworkName, OpenPose
+from fhpt_eval.features.networks import Gift
 from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypoints
 from fhpt_eval.metrics import pck
 from fhpt_eval.metrics.base import Direction, Need, Part, Shown
+from fhpt_eval.metrics.networks import NetworkMetric, Text
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
 
 Floats = NDArray[np.float64]
 Alpha = Annotated[float, Field(gt=0, le=10)]
-
-#: Settings of the pose feature. Those of pose transfer are from ``tool/compute_coordinates.py`` of
-#: Pose-Transfer, which averages heatmaps over the scales and sums affinity fields.
-_ESTIMATION: Mapping[str, Mapping[str, Any]] = {
-    "openpose": {},
-    "pose-transfer": {"scales": (0.5, 1.0, 1.5, 2.0), "paf_fusion": "sum", "divisor": 255},
-}
 
 #: Steps of a preparation after which a pixel has another place.
 _MOVING = frozenset({"crop", "pad", "resize"})
@@ -74,18 +68,16 @@ def _not_annotated(metric: Joints, shown: Shown) -> None:
         metric.annotated(shown.names, shown.sizes)
 
 
-class Joints(FeaturePairMetric):
+class Joints(NetworkMetric, FeaturePairMetric):
     """Are the generated person's joints where the target's are?
 
     Estimated by one network on both sides, so that its habits count on both; or the target's are
     annotated ones from a file.
 
     Parameters:
-        network: ``"openpose-coco18"`` or ``"openpose-body25"``, of which the same 18 joints count;
-            or ``"mannequin"``, trained on the drawn people of the package.
-        network_weights: a registered name or a file, where they are not the registered ones.
+        network, network_weights: see :class:`NetworkMetric`; the network gives 18 joints.
         estimation: ``"openpose"`` sees the image at one size; ``"pose-transfer"`` at four, with the
-            settings of the field's script, which are those of OpenPose's networks.
+            settings of the field's script; for OpenPose's networks.
         keypoints: the target's key points: an annotation CSV or a folder of OpenPose's JSON, by the
             names of the ground-truth images. ``None``: they are estimated.
         annotation_box: left, top, right, bottom: the part of the frame of ``keypoints`` that the
@@ -104,12 +96,13 @@ class Joints(FeaturePairMetric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
     undefined_when: ClassVar[str] = _NO_JOINT
     same_size: ClassVar[bool] = True
+    wants: ClassVar[Gift] = "joints"
+    of_network: ClassVar[tuple[str, ...]] = ("estimation",)
     checks: ClassVar = (_moved_beneath, _not_annotated)
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "keypoints"})
 
-    network: NetworkName = "openpose-coco18"
-    network_weights: Annotated[str, Field(min_length=1)] | None = None
-    estimation: Literal["openpose", "pose-transfer"] = "openpose"
+    network: Text = "openpose-coco18"
+    estimation: Text | None = None
     keypoints: Annotated[str, Field(min_length=1)] | None = None
     annotation_box: Annotated[Box, Field(strict=False)] | None = None
     outside: Outside = "refuse"
@@ -119,11 +112,6 @@ class Joints(FeaturePairMetric):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.network == "mannequin" and self.estimation != "openpose":
-            raise ValueError(
-                f"estimation '{self.estimation}' belongs to OpenPose's networks, and the network "
-                "is 'mannequin'; leave it out"
-            )
         if self.annotation_box is not None:
             left, top, right, bottom = self.annotation_box
             if left >= right or top >= bottom:
@@ -163,9 +151,7 @@ class Joints(FeaturePairMetric):
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        network = {"network": self.network, "weights": self.network_weights}
-        settings = {**network, **_ESTIMATION[self.estimation]}
-        return {"pose": OpenPose.model_validate(settings)}
+        return {"pose": self.chosen()}
 
     def canonical(self) -> Mapping[str, Any]:
         """See :meth:`Metric.canonical`: of annotated key points the content counts.

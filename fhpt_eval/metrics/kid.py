@@ -1,4 +1,4 @@
-"""Kernel distance of Inception features.
+"""Kernel distance of a network's rows.
 
 Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
+from fhpt_eval.features.networks import vectors_of
 from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
 from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
@@ -76,9 +77,9 @@ class KID(ReferenceMetric):
         """See :meth:`FeatureSetMetric.update`."""
         keys = np.array(rows.keys, dtype=np.str_)
         new = self.empty()
-        new |= {"generated": rows.generated["network"]["pool"], "generated.keys": keys}
+        new |= {"generated": vectors_of(rows.generated["network"]), "generated.keys": keys}
         if not self.reference:
-            pool = rows.ground_truth["network"]["pool"]
+            pool = vectors_of(rows.ground_truth["network"])
             new |= {"real": pool[rows.distinct], "real.keys": keys[rows.distinct]}
         return self.merge(state, new)
 
@@ -92,7 +93,7 @@ class KID(ReferenceMetric):
         """See :meth:`FeatureSetMetric.refer`."""
         _ = images
         keys = np.array(names, dtype=np.str_)
-        new = {"real": features["network"]["pool"], "real.keys": keys}
+        new = {"real": vectors_of(features["network"]), "real.keys": keys}
         return self.merge(state, self.empty() | new)
 
     def merge(self, first: State, second: State) -> State:

@@ -1,70 +1,116 @@
-"""The network that FID, KID and the Inception score see images with.
-
-They name an Inception network as their papers do, or the network of the mannequin benchmark, whose
-scores then are others, with a name that says so (``fid[mannequin]``).
-"""
+"""Metrics that see images with a network, which is chosen by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from fhpt_eval.features import inception
+from fhpt_eval.errors import InputError, ProtocolError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.mannequin.garments import Garments
+from fhpt_eval.features.networks import (
+    Gift,
+    Network,
+    load_network,
+    network_type,
+    networks_that_give,
+)
+from fhpt_eval.metrics.base import Metric, Shown
 from fhpt_eval.metrics.on_features import FeatureSetMetric
 
-NetworkName = Literal["inception-2015", "inception_v3-imagenet", "mannequin"]
-
-#: Of the pool features of each network.
-DIMENSIONS: Mapping[NetworkName, int] = {
-    "inception-2015": 2048,
-    "inception_v3-imagenet": 2048,
-    "mannequin": 128,
-}
+Text = Annotated[str, Field(min_length=1)]
 
 
-class NetworkMetric(FeatureSetMetric):
-    """What such metrics share.
+def _refuse_floats(metric: NetworkMetric, shown: Shown) -> None:
+    """Refuse a preparation that leaves floats where the network takes 8-bit images alone.
+
+    Raises:
+        InputError: names the metric, the network and the cure.
+    """
+    floats = any(step.get("result") == "float" for step in shown.steps)
+    if floats and not metric.chosen().takes_floats:
+        raise InputError(
+            f"{metric.name}: network '{metric.network}' takes 8-bit images, and the protocol's "
+            "resize leaves floats (result = 'float'). Give it a preparation of its own."
+        )
+
+
+class NetworkMetric(Metric):
+    """What such metrics share; any installed network that gives what the metric wants will do.
 
     Parameters:
-        network: the network; ``"mannequin"`` is trained on the drawn people of the package.
-        resize: what makes an Inception network's input of an image; see
-            :class:`fhpt_eval.features.inception.Inception`.
+        network: the name of the network; see ``fhpt-eval networks``.
         network_weights: a registered name or a file, where they are not the registered ones.
+
+    Class attributes:
+        wants: what the network must give.
+        of_network: parameters that are the network's own settings of these names. One that the
+            network has not is refused; one that is left out is as the network has it.
     """
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights"})
-    takes_floats: ClassVar[bool] = True
+    checks: ClassVar[tuple[Callable[[Any, Shown], None], ...]] = (_refuse_floats,)
+    wants: ClassVar[Gift]
+    of_network: ClassVar[tuple[str, ...]] = ()
 
-    network: NetworkName = "inception-2015"
-    resize: inception.ResizeName = "pytorch-fid"
-    network_weights: Annotated[str, Field(min_length=1)] | None = None
+    network: Text
+    network_weights: Text | None = None
 
     @model_validator(mode="after")
-    def _resizes_by_itself(self) -> Self:
-        if self.network == "mannequin" and self.resize != "pytorch-fid":
-            raise ValueError(
-                "the network 'mannequin' has a resize of its own; leave resize out, or choose an "
-                "Inception network"
-            )
+    def _has_a_network(self) -> Self:
+        try:
+            gives = network_type(self.network).gives
+            if self.wants not in gives:
+                raise ProtocolError(
+                    f"network '{self.network}' gives {', '.join(sorted(gives))}, and "
+                    f"{self.name} wants {self.wants}: {', '.join(networks_that_give(self.wants))}"
+                )
+            self.chosen()
+        except ProtocolError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
         return self
 
-    @property
-    def dimensions(self) -> int:
-        """The number of the pool features."""
-        return DIMENSIONS[self.network]
+    def chosen(self) -> Network:
+        """Return the network with its settings.
+
+        Raises:
+            ProtocolError: there is none of that name, or it has no such setting.
+        """
+        settings = {name: getattr(self, name) for name in self.of_network}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if self.network_weights is not None:
+            settings["weights"] = self.network_weights
+        known = network_type(self.network).model_fields
+        for name in settings:
+            if name not in known:
+                parameter = "network_weights" if name == "weights" else name
+                raise ProtocolError(f"network '{self.network}' has no {parameter}; leave it out")
+        return load_network(self.network, settings)
+
+    def canonical(self) -> Mapping[str, Any]:
+        """See :meth:`Metric.canonical`: with the settings that the network has."""
+        network = self.chosen()
+        settings = network.model_dump(mode="json")
+        own = {name: settings.get(name) for name in self.of_network}
+        return {**super().canonical(), "network": network.label, **own}
+
+
+class SetNetworkMetric(NetworkMetric, FeatureSetMetric):
+    """A metric over sets on the rows or logits of a network.
+
+    Parameters:
+        network, network_weights: see :class:`NetworkMetric`.
+        resize: what makes the network's input of an image, where it knows several ways; see
+            :class:`fhpt_eval.features.inception.Inception`.
+    """
+
+    takes_floats: ClassVar[bool] = True
+    of_network: ClassVar[tuple[str, ...]] = ("resize",)
+
+    network: Text = "inception-2015"
+    resize: Text | None = None
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`; equal settings are one pass, whoever asks."""
-        if self.network == "mannequin":
-            return {"network": Garments.model_validate({"weights": self.network_weights})}
-        fields = {"network": self.network, "resize": self.resize, "weights": self.network_weights}
-        return {"network": inception.Inception.model_validate(fields)}
-
-    def canonical(self) -> Mapping[str, Any]:
-        """See :meth:`Metric.canonical`: the mannequin benchmark's network resizes by itself."""
-        settings = dict(super().canonical())
-        return settings | {"resize": None} if self.network == "mannequin" else settings
+        return {"network": self.chosen()}

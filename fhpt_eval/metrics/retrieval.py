@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
+from fhpt_eval.errors import ArgumentError, InputError, MetricError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding import load_embedder
-from fhpt_eval.features.embedding.normalised import Deviation, Level, NetworkInput, Side
+from fhpt_eval.features.embedding.normalised import Deviation, Level, Side
+from fhpt_eval.features.networks import ROWS, Gift, vectors_of
 from fhpt_eval.metrics.base import Direction, Need, Part, State, merge_rows
 from fhpt_eval.metrics.gallery.items import digest_of_items, read_gallery_items
 from fhpt_eval.metrics.gallery.nearest import Distance, hit_ranks
+from fhpt_eval.metrics.networks import NetworkMetric, Text
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
 from fhpt_eval.metrics.sets import reference_set
 from fhpt_eval.pairs.naming import item_of
@@ -34,21 +35,21 @@ _SHOWN = 10
 _QUERIES = ("queries", "queries.keys", "queries.targets", "queries.items", "queries.images")
 _GALLERY = ("gallery", "gallery.names", "gallery.items", "gallery.keys", "gallery.images")
 
-Text = Annotated[str, Field(min_length=1)]
 
-
-class Retrieval(FeatureSetMetric):
+class Retrieval(NetworkMetric, FeatureSetMetric):
     """Recall@k and mean average precision of generated images in a gallery of real ones.
 
     A hit is an image of the query's item. The gallery is ranked by the distance of embeddings,
     equal distances by name.
 
     Parameters:
-        embedder: ``"classical"``, ``"resnet50"``, ``"timm:MODEL"``, another installed one, or the
-            path of a TorchScript (.pt, .ts) or ONNX (.onnx) file.
-        embedder_weights: of ``resnet50`` (instead of its registered ones) or of timm's model.
-        input_size: height and width that a network sees, ``(224, 224)`` unless told.
-        input_mean, input_std: of red, green and blue, levels in [0, 1]; ImageNet's unless told.
+        network: ``"classical"``, ``"resnet50"``, ``"timm:MODEL"``, another installed one that gives
+            rows, or the path of a TorchScript (.pt, .ts) or ONNX (.onnx) file.
+        network_weights: a registered name or a file, where they are not the registered ones; of
+            timm's model, the file.
+        input_size: height and width that ``resnet50`` or a file's network sees, ``(224, 224)`` by
+            default.
+        input_mean, input_std: of red, green and blue, levels in [0, 1]; ImageNet's by default.
         distance: ``"cosine"`` or ``"euclidean"``.
         gallery: a folder of images; by default the distinct source images of the pairs.
         gallery_items: a CSV (image, item) for a folder whose names do not tell the items.
@@ -65,11 +66,13 @@ class Retrieval(FeatureSetMetric):
     )
 
     by_content: ClassVar[frozenset[str]] = frozenset(
-        {"embedder", "embedder_weights", "gallery", "gallery_items"}
+        {"network_weights", "gallery", "gallery_items"}
     )
 
-    embedder: Text = "classical"
-    embedder_weights: Text | None = None
+    wants: ClassVar[Gift] = "rows"
+    of_network: ClassVar[tuple[str, ...]] = ("input_size", "input_mean", "input_std")
+
+    network: Text = "classical"
     input_size: Annotated[tuple[Side, Side] | None, Field(strict=False)] = None
     input_mean: Annotated[tuple[Level, Level, Level] | None, Field(strict=False)] = None
     input_std: Annotated[tuple[Deviation, Deviation, Deviation] | None, Field(strict=False)] = None
@@ -82,10 +85,6 @@ class Retrieval(FeatureSetMetric):
     def _is_consistent(self) -> Self:
         if self.gallery_items and not self.gallery:
             raise ValueError("gallery_items says what a gallery shows; there is no gallery")
-        try:
-            self._feature()
-        except ProtocolError as error:
-            raise ValueError(str(error).removesuffix(".")) from None
         return self
 
     @classmethod
@@ -103,25 +102,17 @@ class Retrieval(FeatureSetMetric):
 
     def features(self) -> Mapping[str, Feature]:
         """See :meth:`FeatureMetric.features`."""
-        return {"embedding": self._feature()}
+        return {"embedding": self.chosen()}
 
     def canonical(self) -> Mapping[str, Any]:
-        """See :meth:`Metric.canonical`: of paths the content counts, and of the input what it is.
+        """See :meth:`Metric.canonical`: of paths the content counts.
 
         Raises:
             InputError: a file or folder is not there.
         """
-        settings = dict(super().canonical())
-        for field in ("input_size", "input_mean", "input_std"):
-            del settings[field]
-        feature = self._feature().canonical()
-        del (
-            feature["weights"],
-            feature["software"],
-        )  # the first is in weights(); neither is a setting
         items = digest_of_items(self.gallery_items) if self.gallery_items else None
         gallery = reference_set.digest(str(self._folder())) if self.gallery else None
-        return settings | {"embedder": feature, "gallery": gallery, "gallery_items": items}
+        return {**super().canonical(), "gallery": gallery, "gallery_items": items}
 
     def lacks(self) -> str:
         """See :meth:`Metric.lacks`; the list of items is read.
@@ -223,21 +214,6 @@ class Retrieval(FeatureSetMetric):
         ranked = hit_ranks(state["queries"], state["gallery"], queried, shown, own, self.distance)
         return list(ranked)
 
-    def _feature(self) -> Feature:
-        """Return the embedder with its settings.
-
-        Raises:
-            ProtocolError: there is none such, or it has no such setting.
-        """
-        settings: dict[str, Any] = {}
-        if self.embedder_weights is not None:
-            settings["weights"] = self.embedder_weights
-        fields = {"size": self.input_size, "mean": self.input_mean, "std": self.input_std}
-        given = {field: value for field, value in fields.items() if value is not None}
-        if given:
-            settings["input"] = NetworkInput(**given)
-        return load_embedder(self.embedder, settings)
-
     def _folder(self) -> Path | None:
         if self.gallery is None:
             return None
@@ -247,13 +223,16 @@ class Retrieval(FeatureSetMetric):
         return folder
 
     def _vectors(self, features: Mapping[str, Arrays]) -> NDArray[Any]:
-        found = features["embedding"].get("embedding")
-        if found is None or found.ndim != 2:
+        try:
+            rows: NDArray[Any] = vectors_of(features["embedding"], reversed(ROWS))
+        except StopIteration:
+            rows = np.zeros(0)
+        if rows.ndim != 2:
             raise MetricError(
-                f"The embedder '{self.embedder}' gives no array 'embedding' (N, D); see "
-                "docs/embedders.md."
+                f"The network '{self.network}' gives no rows (N, D), though it says so; "
+                "fhpt_eval.testing.check_network shows what is missing."
             )
-        return found
+        return rows
 
 
 def recall_at(

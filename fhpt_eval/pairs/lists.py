@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES
+from fhpt_eval.images.files import without_ending
 from fhpt_eval.pairs.naming import pair_key
 
 #: Largest pairs CSV that is read, in bytes (a million pairs of long names).
@@ -78,15 +78,8 @@ def _row(
     path: Path,
 ) -> Row:
     source, target, generated = (
-        None if name is None else _stem(record.get(name) or "") for name in names
+        None if name is None else without_ending(record.get(name) or "") for name in names
     )
     if not target or source == "" or generated == "":
         raise InputError(f"--pairs: {path}, line {line}: a name is missing.")
     return Row(line, source, target, generated, (record.get(item) or None) if item else None)
-
-
-def _stem(name: str) -> str:
-    """Return an image's key from its name in a CSV: its path without the ending."""
-    name = name.strip().removeprefix("./")
-    base, dot, ending = name.rpartition(".")
-    return base if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES else name

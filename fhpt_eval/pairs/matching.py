@@ -60,7 +60,7 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None 
         InputError: a folder, the CSV or an option cannot be used.
         PairingError: no generated image has a ground truth.
     """
-    known = ("auto", *(one.name for one in RULES))
+    known = ("auto", *(named.name for named in RULES))
     if rule not in known:
         raise InputError(f"--match {rule}:{did_you_mean(rule, known)} Rules: {', '.join(known)}.")
     generated = _index(folders.generated, "--pred", folders.panels, folders.generated_panel())
@@ -68,7 +68,7 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None 
         if pairs_csv or folders.source or rule != "auto":
             raise InputError(
                 "--pred and --gt are one folder, so each strip is a pair of its own: --pairs, "
-                "--source and --match have nothing to say. Leave them out."
+                "--source and --match do not apply. Leave them out."
             )
         return _Matcher(generated, _Index(), _Index()).by_strip(folders)
     truth = _index(folders.ground_truth, "--gt", None, None)
@@ -107,21 +107,22 @@ class _Matcher:
         claims = {rule.name: self._read(rule) for rule in rules}
         if name == "auto":
             special = {file for rule in rules[1:-1] for file in claims[rule.name]}
-            rest = claims[_CATCH_ALL.name]
-            claims[_CATCH_ALL.name] = {f: rest[f] for f in rest if f not in special}
+            general = claims[_CATCH_ALL.name].items()
+            claims[_CATCH_ALL.name] = {f: claim for f, claim in general if f not in special}
         counts = {rule.name: len(claims[rule.name]) for rule in rules}
         best = max(rules, key=lambda rule: counts[rule.name])
-        found = claims[best.name]
-        if not found:
+        matched = claims[best.name]
+        if not matched:
             raise PairingError(self._nothing_in_common(rules))
-        lost = self._report_rest([file for file in self.generated.files if file not in found], best)
+        unmatched = [file for file in self.generated.files if file not in matched]
+        lost = self._report_unmatched(unmatched, best)
         if best.separator is None:
-            self._report_missing(key for key in self.truth.files if key not in found)
+            self._report_missing(key for key in self.truth.files if key not in matched)
             expected = len(self.truth.names)  # every ground truth wants its generated image
         else:
-            keys = {claim.key for claim in found.values()}
+            keys = {claim.key for claim in matched.values()}
             expected = len(keys) + lost + len(self.generated.duplicates)
-        return self._matching(found.values(), best.name, counts, expected)
+        return self._matching(matched.values(), best.name, counts, expected)
 
     def by_csv(self, path: Path, name: str) -> Matching:
         """Match exactly what a CSV of pairs expects."""
@@ -167,7 +168,7 @@ class _Matcher:
 
     def _read(self, rule: NameRule) -> dict[str, _Claim]:
         """Read what pair every generated image is, where its target is there."""
-        found = {}
+        claims = {}
         for file in self.generated.files:
             readings = [r for r in rule.candidates(file) if r[1] in self.truth.files]
             readings = list(dict.fromkeys(readings))
@@ -175,8 +176,8 @@ class _Matcher:
                 known = self.sources.files or self.truth.files
                 readings = [r for r in readings if r[0] in known]
             if len(readings) == 1:
-                found[file] = _Claim(file, *readings[0])
-        return found
+                claims[file] = _Claim(file, *readings[0])
+        return claims
 
     def _finder(self, name: str, rows: Sequence[Row]) -> Callable[[Row], str | None]:
         """Return a look-up of the generated image's key for a row of the CSV."""
@@ -191,11 +192,11 @@ class _Matcher:
         def find(row: Row) -> str | None:
             if row.generated is not None:
                 return row.generated if row.generated in self.generated.files else None
-            found = by_names.get((row.source, row.target))
+            file = by_names.get((row.source, row.target))
             # A file that bears the target's name alone is meant only if the target stands once.
-            if found is None and targets[row.target] == 1:
-                found = by_names.get((None, row.target))
-            return found
+            if file is None and targets[row.target] == 1:
+                file = by_names.get((None, row.target))
+            return file
 
         return find
 
@@ -232,7 +233,7 @@ class _Matcher:
             )
         return Matching(tuple(pairs), rule, counts, tuple(self.problems), expected)
 
-    def _report_rest(self, files: Iterable[str], rule: NameRule) -> int:
+    def _report_unmatched(self, files: Iterable[str], rule: NameRule) -> int:
         """Report files that match nothing; return how many are pairs by their name all the same."""
         lost = 0
         for file in files:

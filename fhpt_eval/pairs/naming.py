@@ -86,8 +86,8 @@ def names_in(stem: str) -> tuple[str | None, str]:
 
 def item_of(name: str) -> str | None:
     """Return the item id in a DeepFashion image name (without ending), or ``None``."""
-    found = _DEEPFASHION.search(name)
-    return found["item"] if found else None
+    match = _DEEPFASHION.search(name)
+    return match["item"] if match else None
 
 
 def _bare(name: str) -> str:
@@ -96,9 +96,9 @@ def _bare(name: str) -> str:
 
 def _splits(name: str, separator: str) -> Iterator[tuple[str, str]]:
     """Yield the two sides of every occurrence of the separator, overlapping ones too."""
-    at = name.find(separator)
-    while at >= 0:
-        left, right = name[:at], name[at + len(separator) :]
+    place = name.find(separator)
+    while place >= 0:
+        left, right = name[:place], name[place + len(separator) :]
         if left and right:
             yield left, right
-        at = name.find(separator, at + 1)
+        place = name.find(separator, place + 1)

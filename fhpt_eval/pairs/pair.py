@@ -6,7 +6,7 @@ in matching.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +54,8 @@ class Matching:
 
     def describe(self) -> str:
         """Say in a line which rule matched how many files."""
-        others = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
-        also = f" (other rules: {', '.join(others)})" if others else ""
+        less = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
+        also = f" (other rules: {', '.join(less)})" if less else ""
         pairs = "1 pair" if len(self.pairs) == 1 else f"{len(self.pairs):,} pairs"
         return f"{pairs} matched by {self.rule}{also}"
 
@@ -81,7 +81,7 @@ class Folders:
         return self.generated.resolve() == self.ground_truth.resolve()
 
     def generated_panel(self) -> int | None:
-        """Return the panel of generated images, the last unless told; ``None`` for no strips.
+        """Return the panel of generated images, by default the last; ``None`` for no strips.
 
         Raises:
             InputError: the panel is not one of the strip's.
@@ -111,31 +111,3 @@ class Folders:
         if self.panel == STRIPS[self.panels][1]:
             raise InputError(f"--panel {self.panel} is the ground truth's own panel.")
         return STRIPS[self.panels]
-
-
-def groups_of(pairs: Sequence[Pair]) -> list[int]:
-    """Number the groups of pairs that share a source image, a target image or an item.
-
-    Pairs of one person or garment are not independent, so intervals resample whole groups: the
-    connected components of "shares something". Returns one group number per pair, in order of
-    first appearance.
-    """
-    parent: dict[str, str] = {}
-
-    def root(label: str) -> str:
-        while parent.setdefault(label, label) != label:
-            parent[label] = parent[parent[label]]
-            label = parent[label]
-        return label
-
-    labels = []
-    for pair in pairs:
-        own = [f"t:{pair.target_name or pair.key}"]
-        # A source image is also the target of other pairs, so both live in one name space.
-        own += [f"t:{pair.source_name}"] if pair.source_name else []
-        own += [f"i:{pair.item}"] if pair.item else []
-        for label in own[1:]:
-            parent[root(label)] = root(own[0])
-        labels.append(own[0])
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(root(label), len(numbers)) for label in labels]

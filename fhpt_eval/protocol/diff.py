@@ -143,10 +143,10 @@ def _whole(entry: Entry) -> str:
     return "; ".join([settings["metric"], *parameters, *steps])
 
 
-def _namesake(entry: Entry, other: Protocol) -> str:
+def _namesake(entry: Entry, protocol: Protocol) -> str:
     """Name the metric of another protocol that is computed alike, if there is one."""
     settings = entry.canonical()
-    for candidate in other.entries:
+    for candidate in protocol.entries:
         alike = candidate.canonical()
         if alike | {"prepare": settings["prepare"]} == settings:
             same = alike["prepare"] == settings["prepare"]

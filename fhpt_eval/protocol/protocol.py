@@ -20,7 +20,7 @@ from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
-from fhpt_eval.keypoints.masking import Mask
+from fhpt_eval.keypoints.mask import Mask
 from fhpt_eval.metrics.registry import load_metric, metric_names
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Entry:
 
     def takes(self, name: str) -> bool:
         """Whether the metric, or a step of the preparation, has such a parameter."""
-        return any(name in type(one).model_fields for one in (self.metric, *self.steps))
+        return any(name in type(part).model_fields for part in (self.metric, *self.steps))
 
     def canonical(self) -> dict[str, Any]:
         """Return everything that fixes this metric's numbers, defaults written out."""
@@ -314,10 +314,10 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
         )
     parameters = dict(table)
     kind = parameters.pop("metric", name.partition("[")[0])
-    own = parameters.pop("prepare", [])
+    steps = parameters.pop("prepare", [])
     where = f"{label}.{name}"
     batch = _batch_size(parameters.pop("drop_incomplete", 0), where)
-    if not isinstance(kind, str) or not isinstance(own, list):
+    if not isinstance(kind, str) or not isinstance(steps, list):
         raise ProtocolError(f"{where}: 'metric' is a name and 'prepare' a list of steps.")
     try:
         metric = load_metric(kind)(**parameters)
@@ -326,7 +326,7 @@ def _entry(name: str, table: Mapping[str, Any], common: tuple[Step, ...], label:
         lines = [f"{where}{line.removeprefix(kind)}" for line in str(error).splitlines()
                  if line.startswith((f"{kind}.", f"{kind}:"))]  # fmt: skip
         raise ProtocolError("\n".join(lines) or f"{where}: {error}") from error
-    entry = Entry(name, metric, common + _steps(own, f"{where}.prepare"), batch)
+    entry = Entry(name, metric, common + _steps(steps, f"{where}.prepare"), batch)
     if batch and metric.takes == "images" and metric.gives == "set":
         raise ProtocolError(
             f"{where}.drop_incomplete: {metric.name} adds images up as they come, so that none can "

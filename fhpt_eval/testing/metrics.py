@@ -1,41 +1,37 @@
-"""A conformance kit for metrics: built-in and third-party ones pass the same clauses. ::
+"""A conformance kit for metrics: built-in and third-party ones pass the same clauses.
 
-from fhpt_eval.testing import check_metric
+::
 
-def test_my_metric_conforms():
-check_metric(MyMetric())
+    from fhpt_eval.testing import check_metric
+
+    def test_my_metric_conforms():
+        check_metric(MyMetric())
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from fhpt_eval.errors import ArgumentError, Undefined
-from fhpt_eval.metrics.base import (
-    Batch,
-    ImageMetric,
-    Metric,
-    PairMetric,
-    SetMetric,
-    State,
-    StateMetric,
-)
-from fhpt_eval.metrics.on_features import (
-    FeatureMetric,
-    FeaturePairMetric,
-    FeatureRows,
-    FeatureSetMetric,
-    compute_rows,
-)
+from fhpt_eval.common.machine import one_thread
+from fhpt_eval.errors import ArgumentError, InputError, Undefined
+from fhpt_eval.images.preparation import Resize, Side, Step
+from fhpt_eval.images.tensors import prepared_tensor
+from fhpt_eval.metrics.base import Batch, Metric, Shown, State, check_shown
+from fhpt_eval.metrics.on_features import compute_rows, mean_of_defined
+from fhpt_eval.protocol import Entry, Protocol
 
 #: Relative difference allowed between ways of computing one value on one device.
 TOLERANCE = 1e-6
@@ -62,8 +58,9 @@ def check_metric(
     (one value per pair, for every declared part), ``range`` (values lie in the declared range),
     ``identical`` (equal images give the best value), ``determinism``, ``batches`` (neither batch
     size nor order matter), ``merge`` (states of a metric over sets form a monoid, and merged parts
-    give the value of the whole), ``inputs`` (bad tensors raise ``ArgumentError``), ``pickle`` and
-    ``devices`` (CPU and GPU agree, where there is a GPU).
+    give the value of the whole), ``inputs`` (bad tensors raise ``ArgumentError``), ``engine``
+    (calling the metric and running the engine give the same bits, for 8-bit images and for floats),
+    ``pickle`` and ``devices`` (CPU and GPU agree, where there is a GPU).
 
     Args:
         metric: a metric, or its class, which is then built with its default parameters.
@@ -108,49 +105,42 @@ def _levels(images: Tensor) -> Tensor:
 
 def _values(metric: Metric, batch: Batch) -> Values:
     """Return a metric's values by part: per pair, or for the set as a whole."""
-    if isinstance(metric, FeaturePairMetric):
-        return {
-            part: np.asarray(v, np.float64)
-            for part, v in metric.measure(_rows(metric, batch)).items()
-        }
-    if isinstance(metric, StateMetric):
+    if metric.gives == "set":
         return _computed(metric, _state(metric, metric.empty(), batch))
-    columns = metric.columns(batch)
-    return {part: torch.as_tensor(v).double().cpu().numpy() for part, v in columns.items()}
+    return {part: _array(values) for part, values in metric.columns(_shown(metric, batch)).items()}
 
 
-def _state(metric: StateMetric, state: State, batch: Batch) -> State:
+def _array(values: object) -> NDArray[np.float64]:
+    if isinstance(values, Tensor):
+        return values.detach().to("cpu", torch.float64).numpy()
+    return np.asarray(values, np.float64)
+
+
+def _state(metric: Metric, state: State, batch: Batch) -> State:
     """Return the state with a batch added, as the engine would add it."""
-    if isinstance(metric, SetMetric):
-        return metric.update(state, batch)
-    if not isinstance(metric, FeatureSetMetric):
-        raise TypeError("derive from SetMetric or FeatureSetMetric, which say what is added")
-    return metric.update(state, _rows(metric, batch))
+    return metric.update(state, _shown(metric, batch))
 
 
-def _rows(metric: FeatureMetric, batch: Batch) -> FeatureRows:
-    """Return the features of a batch as the engine would gather them."""
+def _shown(metric: Metric, batch: Batch) -> object:
+    """Return what the engine would show the metric: images, or features of them."""
+    if metric.takes == "images":
+        return batch
     rows = compute_rows(metric, batch.generated, batch.ground_truth, batch.source, batch.keys)
     sources = tuple(f"source {key}" for key in batch.keys)
     return replace(rows, keys=batch.keys, targets=batch.keys, sources=sources)
 
 
-def _computed(metric: StateMetric, state: State) -> Values:
+def _computed(metric: Metric, state: State) -> Values:
     """Return the values of a state: of the set, and means over what it says of pairs."""
     _, columns = metric.pair_values(state)
-    found = {part: np.array([_mean(np.asarray(v))]) for part, v in columns.items()}
-    if found.keys() == metric.parts().keys():
-        return found
+    by_part = {part: np.array([mean_of_defined(_array(v))]) for part, v in columns.items()}
+    if by_part.keys() == metric.parts().keys():
+        return by_part
     try:
         values: Mapping[str, float] = metric.compute(state)
     except Undefined:
-        values = {part: math.nan for part in metric.parts() if part not in found}
-    return found | {part: np.array([value]) for part, value in values.items()}
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else math.nan
+        values = {part: math.nan for part in metric.parts() if part not in by_part}
+    return by_part | {part: np.array([value]) for part, value in values.items()}
 
 
 def _channels_last(images: Tensor | None) -> Tensor | None:
@@ -208,7 +198,7 @@ def _shape(metric: Metric, batch: Batch) -> None:
         "values",
         f"gave {sorted(values)}, declared {sorted(metric.parts())}",
     )
-    wanted = (1,) if isinstance(metric, StateMetric) else (len(batch.keys),)
+    wanted = (1,) if metric.gives == "set" else (len(batch.keys),)
     for part, array in values.items():
         _require(array.shape == wanted, "values", f"'{part}' has shape {array.shape}, not {wanted}")
         _require(not np.isnan(array).all(), "values", f"'{part}' is undefined for every test image")
@@ -265,7 +255,7 @@ def _batches(metric: Metric, batch: Batch) -> None:
         _channels_last(batch.source),
     )
     _require(_agree(whole, _values(metric, strided)), "batches", "memory order moves the values")
-    if isinstance(metric, StateMetric):
+    if metric.gives == "set":
         state = metric.empty()
         for row in reversed(rows):
             state = _state(metric, state, _some(batch, [row]))
@@ -281,7 +271,7 @@ def _batches(metric: Metric, batch: Batch) -> None:
 
 def _merge(metric: Metric, batch: Batch) -> None:
     """Check the monoid laws, and that merged parts give the value of the whole."""
-    if not isinstance(metric, StateMetric):
+    if metric.gives != "set":
         return
     count = len(batch.keys)
     cuts = [list(range(count))[part::3] for part in range(3)]
@@ -312,16 +302,30 @@ def _inputs(metric: Metric, batch: Batch) -> None:
         "an array": good.numpy(),
     }
     call: Callable[..., object] = metric
+    arguments = _arguments(call, batch)
     for what, images in bad.items():
-        arguments = (images,) if isinstance(metric, ImageMetric) else (images, images)
-        _refuses(call, arguments, what)
-    if isinstance(metric, PairMetric | SetMetric):
-        _refuses(call, (good, good[:, :, 1:]), "different sizes")
+        wrong = {name: images if name != "items" else value for name, value in arguments.items()}
+        _refuses(call, wrong, what)
+    if metric.takes == "images" and "ground_truth" in arguments:
+        _refuses(call, arguments | {"ground_truth": good[:, :, 1:]}, "different sizes")
 
 
-def _refuses(call: Callable[..., object], arguments: tuple[object, ...], what: str) -> None:
+def _arguments(call: Callable[..., object], batch: Batch) -> dict[str, object]:
+    """Return what a metric can be called with, by the names of its arguments."""
+    known = {
+        "images": batch.generated,
+        "generated": batch.generated,
+        "ground_truth": batch.ground_truth,
+        "source": batch.source,
+        "items": batch.keys,
+    }
+    names = inspect.signature(call).parameters
+    return {name: value for name, value in known.items() if name in names}
+
+
+def _refuses(call: Callable[..., object], arguments: Mapping[str, object], what: str) -> None:
     try:
-        call(*arguments)
+        call(**arguments)
     except ArgumentError:
         return
     except Exception as error:
@@ -329,6 +333,86 @@ def _refuses(call: Callable[..., object], arguments: tuple[object, ...], what: s
             "inputs", f"{what} raised {type(error).__name__} instead of ArgumentError"
         ) from error
     raise ConformanceError("inputs", f"{what} was accepted")
+
+
+def _engine(metric: Metric, batch: Batch) -> None:
+    """Hold calling the metric against running the engine on the same images in files."""
+    if not callable(metric) or batch.ground_truth is None:
+        return
+    height, width = batch.generated.shape[2:]
+    floats = Resize(width=width + 9, height=height + 5, kernel="torch.bilinear", result="float")
+    # A source image that were the ground truth would be kept out of a gallery.
+    apart = replace(batch, source=batch.ground_truth.flip(3))
+    for steps in ((), (floats,)):
+        try:
+            check_shown(
+                metric, Shown([step.canonical() for step in steps], (), np.zeros((0, 2), np.int64))
+            )
+        except InputError:
+            continue  # the metric takes no floats
+        with one_thread():
+            called = _called(metric, _prepared(apart, steps))
+        run = _run(metric, apart, steps)
+        for part, values in called.items():
+            same = np.array_equal(values, run[part], equal_nan=True)
+            kind = "floats" if steps else "8-bit images"
+            _require(same, "engine", f"'{part}' of {kind} differs: {values} and {run[part]}")
+
+
+def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
+    def prepared(images: Tensor | None, side: Side) -> Tensor:
+        if images is None:
+            raise ValueError(f"the kit has no {side} images")
+        return prepared_tensor(list(images.permute(0, 2, 3, 1).numpy()), steps, side)
+
+    return Batch(
+        batch.keys,
+        prepared(batch.generated, "generated"),
+        prepared(batch.ground_truth, "ground_truth"),
+        prepared(batch.source, "source"),
+    )
+
+
+def _called(metric: Metric, batch: Batch) -> Values:
+    """Return the values that calling the metric gives."""
+    call: Callable[..., object] = metric  # type: ignore[assignment]  # the kit has looked
+    try:
+        values = call(**_arguments(call, batch))
+    except Undefined:
+        return {part: np.array(math.nan) for part in metric.parts()}
+    if isinstance(values, Mapping):
+        return {part: _array(value) for part, value in values.items()}
+    return {"": _array(values)}
+
+
+def _run(metric: Metric, batch: Batch, steps: tuple[Step, ...]) -> Values:
+    """Return the values that the engine gives for the images of a batch, written to files."""
+    from fhpt_eval.evaluation.evaluate import evaluate
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        rows = [("generated", "ground_truth", "source", "item")]
+        sides = {"g": batch.generated, "t": batch.ground_truth, "s": batch.source}
+        for name, images in sides.items():
+            (root / name).mkdir()
+            for number, image in enumerate(images if images is not None else ()):
+                pixels = image.permute(1, 2, 0).numpy()
+                Image.fromarray(pixels).save(root / name / f"{name}{number:03d}.png")
+        rows += [(f"g{n:03d}", f"t{n:03d}", f"s{n:03d}", key) for n, key in enumerate(batch.keys)]
+        (root / "pairs.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+        protocol = Protocol("kit", "", "", steps, (Entry(metric.name, metric, steps),))
+        result = evaluate(
+            root / "g", root / "t", source=root / "s", pairs=root / "pairs.csv",
+            protocol=protocol, name="kit", workers=1,
+        )  # fmt: skip
+    if metric.gives == "pairs":
+        names = {part: f"{metric.name}.{part}".removesuffix(".") for part in metric.parts()}
+        return {part: result.pairs[name].to_numpy() for part, name in names.items()}
+    scores = {
+        part: result.scores[f"{metric.name}.{part}".removesuffix(".")].value
+        for part in metric.parts()
+    }
+    return {p: np.array(math.nan if value is None else value) for p, value in scores.items()}
 
 
 def _pickle(metric: Metric, batch: Batch) -> None:
@@ -362,6 +446,7 @@ _CLAUSES = {
     "batches": _batches,
     "merge": _merge,
     "inputs": _inputs,
+    "engine": _engine,
     "pickle": _pickle,
     "devices": _devices,
 }

@@ -19,15 +19,14 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fhpt_eval.common.files import replacing, why
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
-from fhpt_eval.weights.store import Weights, cannot_write, expected_digest, find, install
+from fhpt_eval.weights.store import Weights, cannot_write, find, install
 
 #: The first member of a bundle.
 FACTS = "fhpt-weights.json"
-#: Keys of the registry that say nothing of a file in a bundle.
-_NO_FACTS = {"sha256_prefix", "shipped"}
 _MAX_FACTS = 2**20
 _MAX_FILES = 1000
 _PIECE = 2**20
@@ -63,49 +62,32 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
     """
     known = registered()
     chosen = list(dict.fromkeys(names))
-    own = [name for name in chosen if name not in known]
-    if own:
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
         raise WeightsError(
-            f"Only weights of the registry can be bundled, not {', '.join(own)}. A network of "
+            f"Only weights of the registry can be bundled, not {', '.join(unknown)}. A network of "
             f"your own is registered in {folder() / OWN_REGISTRY}; a file is simply copied."
         )
-    found = [find(name) for name in chosen if not known[name].shipped]
-    if chosen and not found:
+    packed = [find(name) for name in chosen if not known[name].shipped]
+    if chosen and not packed:
         verb = "is" if len(chosen) == 1 else "are"
         raise WeightsError(
             f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
             "wherever it is installed."
         )
-    facts = [known[one.name].model_dump(mode="json", exclude=_NO_FACTS) for one in found]
-    for fact, one in zip(facts, found, strict=True):
-        fact["sha256"] = one.sha256
+    facts = [known[weights.name].model_dump(mode="json", exclude={"shipped"}) for weights in packed]
     text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
-    temporary: Path | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            _write(file, text, found)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-        temporary = None
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return found
+    with replacing(target) as file:
+        _write(file, text, packed)
+    return packed
 
 
-def _write(file: BinaryIO, facts: bytes, found: list[Weights]) -> None:
+def _write(file: BinaryIO, facts: bytes, packed: list[Weights]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         tar.addfile(_member(FACTS, len(facts)), io.BytesIO(facts))
-        for one in found:
-            with one.path.open("rb") as source:
-                tar.addfile(_member(one.path.name, one.path.stat().st_size), source)
-    file.flush()
-    os.fsync(file.fileno())
+        for weights in packed:
+            with weights.path.open("rb") as content:
+                tar.addfile(_member(weights.path.name, weights.path.stat().st_size), content)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -134,7 +116,7 @@ def import_bundle(path: Path) -> list[Weights]:
                 raise
             except Exception as error:  # a hostile file may make its reader fail in any way
                 raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
-            return [install(entry, at, digest) for entry, at, digest in checked]
+            return [install(entry, file) for entry, file in checked]
     except OSError as error:
         raise cannot_write(where, error) from error
 
@@ -146,7 +128,7 @@ class _Bounded(io.FileIO):
         try:
             super().__init__(path)
         except OSError as error:
-            raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+            raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= 4 * _PIECE:
@@ -154,7 +136,7 @@ class _Bounded(io.FileIO):
         return super().read(size) or b""
 
 
-def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path, str]]:
+def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path]]:
     """Write every member into the scratch folder and check it."""
     with tarfile.open(fileobj=file, mode="r:") as tar:
         first = tar.next()
@@ -166,37 +148,28 @@ def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntr
             _refuse_odd(member, path)
             if member.name not in wanted:
                 raise WeightsError(
-                    f"{path}: {member.name!r} is not in its {FACTS}, or there twice."
+                    f"{path}: {member.name!r} is not in its {FACTS}, or stands in it twice."
                 )
-            entry, claimed = wanted.pop(member.name)
-            at = scratch / entry.file
-            digest = _extract(tar, member, entry, at, path)
-            if digest != claimed:
-                raise WeightsError(
-                    f"{path}: {entry.file} has the SHA-256 {digest}, not {claimed} as its {FACTS} "
-                    "says. Nothing was imported."
-                )
-            checked.append((entry, at, digest))
+            entry = wanted.pop(member.name)
+            target = scratch / entry.file
+            _extract(tar, member, entry, target, path)
+            checked.append((entry, target))
     if wanted:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(wanted))}. Nothing was imported.")
     return checked
 
 
-def _wanted(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path
-) -> dict[str, tuple[WeightsEntry, str]]:
-    """Read which files a bundle says that it holds: registry entry and digest by file name."""
+def _wanted(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[str, WeightsEntry]:
+    """Read which files a bundle says that it holds: registry entries by file name."""
     label = f"{path}: {FACTS}"
     if not 0 < member.size <= _MAX_FACTS:
         raise WeightsError(f"{label}: is empty, or larger than {_MAX_FACTS:,} bytes.")
     stream = tar.extractfile(member)
     text = stream.read() if stream else b""
     try:
-        facts = _Facts.model_validate(json.loads(text))
+        facts = _Facts.model_validate_json(text)
     except ValidationError as error:
         raise WeightsError(explain_validation(error, _Facts, label)) from None
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{label}: is not valid JSON ({error}).") from error
     known = registered()
     wanted = {}
     for fact in facts.weights:
@@ -212,7 +185,12 @@ def _wanted(
                 f"{label}: {fact.name} is part of fhpt-eval here, and is not taken from a bundle. "
                 "Pack one without it. Nothing was imported."
             )
-        wanted[entry.file] = (entry, fact.sha256)
+        if fact.sha256 != entry.sha256:
+            raise WeightsError(
+                f"{label}: {fact.name} has the SHA-256 {fact.sha256} there and {entry.sha256} in "
+                "the registry here. Nothing was imported."
+            )
+        wanted[entry.file] = entry
     return wanted
 
 
@@ -226,9 +204,9 @@ def _refuse_odd(member: tarfile.TarInfo, path: Path) -> None:
 
 
 def _extract(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, at: Path, path: Path
-) -> str:
-    """Write a member to a new file and return its digest, which is the registry's."""
+    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: WeightsEntry, target: Path, path: Path
+) -> None:
+    """Write a member to a new file whose digest is the registry's."""
     limit = entry.size or MAX_BYTES
     if not 0 < member.size <= limit or (entry.size is not None and member.size != entry.size):
         raise WeightsError(
@@ -239,16 +217,14 @@ def _extract(
     if stream is None:
         raise tarfile.ReadError(f"{member.name} cannot be read")
     sha256 = hashlib.sha256()
-    with stream, at.open("xb") as out:
+    with stream, target.open("xb") as out:
         while piece := stream.read(_PIECE):
             sha256.update(piece)
             out.write(piece)
         out.flush()
         os.fsync(out.fileno())
-    wanted = expected_digest(entry)
-    if not sha256.hexdigest().startswith(wanted):
+    if sha256.hexdigest() != entry.sha256:
         raise WeightsError(
-            f"{path}: {entry.file} has the SHA-256 {sha256.hexdigest()} and should have {wanted}. "
-            "Nothing was imported."
+            f"{path}: {entry.file} has the SHA-256 {sha256.hexdigest()} and should have "
+            f"{entry.sha256}. Nothing was imported."
         )
-    return sha256.hexdigest()

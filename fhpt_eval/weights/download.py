@@ -14,15 +14,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fhpt_eval._version import __version__
+from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import StorageError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, WeightsEntry, entry_of, folder, is_permitted
 from fhpt_eval.weights.store import (
     Weights,
     cannot_write,
-    expected_digest,
     find,
     install,
     path_of,
@@ -35,29 +35,6 @@ TIMEOUT = 30.0
 _TIMES = 5
 _PIECE = 2**18
 _MEGABYTE = 10**6
-
-
-class Progress(Protocol):
-    """Receives what a download is doing; the command line's progress has this form."""
-
-    def say(self, message: str) -> None:
-        """Tell something once."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Begin a stage of ``total`` steps."""
-
-    def advance(self, done: int) -> None:
-        """Say how many steps of the stage are done."""
-
-
-class _Quiet:
-    """Keeps progress to itself."""
-
-    def say(self, message: str) -> None: ...
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, done: int) -> None: ...
 
 
 class _FailedError(Exception):
@@ -85,17 +62,17 @@ def pull(
         StorageError: the folder cannot be written.
     """
     entries = [entry_of(name) for name in dict.fromkeys(names)]
-    tell = progress or _Quiet()
-    found: list[Weights] = []
+    tell = progress or Progress()
+    brought: list[Weights] = []
     failures: list[str] = []
     for entry in entries:
         try:
-            found.append(_bring(entry, tell, offline))
+            brought.append(_bring(entry, tell, offline))
         except WeightsError as error:
             failures.append(str(error))
     if failures:
-        raise WeightsError("\n".join([*failures, *_without_network(entries, found)]))
-    return found
+        raise WeightsError("\n".join([*failures, *_without_network(entries, brought)]))
+    return brought
 
 
 def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
@@ -106,7 +83,7 @@ def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
         if offline or entry.shipped or path_of(entry).is_dir():
             raise
         if path_of(entry).exists():
-            tell.say(f"{entry.name}: the file that is there is not right; fetching it anew")
+            tell.say(f"{entry.name}: the file is damaged or another one; downloading it again")
         weights = _download(entry, tell)
         tell.say(f"{entry.name}: {weights.path}")
         return weights
@@ -115,9 +92,9 @@ def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
     return weights
 
 
-def _without_network(entries: list[WeightsEntry], found: list[Weights]) -> list[str]:
-    """Say how what is missing comes to a machine without network; shipped files do not so."""
-    have = {weights.name for weights in found}
+def _without_network(entries: list[WeightsEntry], brought: list[Weights]) -> list[str]:
+    """Say how what is missing comes to a machine without network; shipped files never do."""
+    have = {weights.name for weights in brought}
     missing = " ".join(e.name for e in entries if e.name not in have and not e.shipped)
     if not missing:
         return []
@@ -134,13 +111,12 @@ def _download(entry: WeightsEntry, progress: Progress) -> Weights:
     """Try the addresses in turn until one gives the right bytes."""
     target = path_of(entry)
     part = target.with_name(target.name + ".part")
-    expected_digest(entry)  # a faulty record is found before anything is downloaded
     reasons = []
     with _opened(part) as file:
         for address in entry.addresses:
             try:
-                digest = _from(address, entry, file, progress)
-                return install(entry, part, digest)
+                _complete(address, entry, file, progress)
+                return install(entry, part)
             except _FailedError as error:
                 reasons.append(f"  {address}: {error}")
     if not reasons:
@@ -185,9 +161,10 @@ def _alone(file: io.BufferedRandom) -> bool:
     return True
 
 
-def _from(address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: Progress) -> str:
-    """Complete the file from one address; return the digest, which is right."""
-    wanted = expected_digest(entry)
+def _complete(
+    address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: Progress
+) -> None:
+    """Complete the file from one address, and check its digest."""
     for _ in range(_TIMES):
         before = _size(file)
         try:
@@ -198,12 +175,14 @@ def _from(address: str, entry: WeightsEntry, file: io.BufferedRandom, progress: 
             raise
         file.seek(0)
         digest = sha256_of_stream(file)
-        if digest.startswith(wanted):
+        if digest == entry.sha256:
             os.fsync(file.fileno())
-            return digest
+            return
         _cut(file, 0)
         if not before:  # else the fault may lie in what was there before
-            raise _FailedError(f"gives a file with SHA-256 {digest} instead of {wanted}; discarded")
+            raise _FailedError(
+                f"gives a file with SHA-256 {digest} instead of {entry.sha256}; discarded"
+            )
     raise _FailedError(f"broke off {_TIMES} times; repeat the command to go on from there")
 
 
@@ -222,7 +201,7 @@ def _receive(
     try:
         with _open(urllib.request.Request(address, headers=headers)) as response:  # noqa: S310 - checked by the registry
             total = _begin(response, entry, file, start)
-            progress.stage(f"{entry.name} (MB)", -(-(total or 0) // _MEGABYTE))
+            progress.stage(entry.name, -(-(total or 0) // _MEGABYTE), "MB")
             _copy(response, file, total, entry.size or MAX_BYTES, progress)
     except urllib.error.HTTPError as error:
         error.close()
@@ -245,7 +224,7 @@ def _begin(response: Any, entry: WeightsEntry, file: io.BufferedRandom, start: i
         content = str(response.headers.get("Content-Range", ""))
         if not content.startswith(f"bytes {start}-"):
             _cut(file, 0)
-            raise _FailedError(f"sends another part than bytes {start}-: {content[:100]!r}")
+            raise _FailedError(f"sends other bytes than {start}-: {content[:100]!r}")
     else:
         start = 0
     length = response.headers.get("Content-Length")

@@ -47,9 +47,9 @@ _configured: Path | None = None
 class WeightsEntry(BaseModel):
     """What the registry says of one pretrained network.
 
-    ``sha256`` is the digest of the file, or ``sha256_prefix`` its first digits where the publisher
-    states no more; one of the two. ``size`` is in bytes. ``shipped``: the file is part of the
-    package, in ``fhpt_eval/networks/``; then there are ``sha256`` and ``size``, and no addresses.
+    ``sha256`` is the digest of the file and ``size`` its bytes. ``shipped``: the file is part of
+    the package, in ``fhpt_eval/weights/networks/``; then ``size`` is known, and there are no
+    addresses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,13 +58,12 @@ class WeightsEntry(BaseModel):
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")]
     title: str = ""
     addresses: tuple[str, ...] = Field(default=(), strict=False, max_length=20)
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    sha256_prefix: Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
     shipped: bool = False
     licence: str = ""
     citation: str = ""
-    source: str = ""
+    homepage: str = ""
 
     @field_validator("file")
     @classmethod
@@ -82,15 +81,9 @@ class WeightsEntry(BaseModel):
         return addresses
 
     @model_validator(mode="after")
-    def _one_digest(self) -> Self:
-        if (self.sha256 is None) == (self.sha256_prefix is None):
-            raise ValueError("give sha256, or sha256_prefix where no more digits are known")
-        return self
-
-    @model_validator(mode="after")
     def _wholly_known_if_shipped(self) -> Self:
-        if self.shipped and (self.sha256 is None or self.size is None):
-            raise ValueError("a shipped file needs sha256 and size")
+        if self.shipped and self.size is None:
+            raise ValueError("a shipped file needs a size")
         if self.shipped and self.addresses:
             raise ValueError("a shipped file has no addresses: it is part of the package")
         return self
@@ -165,9 +158,9 @@ def registered() -> Mapping[str, WeightsEntry]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
     text = read_text(path, _MAX_REGISTRY_BYTES, "a registry of weights", error=WeightsError)
-    own = parse_registry(text, str(path))
+    theirs = parse_registry(text, str(path))
     files = {entry.file: name for name, entry in ours.items()}
-    for name, entry in own.items():
+    for name, entry in theirs.items():
         if name in ours:
             raise WeightsError(
                 f"{path}: weights.{name}: is a name of fhpt-eval's own registry. "
@@ -179,7 +172,7 @@ def registered() -> Mapping[str, WeightsEntry]:
                 f"{path}: weights.{name}.file: {entry.file} is the file of {taken}. "
                 "Give yours another name."
             )
-    return {**ours, **own}
+    return {**ours, **theirs}
 
 
 def entry_of(name: str) -> WeightsEntry:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import why
 from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
@@ -60,12 +59,10 @@ def find(name_or_path: str | Path) -> Weights:
         raise WeightsError(fault)
     path = path_of(entry)
     digest = sha256_of(path)
-    wanted = expected_digest(entry)
-    if not digest.startswith(wanted):
+    if digest != entry.sha256:
         raise WeightsError(
             f"{path} is not what the registry calls {entry.name}: its SHA-256 is {digest} and "
-            f"should {_be(wanted)}. It is not used. Get the right one: {cure(entry)}"
-            + ("" if entry.sha256 else f" (or delete {path.name}.sha256 if the old one was wrong)")
+            f"should be {entry.sha256}. It is not used. Get the right one: {cure(entry)}"
         )
     return Weights(entry.name, path, digest)
 
@@ -90,45 +87,15 @@ def digest_of(name_or_path: str | Path) -> str:
     """Return the SHA-256 that weights have or must have; for a name that has it, without a file.
 
     Raises:
-        WeightsError: it cannot be known here: the registry has only its first digits, or the name
-            is a path, and there is no usable file.
+        WeightsError: the name is a path, and there is no usable file.
     """
     entry = _registered(name_or_path)
-    return entry.sha256 if entry and entry.sha256 else find(name_or_path).sha256
+    return entry.sha256 if entry else find(name_or_path).sha256
 
 
 def path_of(entry: WeightsEntry) -> Path:
     """Return where the file of a registered network lies, or would lie."""
     return (shipped_folder() if entry.shipped else folder()) / entry.file
-
-
-def expected_digest(entry: WeightsEntry) -> str:
-    """Return the digest that a file must have, or its first digits if no more is known.
-
-    Where the registry has only the first digits, all are recorded beside the file when it arrives,
-    in the form of ``sha256sum``.
-
-    Raises:
-        WeightsError: what is recorded is no digest, or contradicts the registry.
-    """
-    if entry.sha256:
-        return entry.sha256
-    prefix = entry.sha256_prefix or ""
-    path = _record_of(entry)
-    try:
-        if not path.is_file():
-            return prefix
-        with path.open("rb") as file:
-            found = re.match(rb"[0-9a-f]{64}\b", file.read(64))
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
-    digest = found[0].decode() if found else ""
-    if not digest.startswith(prefix) or not digest:
-        raise WeightsError(
-            f"{path} should hold a SHA-256 that begins with {prefix}. Delete it, then: "
-            f"{cure(entry)}"
-        )
-    return digest
 
 
 def fault_of(entry: WeightsEntry) -> str:
@@ -142,7 +109,7 @@ def fault_of(entry: WeightsEntry) -> str:
             return f"{path} is not a file. Move it away. {get}"
         size = path.stat().st_size
     except OSError as error:
-        return f"{path} cannot be read ({error.strerror or error})."
+        return f"{path} cannot be read ({why(error)})."
     if size == 0 or (entry.size is not None and size != entry.size):
         should = f"{entry.size:,}" if entry.size else "more"
         return (
@@ -166,7 +133,7 @@ def sha256_of(path: Path) -> str:
                 _taken[key] = sha256_of_stream(file)
             return _taken[key]
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 
 
 def sha256_of_stream(file: io.BufferedReader | io.BufferedRandom) -> str:
@@ -174,7 +141,7 @@ def sha256_of_stream(file: io.BufferedReader | io.BufferedRandom) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def install(entry: WeightsEntry, checked: Path, digest: str) -> Weights:
+def install(entry: WeightsEntry, checked: Path) -> Weights:
     """Rename a file whose digest has been checked to its place.
 
     Raises:
@@ -186,15 +153,13 @@ def install(entry: WeightsEntry, checked: Path, digest: str) -> Weights:
         checked.replace(target)
     except OSError as error:
         raise cannot_write(target, error) from error
-    if entry.sha256 is None:
-        write_atomically(_record_of(entry), f"{digest}  {entry.file}\n".encode())
-    return Weights(entry.name, target, digest)
+    return Weights(entry.name, target, entry.sha256)
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
     """Return the error for a folder of weights that cannot be written."""
     return StorageError(
-        f"{path} cannot be written ({error.strerror or error}). Free some room, or choose another "
+        f"{path} cannot be written ({why(error)}). Free some room, or choose another "
         "folder with --weights-dir or FHPT_WEIGHTS."
     )
 
@@ -203,17 +168,9 @@ def cure(entry: WeightsEntry) -> str:
     """Return the command that brings weights into the folder in use, or what mends shipped ones."""
     if entry.shipped:
         return "reinstall fhpt-eval, which brings this file"
-    given = configured()
-    where = f" --weights-dir {shlex.quote(str(given))}" if given is not None else ""
+    chosen = configured()
+    where = f" --weights-dir {shlex.quote(str(chosen))}" if chosen is not None else ""
     return f"fhpt-eval weights pull {entry.name}{where}"
-
-
-def _be(wanted: str) -> str:
-    return f"be {wanted}" if len(wanted) == 64 else f"begin with {wanted}"
-
-
-def _record_of(entry: WeightsEntry) -> Path:
-    return folder() / f"{entry.file}.sha256"
 
 
 def _registered(name_or_path: str | Path) -> WeightsEntry | None:
@@ -223,7 +180,7 @@ def _registered(name_or_path: str | Path) -> WeightsEntry | None:
     return registered().get(name_or_path)
 
 
-def _fault_of_file(path: Path, given: str) -> str:
+def _fault_of_file(path: Path, name: str) -> str:
     """Say why a file that the user named cannot be read, or nothing."""
     try:
         if path.is_file():
@@ -234,12 +191,12 @@ def _fault_of_file(path: Path, given: str) -> str:
         if path.exists():
             return f"{path} is not a file: give the file with the weights."
     except (OSError, ValueError) as error:
-        return f"{given!r} cannot be read ({error})."
+        return f"{name!r} cannot be read ({error})."
     if len(path.parts) > 1 or path.suffix:
         return f"There is no file {path}. Check the path."
     try:
-        entry_of(given)
+        entry_of(name)
     except WeightsError as error:
         return str(error)
-    hint = did_you_mean(given, list(registered()))
+    hint = did_you_mean(name, list(registered()))
     return f"There is no file {path}.{hint}"

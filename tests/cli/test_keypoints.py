@@ -119,7 +119,7 @@ def test_both_formats_choose_the_same_person(images: Path, tmp_path: Path) -> No
 def test_the_network_is_the_one_that_was_asked_for(images: Path, tmp_path: Path) -> None:
     more = ("--network", "openpose-body25", "--network-weights", "mine.pth")
     assert run(images, tmp_path / "list.csv", *more).status == 0
-    assert (SEEN[0].network, SEEN[0].weights) == ("openpose-body25", "mine.pth")
+    assert (SEEN[0].name, SEEN[0].weights) == ("openpose-body25", "mine.pth")
 
 
 def test_an_empty_name_of_weights_is_refused_in_a_sentence(images: Path, tmp_path: Path) -> None:
@@ -158,9 +158,9 @@ def test_every_image_that_cannot_be_used_is_listed_before_any_work(
     (images / "alone.jpg").write_bytes((images / "alone.png").read_bytes())
     finished = run(images, tmp_path / "list.csv")
     assert finished.status == 2
-    assert "--images: 2 files cannot be used:" in finished.err
-    assert "broken.png is not an image" in finished.err
-    assert "alone.png is one of 2 files of the name 'alone'; keep one" in finished.err
+    assert "2 images cannot be used." in finished.err
+    assert "broken.png: is not an image" in finished.err
+    assert "alone: several files have this name" in finished.err
     assert not SEEN
 
 

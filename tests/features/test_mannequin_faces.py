@@ -31,7 +31,6 @@ from fhpt_eval.benchmarks.mannequin.layout import split_of
 from fhpt_eval.benchmarks.mannequin.pose import make_pose
 from fhpt_eval.errors import ArgumentError, WeightsError
 from fhpt_eval.features.faces.find import ROW
-from fhpt_eval.features.mannequin import face_weights
 from fhpt_eval.features.mannequin.face_network import (
     CROP,
     FaceNetworks,
@@ -44,10 +43,11 @@ from fhpt_eval.features.mannequin.face_network import (
     start,
     wanted,
 )
-from fhpt_eval.features.mannequin.faces import FOUND, SAME_PERSON, MannequinFaces
+from fhpt_eval.features.mannequin.faces import FOUND, MannequinFaces
 from tests.support.photographs import tensor
 
 CPU = torch.device("cpu")
+SAME_PERSON = MannequinFaces.same_person or 0.0
 SEED, PEOPLE = 77, 4
 FRONT, SIDE, BACK, FULL = range(4)
 
@@ -326,11 +326,12 @@ def test_other_weights_give_other_descriptors(
 def test_networks_are_loaded_once_and_a_changed_file_again(untrained: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     path.write_bytes(untrained.read_bytes())
-    first = face_weights.load_networks(str(path), CPU)
-    assert face_weights.load_networks(str(path), CPU) is first
+    feature = MannequinFaces(weights=str(path))
+    first = feature.loaded(CPU)
+    assert feature.loaded(CPU) is first
     state = {name: value + 1 for name, value in first.state_dict().items()}
     save_file(state, path)
-    assert face_weights.load_networks(str(path), CPU) is not first
+    assert feature.loaded(CPU) is not first
 
 
 Change = Callable[[dict[str, Tensor]], object]
@@ -356,7 +357,7 @@ def test_weights_of_other_networks_are_refused(
     state = weights.load_state(untrained)
     change(state)
     with pytest.raises(WeightsError, match=message):
-        face_weights.build_networks(state, CPU, "some.file")
+        MannequinFaces.build(state, CPU, "some.file")
 
 
 def test_a_missing_file_is_told_before_any_work(tmp_path: Path) -> None:

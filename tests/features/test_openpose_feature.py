@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from fhpt_eval import weights
 from fhpt_eval.errors import ArgumentError, WeightsError
+from fhpt_eval.features import weighted
 from fhpt_eval.features.openpose import (
     BODY_25,
     COCO_18,
     Decoding,
-    NetworkName,
+    MannequinPose,
     OpenPose,
+    OpenPoseBody25,
+    PoseNetwork,
     choose_person,
     estimate,
-    feature,
 )
 from fhpt_eval.features.openpose.bands import cubic
 from fhpt_eval.features.openpose.layout import COCO_18_OF_BODY_25
@@ -93,7 +94,7 @@ class DrawnNetwork:
         seen: height and width of each input.
     """
 
-    def __init__(self, keypoints: Floats, pose: OpenPose, shape: tuple[int, int]) -> None:
+    def __init__(self, keypoints: Floats, pose: PoseNetwork, shape: tuple[int, int]) -> None:
         self._keypoints, self._pose, self._shape = keypoints, pose, shape
         self.seen: list[tuple[int, int]] = []
 
@@ -105,17 +106,17 @@ class DrawnNetwork:
         assert self.seen[-1] == (-(-height // 8) * 8, -(-width // 8) * 8)
         factor = np.array([width / self._shape[1], height / self._shape[0]])
         moved = (self._keypoints + 0.5) * factor - 0.5
-        layout = COCO_18 if self._pose.network == "openpose-coco18" else BODY_25
+        layout = COCO_18 if self._pose.name == "openpose-coco18" else BODY_25
         cells = images.shape[2] // 8, images.shape[3] // 8
         return Maps(*(torch.from_numpy(part)[None] for part in draw(moved, cells, layout=layout)))
 
 
 def shown(
-    monkeypatch: pytest.MonkeyPatch, keypoints: Floats, shape: tuple[int, int], pose: OpenPose
+    monkeypatch: pytest.MonkeyPatch, keypoints: Floats, shape: tuple[int, int], pose: PoseNetwork
 ) -> tuple[Floats, Floats, DrawnNetwork]:
     """Return what the feature and ``estimate`` find of key points (P, J, 2) in an image."""
     network = DrawnNetwork(keypoints, pose, shape)
-    monkeypatch.setattr(feature, "load_network", lambda *_: network)
+    monkeypatch.setattr(PoseNetwork, "loaded", lambda *_: network)
     images = torch.zeros(1, 3, *shape, dtype=torch.uint8)
     found = pose.compute(images)["keypoints"]
     assert found.dtype == torch.float32
@@ -143,7 +144,7 @@ def test_joints_of_body_25_become_those_of_coco_18(monkeypatch: pytest.MonkeyPat
     keypoints[0, list(COCO_18_OF_BODY_25)] = (STANDING + 8) * 0.8
     keypoints[0, 8] = keypoints[0, [9, 12]].mean(axis=0)
     keypoints[0, 19] = keypoints[0, 14] + [8, 8]
-    pose = OpenPose(network="openpose-body25")
+    pose = OpenPoseBody25()
     chosen, persons, _ = shown(monkeypatch, keypoints, (256, 176), pose)
     assert persons.shape == (1, 18, 3)
     assert np.abs(chosen[:, :2] - (STANDING + 8) * 0.8).max() < 0.5
@@ -152,11 +153,11 @@ def test_joints_of_body_25_become_those_of_coco_18(monkeypatch: pytest.MonkeyPat
 def test_feet_alone_are_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     keypoints = np.full((1, 25, 2), np.nan)
     keypoints[0, [11, 22, 23, 24]] = [(60, 200), (90, 220), (120, 215), (40, 215)]
-    pose = OpenPose(network="openpose-body25")
+    pose = OpenPoseBody25()
     chosen, persons, _ = shown(monkeypatch, keypoints, (256, 176), pose)
     assert joints(persons) == [{COCO_18.joints.index("right_ankle")}]
     keypoints[0, 11] = np.nan
-    pose = OpenPose(network="openpose-body25", decoding=Decoding(min_joints=2))
+    pose = OpenPoseBody25(decoding=Decoding(min_joints=2))
     chosen, persons, _ = shown(monkeypatch, keypoints, (256, 176), pose)
     assert persons.shape == (0, 18, 3)
     assert np.isnan(chosen).all()
@@ -236,9 +237,8 @@ def test_every_setting_moves_something(
 
 
 def test_the_other_network_runs(tmp_path: Path, images: Tensor) -> None:
-    name: NetworkName = "openpose-body25"
-    path = write_openpose(tmp_path / "body25.pth", name)
-    pose = OpenPose(network=name, weights=str(path), **QUICK)
+    path = write_openpose(tmp_path / "body25.pth", "openpose-body25")
+    pose = OpenPoseBody25(weights=str(path), **QUICK)
     assert pose.compute(images[:1])["keypoints"].shape == (1, 18, 3)
     with pytest.raises(WeightsError, match="are not of the network openpose-coco18"):
         OpenPose(weights=str(path)).compute(images[:1])
@@ -248,7 +248,7 @@ def test_weights_that_give_no_numbers_are_refused(
     monkeypatch: pytest.MonkeyPatch, images: Tensor
 ) -> None:
     broken = Maps(torch.full((1, 19, 8, 8), torch.nan), torch.zeros(1, 38, 8, 8))
-    monkeypatch.setattr(feature, "load_network", lambda *_: lambda _: broken)
+    monkeypatch.setattr(PoseNetwork, "loaded", lambda *_: lambda _: broken)
     with pytest.raises(WeightsError, match="'openpose-coco18' gives no finite numbers"):
         OpenPose(height=64).compute(images[:1])
 
@@ -259,14 +259,14 @@ def test_weights_that_give_no_numbers_are_refused(
 def test_digests_and_lacks_ask_for_the_networks_own_weights(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
-    monkeypatch.setattr(weights, "available", lambda source: f"needs {source}")
+    monkeypatch.setattr(weighted, "available", lambda source: f"needs {source}")
     assert OpenPose().lacks() == "needs openpose-coco18"
-    assert OpenPose(network="openpose-body25").lacks() == "needs openpose-body25"
-    assert OpenPose(network="mannequin").lacks() == "needs mannequin-pose"
+    assert OpenPoseBody25().lacks() == "needs openpose-body25"
+    assert MannequinPose().lacks() == "needs mannequin-pose"
     assert OpenPose(weights=str(file)).lacks() == f"needs {file}"
     (digest,) = OpenPose().digests().values()
     assert digest.startswith("25a948c1")
-    (digest,) = OpenPose(network="openpose-body25").digests().values()
+    (digest,) = OpenPoseBody25().digests().values()
     assert digest.startswith("36b51781")
 
 
@@ -283,26 +283,23 @@ def test_an_address_has_the_digest_of_weights_and_not_their_place(
 
 
 @pytest.mark.parametrize(
-    ("network", "height"),
-    [("openpose-coco18", 368), ("openpose-body25", 368), ("mannequin", 256)],
+    ("kind", "height"), [(OpenPose, 368), (OpenPoseBody25, 368), (MannequinPose, 256)]
 )
 def test_the_height_is_that_of_the_network_s_training_unless_given(
-    network: NetworkName, height: int
+    kind: type[OpenPose], height: int
 ) -> None:
-    own = OpenPose(network=network)
+    own = kind()
     assert own.height == own.model_dump()["height"] == height
-    assert own == OpenPose(network=network, height=height)
-    assert OpenPose(network=network, height=100).height == 100
-    assert OpenPose.model_validate({"network": network, "weights": None}) == own
+    assert own == kind(height=height)
+    assert kind(height=100).height == 100
 
 
-def test_the_standard_network_s_address_says_what_it_always_said() -> None:
-    """Else cached features and results of earlier versions would be of another feature."""
-    parameters = OpenPose().canonical()["parameters"]
-    assert {k: v for k, v in parameters.items() if k != "decoding"} == {
-        "network": "openpose-coco18", "height": 368, "scales": [1.0], "paf_fusion": "mean",
-        "divisor": 256,
-    }  # fmt: skip
+def test_the_scripts_of_pose_transfer_set_three_things_unless_they_are_given() -> None:
+    theirs = OpenPose(estimation="pose-transfer")
+    assert (theirs.scales, theirs.paf_fusion, theirs.divisor) == ((0.5, 1.0, 1.5, 2.0), "sum", 255)
+    assert OpenPose(estimation="pose-transfer", divisor=256).divisor == 256
+    spelt_out = OpenPose(scales=(0.5, 1.0, 1.5, 2.0), paf_fusion="sum", divisor=255)
+    assert theirs.canonical() == spelt_out.canonical()
 
 
 def test_equal_settings_are_one_feature() -> None:
@@ -313,10 +310,10 @@ def test_equal_settings_are_one_feature() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"network": "openpose"}, {"height": 7}, {"height": 2049}, {"scales": ()},
+        {"height": 7}, {"height": 2049}, {"scales": ()},
         {"scales": (0.0,)}, {"scales": (4.5,)}, {"scales": (float("nan"),)},
         {"scales": (1.0,) * 17}, {"paf_fusion": "max"}, {"divisor": 128}, {"weights": 3},
-        {"decoding": {"peak_threshold": 0.1}}, {"threshold": 0.1},
+        {"threshold": 0.1},
     ],
 )  # fmt: skip
 def test_unknown_settings_are_refused(fields: dict[str, Any]) -> None:
@@ -328,23 +325,6 @@ def test_unknown_settings_are_refused(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "images",
-    [
-        torch.zeros(3, 8, 8, dtype=torch.uint8),
-        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 3, 8, 8, dtype=torch.int64),
-        torch.full((1, 3, 8, 8), 1.5),
-        torch.full((1, 3, 8, 8), torch.nan),
-        np.zeros((1, 3, 8, 8), np.uint8),
-    ],
-)
-def test_what_is_no_batch_of_images_is_refused(images: Any) -> None:
-    with pytest.raises(ArgumentError, match="'images'"):
-        OpenPose().compute(images)
-
-
-@pytest.mark.parametrize(
     "image", [torch.zeros(1, 3, 8, 8, dtype=torch.uint8), np.zeros((8, 8, 3), np.uint8)]
 )
 def test_what_is_no_image_is_refused(image: Any) -> None:
@@ -353,5 +333,5 @@ def test_what_is_no_image_is_refused(image: Any) -> None:
 
 
 def test_what_is_no_pose_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="'pose' must be an OpenPose, not str"):
+    with pytest.raises(ArgumentError, match="'pose' must be a PoseNetwork, not str"):
         estimate(torch.zeros(3, 8, 8), "openpose-coco18")  # type: ignore[arg-type]

@@ -17,10 +17,10 @@ from fhpt_eval.benchmarks.mannequin import SEEN, VIEWS, render
 from fhpt_eval.benchmarks.mannequin.identity import make_person
 from fhpt_eval.benchmarks.mannequin.layout import split_of
 from fhpt_eval.benchmarks.mannequin.pose import make_pose
-from fhpt_eval.features.openpose import OpenPose, estimate
+from fhpt_eval.features.openpose import MannequinPose, estimate
 from fhpt_eval.metrics.pck import pckh_counts
 
-POSE = OpenPose(network="mannequin")
+POSE = MannequinPose()
 #: Another seed than that of the pictures that it was trained and chosen on.
 SEED, PEOPLE = 77, 10
 #: In a mirror right joints are left ones.

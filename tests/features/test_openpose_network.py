@@ -11,27 +11,27 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, prelu
 
 from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.openpose import NetworkName
+from fhpt_eval.features.openpose import PoseNetworkName
 from fhpt_eval.features.openpose.load import build_network
 from fhpt_eval.features.openpose.network import LAYOUTS, Network, shapes
 from tests.support.random_openpose import checkpoint_shapes, random_openpose_state
 
 CPU = torch.device("cpu")
-NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
+NAMES: tuple[PoseNetworkName, ...] = get_args(PoseNetworkName)
 
 
-def build(state: dict[str, Tensor], name: NetworkName = "openpose-coco18") -> Network:
+def build(state: dict[str, Tensor], name: PoseNetworkName = "openpose-coco18") -> Network:
     return build_network(name, state, CPU, "some.pth")
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def name(request: pytest.FixtureRequest) -> NetworkName:
-    chosen: NetworkName = request.param
+def name(request: pytest.FixtureRequest) -> PoseNetworkName:
+    chosen: PoseNetworkName = request.param
     return chosen
 
 
 @pytest.fixture(scope="module")
-def state(name: NetworkName) -> dict[str, Tensor]:
+def state(name: PoseNetworkName) -> dict[str, Tensor]:
     return random_openpose_state(name)
 
 
@@ -43,7 +43,7 @@ def image() -> Tensor:
 # --- names and shapes ---
 
 
-def test_names_and_shapes_are_those_of_the_public_file(name: NetworkName) -> None:
+def test_names_and_shapes_are_those_of_the_public_file(name: PoseNetworkName) -> None:
     assert shapes(name) == checkpoint_shapes(name)
 
 
@@ -55,7 +55,7 @@ def test_names_and_shapes_are_those_of_the_public_file(name: NetworkName) -> Non
         ("openpose-body25", 327, 104_715_850),
     ],
 )
-def test_their_bytes_fill_the_public_file(name: NetworkName, tensors: int, size: int) -> None:
+def test_their_bytes_fill_the_public_file(name: PoseNetworkName, tensors: int, size: int) -> None:
     found = checkpoint_shapes(name)
     assert len(found) == tensors
     rest = size - 4 * sum(math.prod(shape) for shape in found.values())
@@ -66,7 +66,7 @@ def test_their_bytes_fill_the_public_file(name: NetworkName, tensors: int, size:
 
 
 def test_outputs_are_heatmaps_then_fields_on_a_grid_of_8_pixels(
-    name: NetworkName, state: dict[str, Tensor], image: Tensor
+    name: PoseNetworkName, state: dict[str, Tensor], image: Tensor
 ) -> None:
     maps = build(state, name)(image)
     layout = LAYOUTS[name]
@@ -160,11 +160,11 @@ def small(state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     return second[1], second[0]
 
 
-ORACLES = {"openpose-coco18": coco, "openpose-body25": body25, "mannequin": small}
+ORACLES = {"openpose-coco18": coco, "openpose-body25": body25, "mannequin-pose": small}
 
 
 def test_layers_are_connected_as_in_the_public_description(
-    name: NetworkName, state: dict[str, Tensor], image: Tensor
+    name: PoseNetworkName, state: dict[str, Tensor], image: Tensor
 ) -> None:
     wide = {entry: value.double() for entry, value in state.items()}
     found = build(state, name)(image)
@@ -182,11 +182,11 @@ def test_heatmaps_may_be_negative(image: Tensor) -> None:
 # --- loading ---
 
 
-def prefixed(name: NetworkName, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def prefixed(name: PoseNetworkName, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names that the layers have in the modules of the PyTorch ports."""
 
     def module(entry: str) -> str:
-        if name == "mannequin":  # no port has it
+        if name == "mannequin-pose":  # no port has it
             return "pose"
         if name == "openpose-coco18":
             stage = entry.partition("stage")[2][:1] or ("1" if "conv5" in entry else "0")
@@ -203,7 +203,7 @@ def prefixed(name: NetworkName, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def test_a_state_dict_saved_by_a_port_is_read_too(
-    name: NetworkName, state: dict[str, Tensor], image: Tensor
+    name: PoseNetworkName, state: dict[str, Tensor], image: Tensor
 ) -> None:
     ported = prefixed(name, state)
     examples = {
@@ -216,7 +216,7 @@ def test_a_state_dict_saved_by_a_port_is_read_too(
             "models.Mconv5_stage1_L1.2.Mprelu5_stage1_L1_2.weight",
             "models.Mconv6_7_stage3_L2.1.Mconv7_stage3_L2.bias",
         },
-        "mannequin": {"pose.conv1_1.weight", "pose.Mconv6_stage2_L2.bias"},
+        "mannequin-pose": {"pose.conv1_1.weight", "pose.Mconv6_stage2_L2.bias"},
     }  # fmt: skip
     assert examples[name] <= ported.keys()
     expected = build(state, name)(image)
@@ -258,7 +258,7 @@ def test_many_missing_entries_are_counted() -> None:
         build({})
 
 
-def test_the_other_networks_weights_are_refused(name: NetworkName) -> None:
+def test_the_other_networks_weights_are_refused(name: PoseNetworkName) -> None:
     other = next(one for one in NAMES if one != name)
     with pytest.raises(WeightsError, match=r"missing: .* more; unknown: .* more"):
         build(random_openpose_state(other), name)

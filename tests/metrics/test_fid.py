@@ -96,8 +96,8 @@ def test_one_image_has_no_covariance() -> None:
 
 
 def test_fewer_images_than_dimensions_are_stated() -> None:
-    note = FID().note(FID().update(FID().empty(), rows(6, [True] * 6)))
-    assert "rests on 6 generated and 6 real images, too few for its 2,048 dimensions" in note
+    note = FID().note(FID().update(FID().empty(), rows(4, [True] * 4)))
+    assert "rests on 4 generated and 4 real images, too few for its 4 dimensions" in note
 
 
 def test_without_weights_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,11 +253,11 @@ def test_the_image_scale_is_the_longer_side_of_the_image() -> None:
 
 def test_network_and_settings_are_the_features() -> None:
     standard = Joints().features()["pose"]
-    assert standard == OpenPose(network="openpose-coco18")
+    assert standard == OpenPose()
     assert isinstance(standard, OpenPose)
     other = Joints(network="openpose-body25", estimation="pose-transfer").features()["pose"]
     assert isinstance(other, OpenPose)
-    assert other.network == "openpose-body25"
+    assert other.name == "openpose-body25"
     assert other.scales == (0.5, 1.0, 1.5, 2.0)
     assert (other.paf_fusion, other.divisor) == ("sum", 255)
     assert (
@@ -285,7 +285,8 @@ def test_without_weights_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"network": "openpose"}, "joints.network: must be 'openpose-coco18', 'openpose-body25'"),
+        ({"network": "openpose-coco"}, "Did you mean 'openpose-coco18'"),
+        ({"network": "alex"}, "joints wants joints: mannequin-pose, openpose-body25"),
         ({"head_alpha": 0.0}, "joints.head_alpha"),
         ({"head_alpha": math.inf}, "joints.head_alpha"),
         ({"keypoints": ""}, "joints.keypoints"),
@@ -407,7 +408,7 @@ def test_a_preparation_that_moves_pixels_needs_a_box(tmp_path: Path) -> None:
     resize = {"step": "resize", "of": every, "width": 352, "height": 512}
 
     def check(metric: Joints, step: Mapping[str, Any]) -> None:
-        check_shown(metric, Shown([step], ["a"], np.array([[512, 352]])))
+        check_shown(metric, Shown([step], ["target0"], np.array([[512, 352]])))
 
     for step in ("crop", "pad", "resize"):
         with pytest.raises(InputError, match=f"the protocol changes these \\({step}\\)"):

@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from fhpt_eval.errors import ProtocolError
+from fhpt_eval.features.networks import networks_that_give
 from fhpt_eval.metrics import FID, KID, LPIPS, InceptionScore, Joints, Retrieval
-from fhpt_eval.metrics.networks import DIMENSIONS
 from fhpt_eval.protocol import load_protocol, parse_protocol
 from fhpt_eval.protocol.diff import compare
+from fhpt_eval.testing import textures
+
+#: Networks whose figures the field quotes as FID, and that of the package.
+NETWORKS = networks_that_give("logits")
 
 
 @pytest.fixture
@@ -21,9 +25,9 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("metric", [FID, KID, InceptionScore])
-@pytest.mark.parametrize("network", DIMENSIONS)
+@pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_is_another_digest(metric: type[FID], network: Any) -> None:
-    others = {name: metric(network=name).weights() for name in DIMENSIONS if name != network}
+    others = {name: metric(network=name).weights() for name in NETWORKS if name != network}
     assert metric(network=network).weights() not in others.values()
 
 
@@ -35,11 +39,11 @@ def test_the_number_of_pool_features_is_the_networks(images: torch.Tensor) -> No
 
 def test_equal_images_have_a_distance_of_zero(images: torch.Tensor) -> None:
     assert FID(network="mannequin")(images, images)[""] == pytest.approx(0, abs=1e-6)
-    assert LPIPS(net="mannequin")(images, images).tolist() == [0] * 6
+    assert LPIPS(network="mannequin")(images, images).tolist() == [0] * 6
 
 
 def test_other_images_have_a_perceptual_distance(images: torch.Tensor) -> None:
-    assert (LPIPS(net="mannequin")(images, images.flip(0)) > 0.01).all()
+    assert (LPIPS(network="mannequin")(images, images.flip(0)) > 0.01).all()
 
 
 def test_fid_score_and_retrieval_share_one_pass() -> None:
@@ -53,14 +57,17 @@ def test_fid_score_and_retrieval_share_one_pass() -> None:
 @pytest.mark.parametrize(
     ("metric", "parameters", "word"),
     [
-        (FID, {"network": "mannequin", "resize": "clean"}, "leave resize out"),
-        (InceptionScore, {"network": "mannequin", "resize": "none"}, "leave resize out"),
-        (LPIPS, {"net": "mannequin", "release": "0.0"}, "no release"),
-        (LPIPS, {"net": "mannequin", "scale": "0..1"}, "no release and no scale"),
-        (LPIPS, {"net": "mannequin", "trunk": "vgg16-imagenet"}, "another network"),
-        (LPIPS, {"net": "alex", "trunk": "mannequin-garments"}, "another network"),
-        (Joints, {"network": "mannequin", "estimation": "pose-transfer"}, "OpenPose's networks"),
-        (Retrieval, {"embedder": "mannequin", "input_size": (64, 64)}, "takes no"),
+        (FID, {"network": "mannequin", "resize": "clean"}, "'mannequin' has no resize; leave"),
+        (InceptionScore, {"network": "mannequin", "resize": "none"}, "has no resize"),
+        (LPIPS, {"network": "mannequin", "release": "0.0"}, "has no release"),
+        (LPIPS, {"network": "mannequin", "scale": "0..1"}, "has no scale"),
+        (Joints, {"network": "mannequin-pose", "estimation": "openpose"}, "has no estimation"),
+        (Retrieval, {"network": "mannequin", "input_size": (64, 64)}, "has no input_size"),
+        (Retrieval, {"network_weights": "x.pth"}, "'classical' has no network_weights"),
+        (FID, {"resize": "clen"}, "inception-2015.resize: .*Did you mean 'clean'"),
+        (FID, {"network": "mannequin-pose"}, "gives joints, and fid wants rows: classical, "),
+        (InceptionScore, {"network": "resnet50"}, "gives rows, and is wants logits: inception-"),
+        (LPIPS, {"network": "incption-2015"}, "Did you mean 'inception-2015'"),
     ],
 )
 def test_what_a_network_has_no_use_for_is_refused(
@@ -70,11 +77,20 @@ def test_what_a_network_has_no_use_for_is_refused(
         metric(**parameters)
 
 
-def test_settings_that_do_nothing_stay_out_of_the_canonical_form() -> None:
-    entries = {entry.name: entry.canonical() for entry in load_protocol("mannequin").entries}
-    assert entries["fid[mannequin]"]["parameters"]["network"] == "mannequin"
-    assert entries["fid[mannequin]"]["parameters"].get("resize") is None
-    assert entries["lpips[mannequin]"]["parameters"].get("release") is None
+def test_settings_that_a_network_has_not_are_null_in_a_digest() -> None:
+    settings = {e.name: e.metric.canonical() for e in load_protocol("mannequin").entries}
+    assert settings["fid[mannequin]"]["resize"] is None
+    assert settings["lpips[mannequin]"]["release"] is None
+    assert settings["face_identity[mannequin]"]["upsample"] is None
+
+
+@pytest.mark.parametrize("network", ["resnet50", "classical"])
+def test_rows_for_retrieval_serve_distances_of_sets_too(network: str) -> None:
+    metric = FID(network=network)
+    assert metric.dimensions == {"resnet50": 2048, "classical": 1572}[network]
+    if network == "classical":
+        images = textures(3)
+        assert metric(*images)[""] > metric(images[1], images[1])[""]
 
 
 def test_the_network_is_a_difference() -> None:

@@ -294,7 +294,7 @@ def test_values_do_not_depend_on_chunks_and_their_order(
 
 
 class Patches(Feature):
-    """Means of a 3 x 3 grid of patches: an embedder that costs nothing."""
+    """Means of a 3 x 3 grid of patches: a network that costs nothing."""
 
     name: ClassVar[str] = "patches"
 
@@ -317,7 +317,7 @@ def test_it_conforms(distance: Any) -> None:
     check_metric(PatchRetrieval(distance=distance))
 
 
-def test_it_conforms_with_its_default_embedder() -> None:
+def test_it_conforms_with_its_default_network() -> None:
     check_metric(Retrieval)
 
 
@@ -341,22 +341,22 @@ def test_another_distance_and_another_input_give_another_digest(tmp_path: Path) 
         Retrieval(),
         Retrieval(distance="euclidean"),
         Retrieval(own_ground_truth=True),
-        Retrieval(embedder=file),
-        Retrieval(embedder=file, input_size=(256, 128)),
-        Retrieval(embedder=file, input_mean=(0.5, 0.5, 0.5)),
-        Retrieval(embedder=file, input_std=(0.5, 0.5, 0.5)),
+        Retrieval(network=file),
+        Retrieval(network=file, input_size=(256, 128)),
+        Retrieval(network=file, input_mean=(0.5, 0.5, 0.5)),
+        Retrieval(network=file, input_std=(0.5, 0.5, 0.5)),
     ]
     digests = [str(one.canonical()) for one in made]
     assert len(set(digests)) == len(made)
-    default = Retrieval(embedder=file, input_size=(224, 224), input_mean=(0.485, 0.456, 0.406))
-    assert default.canonical() == Retrieval(embedder=file).canonical()
+    default = Retrieval(network=file, input_size=(224, 224), input_mean=(0.485, 0.456, 0.406))
+    assert default.canonical() == Retrieval(network=file).canonical()
 
 
 def test_a_file_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
     paths = [tmp_path / "a.pt", tmp_path / "b.pt", tmp_path / "c.pt"]
     for path, content in zip(paths, (b"one", b"one", b"two"), strict=True):
         path.write_bytes(content)
-    one, copy, other = (Retrieval(embedder=str(path)) for path in paths)
+    one, copy, other = (Retrieval(network=str(path)) for path in paths)
     assert (one.canonical(), one.weights()) == (copy.canonical(), copy.weights())
     assert one.weights() != other.weights()
     assert str(tmp_path) not in str(one.canonical())
@@ -365,14 +365,14 @@ def test_a_file_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"embedder": "clasical"}, "no embedder 'clasical'. Did you mean 'classical'"),
-        ({"input_size": (64, 64)}, "'classical' takes no input"),
-        ({"embedder_weights": "x.pth"}, "'classical' takes no weights"),
-        ({"embedder": "x.pt", "embedder_weights": "y.pth"}, "takes no weights, but input, path"),
+        ({"network": "clasical"}, "no network 'clasical'. Did you mean 'classical'"),
+        ({"input_size": (64, 64)}, "'classical' has no input_size"),
+        ({"network_weights": "x.pth"}, "'classical' has no network_weights"),
+        ({"network": "x.pt", "network_weights": "y.pth"}, "'x.pt' has no network_weights"),
         ({"gallery_items": "items.csv"}, "there is no gallery"),
         ({"distance": "cosin"}, "Did you mean 'cosine'"),
-        ({"embedder": "resnet50", "input_size": (0, 9)}, "retrieval.input_size"),
-        ({"embedder": "resnet50", "input_std": (0.0, 1.0, 1.0)}, "retrieval.input_std"),
+        ({"network": "resnet50", "input_size": (0, 9)}, "retrieval.input_size"),
+        ({"network": "resnet50", "input_std": (0.0, 1.0, 1.0)}, "retrieval.input_std"),
         ({"ks": [3]}, "no such key"),
     ],
 )
@@ -385,19 +385,19 @@ def test_parameters_that_make_no_sense_are_refused(
 
 def test_a_list_from_a_protocol_is_a_size() -> None:
     protocol = parse_protocol(
-        'id = "x"\n[metrics.retrieval]\nembedder = "resnet50"\n'
+        'id = "x"\n[metrics.retrieval]\nnetwork = "resnet50"\n'
         "input_size = [256, 128]\ninput_mean = [0, 0.5, 1]\n",
         "test",
     )
     (entry,) = protocol.entries
     assert entry.metric == Retrieval(
-        embedder="resnet50", input_size=(256, 128), input_mean=(0.0, 0.5, 1.0)
+        network="resnet50", input_size=(256, 128), input_mean=(0.0, 0.5, 1.0)
     )
 
 
 def test_a_missing_file_makes_it_unavailable_with_the_reason(tmp_path: Path) -> None:
     path = str(tmp_path / "network.pt")
-    assert Retrieval(embedder=path).lacks() == f"There is no file {path}. Check the path."
+    assert Retrieval(network=path).lacks() == f"There is no file {path}. Check the path."
 
 
 def test_with_a_gallery_it_uses_no_source_images(tmp_path: Path) -> None:
@@ -405,9 +405,9 @@ def test_with_a_gallery_it_uses_no_source_images(tmp_path: Path) -> None:
     assert Retrieval(gallery=str(tmp_path)).uses() == {"item"}
 
 
-def test_an_embedder_without_the_array_is_named() -> None:
-    made = feature_rows(["a"], {"embedding": {"pool": np.ones((1, 2))}}, items=["x"])
-    with pytest.raises(MetricError, match="embedder 'classical' gives no array"):
+def test_a_network_without_the_array_is_named() -> None:
+    made = feature_rows(["a"], {"embedding": {"logits": np.ones((1, 2))}}, items=["x"])
+    with pytest.raises(MetricError, match="network 'classical' gives no rows"):
         Retrieval().update(Retrieval().empty(), made)
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from fhpt_eval.errors import InputError, PairingError
 from fhpt_eval.images.files import ImageRef, Panel, check, decode
+from fhpt_eval.pairs.groups import groups_of
 from fhpt_eval.pairs.lists import read_pairs_csv
 from fhpt_eval.pairs.matching import match_pairs
-from fhpt_eval.pairs.pair import Folders, Matching, Pair, groups_of
+from fhpt_eval.pairs.pair import Folders, Matching, Pair
 
 #: Real names of DeepFashion: three views of one garment, and one of another.
 FRONT, SIDE, BACK, OTHER = (

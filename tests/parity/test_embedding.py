@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.embedding import load_embedder
 from fhpt_eval.features.embedding.networks import ResNet50
-from fhpt_eval.features.embedding.normalised import NetworkInput
+from fhpt_eval.features.embedding.normalised import NormalisedInput
+from fhpt_eval.features.networks import load_network
 from tests.support.photographs import Pixels, crops, tensor
 from tests.support.random_resnet50 import resnet50_state
 
@@ -58,9 +58,8 @@ def test_torchvisions_resnet50(images: Tensor, file: Path, size: tuple[int, int]
     network = models.resnet50(weights=None)
     network.load_state_dict(torch.load(file, weights_only=True), strict=True)
     network.fc = torch.nn.Identity()
-    taken = NetworkInput(size=size)
-    expected = network.eval()(taken.of(images))
-    ours = ResNet50(weights=str(file), input=taken).compute(images)["embedding"]
+    expected = network.eval()(NormalisedInput(input_size=size).normalised(images))
+    ours = ResNet50(weights=str(file), input_size=size).compute(images)["embedding"]
     close(f"torchvision, resnet50 at {size[0]} x {size[1]}", images, ours, expected)
 
 
@@ -73,7 +72,7 @@ def test_torchvisions_resize_and_normalisation(images: Tensor) -> None:
     resized = transforms.resize(images.float() / 255, [224, 224], bicubic, antialias=True)
     clipped = resized.clamp(0, 1)  # as it does itself for uint8 images
     expected = transforms.normalize(clipped, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    ours = NetworkInput().of(images)
+    ours = NormalisedInput().normalised(images)
     close("torchvision, resize and normalise", images, ours.flatten(1), expected.flatten(1))
 
 
@@ -86,10 +85,14 @@ def test_timm(images: Tensor, tmp_path: Path, model: str) -> None:
     network = timm.create_model(model, pretrained=False).eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     config = timm.data.resolve_model_data_config(network)
-    taken = NetworkInput(
-        size=tuple(config["input_size"][1:]), mean=config["mean"], std=config["std"]
+    taken = NormalisedInput(
+        input_size=tuple(config["input_size"][1:]),
+        input_mean=config["mean"],
+        input_std=config["std"],
     )
-    expected = network.forward_head(network.forward_features(taken.of(images)), pre_logits=True)
+    expected = network.forward_head(
+        network.forward_features(taken.normalised(images)), pre_logits=True
+    )
     settings = {"weights": str(tmp_path / "weights.pth")}
-    ours = load_embedder(f"timm:{model}", settings).compute(images)["embedding"]
+    ours = load_network(f"timm:{model}", settings).compute(images)["embedding"]
     close(f"timm, {model}", images, ours, expected)

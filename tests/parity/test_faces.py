@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parity
 
 #: On each of the 128 numbers: both sides are one network, in one library.
 TOLERANCE = 1e-6
-NO_DLIB = 'dlib is not installed here (pip install "fhpt-eval[faces]")'
+NO_DLIB = 'dlib is not installed here (pip install dlib-bin "face_recognition_models==0.3.0")'
 
 Encode = Callable[[Pixels], list[NDArray[np.float64]]]
 

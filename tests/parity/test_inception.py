@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.inception import Inception, ResizeName
+from fhpt_eval.features.inception import ResizeName
+from fhpt_eval.features.networks import load_network
 from tests.parity.conftest import Agree
 from tests.support.photographs import Pixels, crops, tensor
 from tests.support.random_inception import random_state, write_inception_2015
@@ -83,8 +84,9 @@ def torchvision_network(imagenet_file: Path) -> Any:
     return network.eval()
 
 
-def compute(images: Tensor, file: Path, resize: ResizeName, network: Any = "inception-2015") -> Any:
-    return Inception(network=network, resize=resize, weights=str(file)).compute(images)
+def compute(images: Tensor, file: Path, resize: ResizeName, network: str = "inception-2015") -> Any:
+    settings = {"resize": resize, "weights": str(file)}
+    return load_network(network, settings).compute(images)
 
 
 @torch.no_grad()

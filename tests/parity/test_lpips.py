@@ -78,11 +78,11 @@ def test_lpips_agrees_with_the_original(
     net: Any,
     release: Any,
 ) -> None:
-    row = f'lpips, `net = "{net}"`, `release = "{release}"`'
+    row = f'lpips, `network = "{net}"`, `release = "{release}"`'
     state = seeded_state(net)
     torch.save(state, tmp_path / "trunk.pth")
     model = build(original, net, release, state)
-    metric = LPIPS(net=net, release=release, trunk=str(tmp_path / "trunk.pth"))
+    metric = LPIPS(network=net, release=release, network_weights=str(tmp_path / "trunk.pth"))
     for (generated, truth), count in zip(pairs, COUNTS.get((net, release), MOST), strict=True):
         x, y = generated[:count], truth[:count]
         values = metric(x, y)

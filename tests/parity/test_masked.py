@@ -143,7 +143,7 @@ def test_masked_lpips_of_gfla(pairs: list[tuple[Pixels, Pixels]], tmp_path: Path
     torch.save(seeded_state("alex"), tmp_path / "alex.pth")
     entry = entry_of("gfla-market", "lpips_masked", tmp_path)
     few = pairs[:6]
-    metric = LPIPS(net="alex", trunk=str(tmp_path / "alex.pth"))
+    metric = LPIPS(network="alex", network_weights=str(tmp_path / "alex.pth"))
     ours = measured(Entry("lpips", metric, entry.steps), few)
     network = package.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False).eval()
     state = {name.removeprefix("features."): value for name, value in seeded_state("alex").items()}

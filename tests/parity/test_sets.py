@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fhpt_eval.features.inception import Inception, ResizeName
+from fhpt_eval.features.inception import Inception2015, InceptionImageNet, ResizeName
 from fhpt_eval.metrics import FID, KID, FeatureRows, FeatureSetMetric, InceptionScore
 from fhpt_eval.metrics.sets.frechet import frechet_distance
 from tests.parity.conftest import Agree
@@ -60,7 +60,7 @@ def rows(pairs: Pair, file: Path) -> Rows:
 
     @cache
     def compute(resize: ResizeName) -> FeatureRows:
-        feature = Inception(resize=resize, weights=str(file))
+        feature = Inception2015(resize=resize, weights=str(file))
         sides = [
             {"network": {name: a.numpy() for name, a in feature.compute(images).items()}}
             for images in pairs
@@ -321,10 +321,7 @@ def test_is_of_the_common_pytorch_script(agree: Agree, pairs: Pair, tmp_path: Pa
     p = logits.softmax(dim=1)
     expected = (p * (p.log() - p.mean(0, keepdim=True).log())).sum(1).mean().exp().item()
     assert expected > 1.05, "a score of about 1 would prove nothing"
-    feature = Inception(
-        network="inception_v3-imagenet", resize="torchvision",
-        weights=str(tmp_path / "imagenet.pth"),
-    )  # fmt: skip
+    feature = InceptionImageNet(resize="torchvision", weights=str(tmp_path / "imagenet.pth"))
     outputs = {name: array.numpy() for name, array in feature.compute(pairs[0]).items()}
     agree('inception, `resize = "torchvision"`', outputs["logits"], logits, pairs[0])
     metric = InceptionScore(

@@ -12,6 +12,7 @@ import pytest
 
 from fhpt_eval.common.digests import digest_of
 from fhpt_eval.errors import ProtocolError
+from fhpt_eval.features.networks import network_names
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.metrics.registry import load_metric, metric_names
 from fhpt_eval.protocol import (
@@ -24,7 +25,7 @@ from fhpt_eval.protocol.protocol import MAX_BYTES
 
 #: Changes only when a number that the preset gives changes: then results are not comparable.
 FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is retrieval joints face_identity"
-FHPT_DIGEST = "939bf42969e50dfc242f92b2cd8655e2c16793f0391bf4c78acdfb86a8b4795f"
+FHPT_DIGEST = "2f186b6904f8604124af010b83592b47285a61492f08bb4f4e8eaf51382b53e8"
 
 STEPS: dict[type[Step], dict[str, Any]] = {
     Crop: {"step": "crop", "left": 1, "top": 1, "right": 20, "bottom": 30},
@@ -70,12 +71,16 @@ def fault(text: str) -> str:
     return message
 
 
+#: Networks, and settings of theirs, which metrics take as texts.
+NAMES = (*network_names(), "clean", "pose-transfer", "0.0", "0..1")
+
+
 def other_values(metric: str, field: str) -> Iterator[object]:
     """Yield valid values of a metric's parameter, its default not among them."""
     annotation = load_metric(metric).model_fields[field].annotation
     choices = [value for part in (annotation, *get_args(annotation)) for value in get_args(part)]
     names = [value for value in choices if isinstance(value, str)]
-    for value in (*names, True, False, 3, 5, 9, 0.25, 2.5, 64):
+    for value in (*names, *NAMES, True, False, 3, 5, 9, 0.25, 2.5, 64):
         try:
             protocol = with_parameters(metric, **{field: value})
         except ProtocolError:
@@ -397,7 +402,7 @@ class TestDigest:
         (tmp_path / "points.csv").write_text(
             f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
         )
-        beside = {"retrieval": {"embedder": "resnet50"},
+        beside = {"retrieval": {"network": "resnet50"},
                   "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest

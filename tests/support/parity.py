@@ -96,7 +96,7 @@ _SETS = (
 
 _LPIPS = tuple(
     Comparison(
-        f'lpips, `net = "{net}"`, `release = "{release}"`', ("lpips",),
+        f'lpips, `network = "{net}"`, `release = "{release}"`', ("lpips",),
         f'`LPIPS(net="{net}", version="{release}")`, value of a pair', 1e-5,
     )
     for net in ("alex", "vgg", "squeeze")

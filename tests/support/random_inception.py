@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fhpt_eval.features.inception.load import expected_shapes
-from fhpt_eval.features.inception.network import NetworkName
+from fhpt_eval.features.inception.network import InceptionName
 
 #: Share of a filter's mean that is taken away.
 _CENTRED = 0.5
@@ -41,7 +41,7 @@ _AUXILIARY = {
 }
 
 
-def random_state(name: NetworkName = "inception-2015", seed: int = 0) -> dict[str, Tensor]:
+def random_state(name: InceptionName = "inception-2015", seed: int = 0) -> dict[str, Tensor]:
     """Return a state dict with every name and shape of the registered file, float32."""
     shapes: dict[str, tuple[int, ...]] = dict(expected_shapes(name))
     if name == "inception_v3-imagenet":

@@ -3,7 +3,7 @@
 Names and shapes are written down here from the public descriptions, on their own: Caffe's layers
 in ``models/pose``, ``coco/pose_deploy_linevec.prototxt`` and ``body_25/pose_deploy.prototxt``, of
 CMU-Perceptual-Computing-Lab/openpose, with ``.weight`` and ``.bias`` as caffemodel2pytorch names
-them; those of ``mannequin`` from the table in docs/openpose.md.
+them; those of ``mannequin-pose`` from the table in docs/openpose.md.
 
 Filters are windows of a few long random sequences, one per number of inputs, so that 209 MB of
 weights take a second to draw and 30 MB on disk. Deterministic: the same seed, the same numbers.
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.openpose import NetworkName
+from fhpt_eval.features.openpose import PoseNetworkName
 
 Shape = tuple[int, ...]
 
@@ -47,11 +47,11 @@ _BODY_25 = (
 _SHIFTS = 100_000
 
 
-def checkpoint_shapes(network: NetworkName) -> dict[str, Shape]:
+def checkpoint_shapes(network: PoseNetworkName) -> dict[str, Shape]:
     """Return name and shape of every tensor of the public file."""
     filters: dict[str, Shape] = {name: (*shape, 3, 3) for name, shape in _TRUNK.items()}
     slopes: dict[str, Shape] = {}
-    if network == "mannequin":
+    if network == "mannequin-pose":
         filters = dict(_SMALL_TRUNK)
         for branch, outputs in _SMALL_BRANCHES:
             filters |= _small_filters(branch, outputs)
@@ -116,7 +116,7 @@ def _body25_filters(stage: str, inputs: int, outputs: int) -> dict[str, Shape]:
 
 
 def random_openpose_state(
-    network: NetworkName = "openpose-coco18", seed: int = 0
+    network: PoseNetworkName = "openpose-coco18", seed: int = 0
 ) -> dict[str, Tensor]:
     """Return a state dict with every name and shape of the public file, float32.
 
@@ -146,7 +146,7 @@ def random_openpose_state(
     return state
 
 
-def write_openpose(path: Path, network: NetworkName = "openpose-coco18", seed: int = 0) -> Path:
+def write_openpose(path: Path, network: PoseNetworkName = "openpose-coco18", seed: int = 0) -> Path:
     """Write random weights with the layout of the public file."""
     torch.save(random_openpose_state(network, seed), path)
     return path

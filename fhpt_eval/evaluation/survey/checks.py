@@ -64,18 +64,22 @@ def survey(
 
 
 def images_below(
-    root: Path, preparations: Collection[tuple[Step, ...]], workers: int, progress: Progress
+    root: Path,
+    preparations: Collection[tuple[Step, ...]],
+    workers: int,
+    progress: Progress,
+    what: str = "The reference folder",
 ) -> list[SetImage]:
-    """Check all images below a reference folder, and that they can be prepared as ground truth.
+    """Check all images below a folder, and that they can be prepared as ground truth.
 
     Raises:
         InputError: the folder, or an image in it, cannot be used.
     """
-    paths = find_images(root, "The reference folder")
+    paths = find_images(root, what)
     refs = {ImageRef(files[0]): name for name, files in paths.items()}
     twice = [name for name, files in paths.items() if len(files) > 1]
     problems = [Problem("duplicate", name, "several files have this name") for name in twice]
-    progress.stage("Checking reference images", len(refs))
+    progress.stage("Checking images", len(refs))
     checked, broken = check_all(list(refs), workers, progress)
     problems += [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
     for ref, image in checked.items():
@@ -85,7 +89,7 @@ def images_below(
         except ImageError as error:
             problems.append(Problem("size", str(ref.path), str(error)))
     if problems:
-        raise InputError(unusable(f"The reference folder {root}", problems))
+        raise InputError(unusable(f"{what} {root}", problems))
     return [SetImage(name, checked[ref], "ground_truth") for ref, name in refs.items()]
 
 

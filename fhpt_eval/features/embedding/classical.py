@@ -22,7 +22,7 @@ Each image by itself, W x H pixels, levels 0..255:
 
 All of it is the same for a mirrored image but for rounding in the resize, and changes little with a
 crop. The figures were chosen on one half of the images that the test has, and are tested on the
-other: see docs/embedders.md.
+other: see docs/networks.md.
 """
 
 from __future__ import annotations
@@ -37,12 +37,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import rgb2lab
-from skimage.feature import local_binary_pattern
 from torch import Tensor
 
-from fhpt_eval.features.base import Feature
 from fhpt_eval.features.levels import as_levels
+from fhpt_eval.features.networks import Gift, Network
 
 Floats = NDArray[np.float64]
 
@@ -81,10 +79,14 @@ class _Histogram:
         return total.reshape(height, self.bins)
 
 
-class Classical(Feature):
+class Classical(Network):
     """Colours and local texture of a figure; needs no weights, and no parameters."""
 
-    name: ClassVar[str] = "embedding-classical"
+    name: ClassVar[str] = "classical"
+    title: ClassVar[str] = "Colours and texture of a figure"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows"})
+    dimensions: ClassVar[Mapping[str, int]] = {"embedding": 1572}
+    made_for: ClassVar[str] = "photographs, drawn people"
 
     def software(self) -> dict[str, str]:
         """See :meth:`Feature.software`: what computes colours and textures."""
@@ -103,18 +105,20 @@ class Classical(Feature):
 
 def embed(image: NDArray[np.uint8]) -> Floats:
     """Return the vector of one ``(H, W, 3)`` image."""
+    from skimage.color import rgb2lab
+
     colours = _white_balanced(_resized(image))
     lab = rgb2lab(colours)
     white = np.array([100.0, 0.0, 0.0])
     gap = np.square(lab - white).sum(axis=2)
     weights = np.maximum(1 - np.exp(-gap / _FADE**2), _LEAST_WEIGHT)
     bands = _bands(weights)
-    found = []
+    roots = []
     for histogram in _histograms(colours, lab, weights):
         for counts in np.einsum("bh,hk->bk", bands, histogram.by_row()):  # in one order, always
             total = counts.sum()
-            found.append(np.sqrt(counts / total) if total > 0 else counts)
-    vector = np.concatenate(found)
+            roots.append(np.sqrt(counts / total) if total > 0 else counts)
+    vector = np.concatenate(roots)
     return np.asarray(vector / np.sqrt(np.square(vector).sum()))
 
 
@@ -145,6 +149,8 @@ def _bands(weights: Floats) -> Floats:
 
 
 def _histograms(colours: Floats, lab: Floats, weights: Floats) -> Iterator[_Histogram]:
+    from skimage.feature import local_binary_pattern
+
     scaled = [lab[..., 0] / 100, *((lab[..., at] / _LAB_CHROMA + 1) / 2 for at in (1, 2))]
     yield _grid(scaled, _LAB_BINS, weights)
     levels = (colours * 255).round().astype(np.uint8)

@@ -1,7 +1,6 @@
-"""Embeddings by a network in a file of the user's:
+"""Rows by a network in a file of the user's, TorchScript or ONNX.
 
-TorchScript or ONNX. Such a file is a program: see docs/embedders.md before using one from
-elsewhere.
+Such a file is a program: see docs/networks.md before using one from elsewhere.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.base import Feature
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.embedding.normalised import NetworkInput
+from fhpt_eval.features.embedding.normalised import NormalisedInput
 from fhpt_eval.features.embedding.vectors import vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
+from fhpt_eval.features.networks import Gift, Network
+from fhpt_eval.weights.store import available, digest_of
 
 #: What is done by the ending of the file's name.
 TORCHSCRIPT, ONNX = (".pt", ".ts"), (".onnx",)
@@ -38,7 +37,7 @@ _FOLDER_OF_OTHER_FILES = "session.model_external_initializers_file_folder_path"
 Run = Callable[[Tensor], object]
 
 
-class NetworkFile(Feature):
+class NetworkFile(NormalisedInput, Network):
     """What a network in a file makes of an image: TorchScript (.pt, .ts) or ONNX (.onnx).
 
     It takes one image, ``(1, 3, H, W)`` float32, and gives ``(1, D)``. ONNX files run on the CPU
@@ -46,13 +45,15 @@ class NetworkFile(Feature):
 
     Fields:
         path: of the file.
-        input: what is made of an image before.
+        input_size, input_mean, input_std: see :class:`NormalisedInput`.
     """
 
-    name: ClassVar[str] = "embedding-file"
+    name: ClassVar[str] = "file"
+    title: ClassVar[str] = "A network in a file"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows"})
+    made_for: ClassVar[str] = "whatever it was trained on"
 
     path: Annotated[str, Field(min_length=1)]
-    input: NetworkInput = NetworkInput()
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return ``embedding`` (N, D) float32 of ``(N, 3, H, W)`` images, on their device.
@@ -68,11 +69,11 @@ class NetworkFile(Feature):
 
         def run(batch: Tensor) -> Mapping[str, Tensor]:
             try:
-                output = network(self.input.of(batch))
+                output = network(self.normalised(batch))
             except Exception as error:  # a network of the user's may fail in any way
                 raise WeightsError(
-                    f"{self.path} failed on a (1, 3, {self.input.size[0]}, {self.input.size[1]}) "
-                    f"image ({type(error).__name__}: {_short(error)})."
+                    f"{self.path} failed on a {(1, 3, *self.input_size)} image "
+                    f"({type(error).__name__}: {_short(error)})."
                 ) from error
             return {"embedding": vectors(output, 1, self.path).to(levels.device)}
 
@@ -80,7 +81,7 @@ class NetworkFile(Feature):
 
     def load(self, device: torch.device) -> None:
         """See :meth:`Feature.load`; a grey image shows whether the network gives vectors."""
-        self.compute(torch.full((1, 3, *self.input.size), 127, dtype=torch.uint8, device=device))
+        self.compute(torch.full((1, 3, *self.input_size), 127, dtype=torch.uint8, device=device))
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of the file.
@@ -88,15 +89,20 @@ class NetworkFile(Feature):
         Raises:
             WeightsError: it is not there.
         """
-        return {self.name: weights.digest_of(Path(self.path))}
+        return {self.name: digest_of(Path(self.path))}
 
     def canonical(self) -> dict[str, Any]:
         """See :meth:`Feature.canonical`: of the file the digest counts, not where it lies."""
-        kind = "onnx" if self._is_onnx else "torchscript"
+        settings = self.model_dump(mode="json", exclude={"path"})
         return super().canonical() | {
-            "parameters": {"kind": kind, "input": self.input.model_dump(mode="json")},
+            "parameters": {"kind": self.label, **settings},
             "weights": sorted(self.digests().values()),
         }
+
+    @property
+    def label(self) -> str:
+        """See :attr:`Network.label`."""
+        return "an ONNX file" if self._is_onnx else "a TorchScript file"
 
     def software(self) -> dict[str, str]:
         """See :meth:`Feature.software`: what runs an ONNX file."""
@@ -106,7 +112,7 @@ class NetworkFile(Feature):
         """Say what this machine lacks for it and what would cure it, or nothing."""
         if self._is_onnx and find_spec("onnxruntime") is None:
             return "needs onnxruntime (pip install 'fhpt-eval[onnx]')"
-        return weights.available(Path(self.path))
+        return available(Path(self.path))
 
     @property
     def _is_onnx(self) -> bool:
@@ -116,11 +122,11 @@ class NetworkFile(Feature):
         lacking = self.lacks()
         if lacking:
             raise WeightsError(f"{self.path}: {lacking}")
-        return _load(Path(self.path), device, self.input.size)
+        return _load(Path(self.path), device, self.input_size)
 
 
 def is_network_file(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
-    """Whether the name of an embedder is that of a file with a network."""
+    """Whether the name of a network is that of a file with one."""
     return name.lower().endswith(endings)
 
 
@@ -137,7 +143,7 @@ def _load(path: Path, device: torch.device, size: tuple[int, int]) -> Run:
         kind = "an ONNX network" if onnx else "a TorchScript network"
         raise WeightsError(
             f"{path} cannot be read as {kind} ({type(error).__name__}: {_short(error)}). A state "
-            "dict is no network; docs/embedders.md says how to export one."
+            "dict is no network; docs/networks.md says how to export one."
         ) from error
 
 
@@ -173,13 +179,13 @@ def _load_onnx(path: Path, size: tuple[int, int]) -> Run:
         )
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
-        given = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)
-        raise WeightsError(f"{path} takes {given}; an embedder takes (N, 3, H, W) float32.")
+        taken = ", ".join(f"{node.name}: {node.type} {node.shape}" for node in inputs)
+        raise WeightsError(f"{path} takes {taken}; a network takes (N, 3, H, W) float32.")
     if len(outputs) != 1:
-        names = ", ".join(one.name for one in outputs)
-        raise WeightsError(f"{path} gives {names}; an embedder gives one tensor (N, D).")
-    for wanted, own in zip((1, 3, *size), inputs[0].shape, strict=True):
-        if isinstance(own, int) and own != wanted:
+        names = ", ".join(node.name for node in outputs)
+        raise WeightsError(f"{path} gives {names}; rows are one tensor (N, D).")
+    for wanted, side in zip((1, 3, *size), inputs[0].shape, strict=True):
+        if isinstance(side, int) and side != wanted:
             raise WeightsError(
                 f"{path} takes images {inputs[0].shape} and not {[1, 3, *size]}. Set input_size "
                 "to its height and width, and export it for one image at a time."

@@ -1,11 +1,9 @@
-"""Embeddings by named networks: torchvision's ResNet-50, and any model of timm.
-
-Nothing is downloaded.
-"""
+"""Rows by torchvision's ResNet-50, and by any model of timm. Nothing is downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -15,33 +13,42 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError, did_you_mean
-from fhpt_eval.features.base import Feature
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.embedding.normalised import NetworkInput
-from fhpt_eval.features.embedding.resnet import load_resnet50
+from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised
+from fhpt_eval.features.embedding.resnet import FEATURES, build_resnet50
 from fhpt_eval.features.embedding.vectors import vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
-from fhpt_eval.features.network_feature import NetworkFeature
+from fhpt_eval.features.networks import Gift, Network
+from fhpt_eval.features.weighted import WeightedNetwork
+from fhpt_eval.weights.state import load_state
+from fhpt_eval.weights.store import available, digest_of
 
 #: Images that pass ResNet-50 together. Always as many, because the shape decides in which order a
 #: library adds. A CPU gains little by more: 1: 230 ms an image, 2: 210, 4: 195, 8: 162, one thread.
 _BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
 
+#: A network, and what makes its input of images.
+_Fed = tuple[torch.nn.Module, Callable[[Tensor], Tensor]]
 
-class ResNet50(NetworkFeature):
+
+class ResNet50(NormalisedInput, WeightedNetwork):
     """Pooled features of torchvision's ResNet-50, trained on ImageNet.
 
     Fields:
-        input: what is made of an image before.
+        input_size, input_mean, input_std: see :class:`NormalisedInput`.
         weights: a registered name or a file, where they are not the registered ones.
     """
 
-    name: ClassVar[str] = "embedding-resnet50"
-
-    input: NetworkInput = NetworkInput()
+    name: ClassVar[str] = "resnet50"
+    title: ClassVar[str] = "ResNet-50 (torchvision's)"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows"})
+    dimensions: ClassVar[Mapping[str, int]] = {"embedding": FEATURES}
+    made_for: ClassVar[str] = "photographs"
+    registered: ClassVar[str] = "resnet50-imagenet"
+    licence: ClassVar[str] = "BSD-3-Clause; ImageNet's terms may apply to the weights"
+    citation: ClassVar[str] = "He et al., CVPR 2016"
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return ``embedding`` (N, 2048) float32 of ``(N, 3, H, W)`` images, on their device.
@@ -53,28 +60,26 @@ class ResNet50(NetworkFeature):
             WeightsError: the weights are not there, or not this network's.
         """
         levels = as_levels(images)
-        network = load_resnet50(self.source, levels.device)
+        network: torch.nn.Module = self.loaded(levels.device)
 
         def run(x: Tensor) -> Mapping[str, Tensor]:
             return {"embedding": network(x.contiguous(memory_format=torch.channels_last))}
 
-        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR, self.input.of)
+        return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR, self.normalised)
 
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
-        load_resnet50(self.source, device)
-
-    @property
-    def registered(self) -> str:
-        """See :attr:`NetworkFeature.registered`."""
-        return "resnet50-imagenet"
+    @classmethod
+    def build(
+        cls, state: Mapping[str, Tensor], device: torch.device, label: str
+    ) -> torch.nn.Module:
+        """See :meth:`WeightedNetwork.build`."""
+        return build_resnet50(state, device, label)
 
 
-class Timm(Feature):
+class Timm(Network):
     """Features of a model of timm (extra ``[timm]``) before its classifier.
 
     Size, mean and deviation of the input are those that timm states for the model; otherwise see
-    :class:`NetworkInput`.
+    :func:`normalised`.
 
     Fields:
         model: its name, as in ``timm.list_models()``.
@@ -82,7 +87,10 @@ class Timm(Feature):
             timm's own files have it.
     """
 
-    name: ClassVar[str] = "embedding-timm"
+    name: ClassVar[str] = "timm"
+    title: ClassVar[str] = "A model of timm"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows"})
+    made_for: ClassVar[str] = "what the model was trained on"
 
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
     weights: Annotated[str, Field(min_length=1)] | None = None
@@ -97,10 +105,10 @@ class Timm(Feature):
             WeightsError: timm, the model or its weights are not there or do not fit together.
         """
         levels = as_levels(images)
-        network, taken = self._network(levels.device)
+        network, prepared = self._network(levels.device)
 
         def run(batch: Tensor) -> Mapping[str, Tensor]:
-            return {"embedding": vectors(network(taken.of(batch)), 1, f"timm:{self.model}")}
+            return {"embedding": vectors(network(prepared(batch)), 1, f"timm:{self.model}")}
 
         return run_in_batches(run, levels, 1, 1)
 
@@ -114,7 +122,7 @@ class Timm(Feature):
         Raises:
             WeightsError: the file is not there.
         """
-        return {f"timm:{self.model}": weights.digest_of(self.weights)} if self.weights else {}
+        return {f"timm:{self.model}": digest_of(self.weights)} if self.weights else {}
 
     def canonical(self) -> dict[str, Any]:
         """See :meth:`Feature.canonical`; timm's version may state another input for a model."""
@@ -122,6 +130,11 @@ class Timm(Feature):
             "parameters": {"model": self.model, "timm": _version_of("timm")},
             "weights": sorted(self.digests().values()),
         }
+
+    @property
+    def label(self) -> str:
+        """See :attr:`Network.label`."""
+        return f"timm:{self.model}, timm {_version_of('timm')}"
 
     def lacks(self) -> str:
         """Say what this machine lacks and what would cure it, or nothing."""
@@ -135,12 +148,12 @@ class Timm(Feature):
         if self.weights is None:
             return (
                 "needs a file with its weights, which fhpt-eval never downloads "
-                '(embedder_weights = "FILE"; timm.create_model(NAME, pretrained=True)'
+                '(network_weights = "FILE"; timm.create_model(NAME, pretrained=True)'
                 ".state_dict() is what it should hold)"
             )
-        return weights.available(self.weights)
+        return available(self.weights)
 
-    def _network(self, device: torch.device) -> tuple[torch.nn.Module, NetworkInput]:
+    def _network(self, device: torch.device) -> _Fed:
         lacking = self.lacks()
         if lacking:
             raise WeightsError(f"timm:{self.model} {lacking}")
@@ -148,25 +161,19 @@ class Timm(Feature):
 
 
 @loaded_once(2)
-def _load_timm(
-    source: str, model: str, device: torch.device
-) -> tuple[torch.nn.Module, NetworkInput]:
+def _load_timm(source: str, model: str, device: torch.device) -> _Fed:
     timm: Any = import_module("timm")
     network = timm.create_model(model, pretrained=False)
     try:
-        network.load_state_dict(weights.load_state(source), strict=True)
+        network.load_state_dict(load_state(source), strict=True)
     except RuntimeError as error:
         first = " ".join(str(error).split())[:500]
         raise WeightsError(f"{source} does not hold the weights of timm:{model}: {first}") from None
     config = timm.data.resolve_model_data_config(network)
     network.reset_classifier(0)
-    taken = NetworkInput(
-        size=tuple(config["input_size"][1:]),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-    )
+    size = tuple(config["input_size"][1:])
     network.eval().requires_grad_(False).to(device)
-    return network, taken
+    return network, partial(normalised, size=size, mean=config["mean"], std=config["std"])
 
 
 def _version_of(package: str) -> str | None:

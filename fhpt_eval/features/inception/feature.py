@@ -1,4 +1,4 @@
-"""The feature: from images to what an Inception network says of them."""
+"""From images to what an Inception network says of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.inception.load import load_network
-from fhpt_eval.features.inception.network import SMALLEST, NetworkName
+from fhpt_eval.features.inception.load import build_network
+from fhpt_eval.features.inception.network import FEATURES, SMALLEST, InceptionName
+from fhpt_eval.features.inception.network import Network as _Layers
 from fhpt_eval.features.inception.resize import RESIZE, ResizeName
 from fhpt_eval.features.levels import OVERSHOOT, checked_images
-from fhpt_eval.features.network_feature import NetworkFeature
+from fhpt_eval.features.networks import Gift
+from fhpt_eval.features.weighted import WeightedNetwork
 
 #: Images that pass the network together. Always as many, because the shape decides in which order
 #: a library adds. On a CPU 4 were fastest (1: +26 %, 2: +4 %, 8: +4 %, 16: +13 % time an image).
@@ -22,18 +24,20 @@ _BATCH_CPU = 4
 _BATCH_ACCELERATOR = 32
 
 
-class Inception(NetworkFeature):
-    """Pool features and class logits of an Inception network.
+class Inception(WeightedNetwork):
+    """Pool features and class logits of an Inception network; see ``network.py`` for the two.
 
     Fields:
-        network: which one; see ``network.py``.
         resize: what is done to an image before; see ``resize.py``.
         weights: a registered name or a file, where they are not the network's registered ones.
     """
 
-    name: ClassVar[str] = "inception"
+    name: ClassVar[InceptionName]
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows", "logits"})
+    dimensions: ClassVar[Mapping[str, int]] = {"pool": FEATURES}
+    made_for: ClassVar[str] = "photographs"
+    takes_floats: ClassVar[bool] = True
 
-    network: NetworkName = "inception-2015"
     resize: ResizeName = "pytorch-fid"
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
@@ -56,7 +60,7 @@ class Inception(NetworkFeature):
             WeightsError: the weights are not there, or not this network's.
         """
         batch = self._checked(images)
-        network = load_network(self.source, self.network, batch.device)
+        network: _Layers = self.loaded(batch.device)
 
         def prepare(images: Tensor) -> Tensor:
             levels = images.float() if images.dtype == torch.uint8 else images.float() * 255
@@ -67,14 +71,10 @@ class Inception(NetworkFeature):
 
         return run_in_batches(run, batch, _BATCH_CPU, _BATCH_ACCELERATOR, prepare)
 
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
-        load_network(self.source, self.network, device)
-
-    @property
-    def registered(self) -> str:
-        """See :attr:`NetworkFeature.registered`: each network's weights bear its name."""
-        return self.network
+    @classmethod
+    def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> _Layers:
+        """See :meth:`WeightedNetwork.build`."""
+        return build_network(cls.name, state, device, label)
 
     def _checked(self, images: object) -> Tensor:
         batch = checked_images(images, OVERSHOOT)
@@ -84,3 +84,23 @@ class Inception(NetworkFeature):
                 f"not {batch.shape[3]} x {batch.shape[2]}"
             )
         return batch
+
+
+class Inception2015(Inception):
+    """The network on which FID, KID and the Inception score were defined; K is 1008."""
+
+    name: ClassVar[InceptionName] = "inception-2015"
+    title: ClassVar[str] = "Inception of 2015 (TensorFlow's)"
+    registered: ClassVar[str] = "inception-2015"
+    licence: ClassVar[str] = "Apache-2.0"
+    citation: ClassVar[str] = "Szegedy et al., CVPR 2016; weights as used by Heusel et al., 2017"
+
+
+class InceptionImageNet(Inception):
+    """torchvision's network of the same design; K is 1000."""
+
+    name: ClassVar[InceptionName] = "inception_v3-imagenet"
+    title: ClassVar[str] = "Inception v3 (torchvision's)"
+    registered: ClassVar[str] = "inception_v3-imagenet"
+    licence: ClassVar[str] = "BSD-3-Clause; ImageNet's terms may apply to the weights"
+    citation: ClassVar[str] = "Szegedy et al., CVPR 2016"

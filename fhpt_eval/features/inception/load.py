@@ -1,4 +1,4 @@
-"""Weights of the Inception networks: checked, batch norms folded, once per process and device."""
+"""From a state dict to an Inception network: checked, batch norms folded."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from fhpt_eval import weights
 from fhpt_eval.features.inception.network import (
     FEATURES,
     VARIANTS,
+    InceptionName,
     Network,
-    NetworkName,
     Shape,
     layout,
     shapes,
 )
-from fhpt_eval.features.loading import check_entries, loaded_once
+from fhpt_eval.features.loading import check_entries
 
 #: What TensorFlow and torchvision add to a batch norm's variance.
 _EPSILON = 0.001
@@ -26,21 +26,8 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 _COUNTER = ".bn.num_batches_tracked"
 
 
-@loaded_once(4)
-def load_network(source: str, name: NetworkName, device: torch.device) -> Network:
-    """Return the network with the weights of ``source``, a registered name or a file.
-
-    Each is loaded once per process and device, however many threads ask at the same time; a file
-    that has changed is another.
-
-    Raises:
-        WeightsError: there are no such weights, or they are not of this network.
-    """
-    return build_network(name, weights.load_state(source), device, source)
-
-
 def build_network(
-    name: NetworkName, state: Mapping[str, Tensor], device: torch.device, label: str
+    name: InceptionName, state: Mapping[str, Tensor], device: torch.device, label: str
 ) -> Network:
     """Make a network of a state dict.
 
@@ -72,7 +59,7 @@ def build_network(
     )
 
 
-def expected_shapes(name: NetworkName) -> dict[str, Shape]:
+def expected_shapes(name: InceptionName) -> dict[str, Shape]:
     """Return the shape of every entry that a state dict of this network must have."""
     convolutions, _ = shapes(layout(name))
     found: dict[str, Shape] = {}
@@ -86,12 +73,10 @@ def expected_shapes(name: NetworkName) -> dict[str, Shape]:
 def fold(state: Mapping[str, Tensor], conv: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return a convolution's weight, channels last, and bias with its batch norm folded in.
 
-    The norm (x - mean) / sqrt(variance + eps) * weight + bias is a scale and an offset; their
-    products with the weights are made in float64, and rounded once, to float32.
+    Computed in float64, and rounded once, to float32.
     """
-    filters = state[f"{conv}.conv.weight"].detach().double()
     gain, offset, mean, variance = (state[f"{conv}.bn.{part}"].detach().double() for part in _NORM)
-    scale = gain / (variance + _EPSILON).sqrt()
-    weight = (filters * scale[:, None, None, None]).float()
-    bias = (offset - mean * scale).float()
-    return weight.to(device, memory_format=torch.channels_last), bias.to(device)
+    filters = state[f"{conv}.conv.weight"].detach().double()
+    weight, bias = fuse_conv_bn_weights(filters, None, mean, variance, _EPSILON, gain, offset)
+    placed = weight.detach().float().to(device, memory_format=torch.channels_last)
+    return placed, bias.detach().float().to(device)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, max_pool2d
 
-NetworkName = Literal["inception-2015", "inception_v3-imagenet"]
+InceptionName = Literal["inception-2015", "inception_v3-imagenet"]
 
 #: Length of the pool features.
 FEATURES = 2048
@@ -45,7 +45,7 @@ class Variant:
     ignored: tuple[str, ...] = ()
 
 
-VARIANTS: Mapping[NetworkName, Variant] = {
+VARIANTS: Mapping[InceptionName, Variant] = {
     "inception-2015": Variant(classes=1008, count_padding=False, last_pool="max"),
     # AuxLogits is a second classifier that only training uses.
     "inception_v3-imagenet": Variant(1000, True, "average", ignored=("AuxLogits.",)),
@@ -85,7 +85,7 @@ Shape = tuple[int, ...]
 _HALVE = Pool("halve")
 
 
-def layout(name: NetworkName) -> Chain:
+def layout(name: InceptionName) -> Chain:
     """Return the steps from ``(N, 3, H, W)`` to the last feature map, ``(N, 2048, h, w)``."""
     variant = VARIANTS[name]
     average = Pool("average", variant.count_padding)

@@ -1,4 +1,4 @@
-"""The feature: from images to the drawn face that each of them shows."""
+"""From images to the drawn face that each of them shows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, pad
 
 from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.levels import as_levels
+from fhpt_eval.features.loading import module_of
 from fhpt_eval.features.mannequin.face_network import (
     HEIGHT,
     LENGTH,
@@ -23,8 +24,8 @@ from fhpt_eval.features.mannequin.face_network import (
     softened,
     squares,
 )
-from fhpt_eval.features.mannequin.face_weights import load_networks
-from fhpt_eval.features.network_feature import NetworkFeature
+from fhpt_eval.features.networks import Gift
+from fhpt_eval.features.weighted import WeightedNetwork
 
 #: The registered weights, and the file that training writes.
 NETWORK = "mannequin-faces"
@@ -33,9 +34,6 @@ FILE = "mannequin-faces.safetensors"
 #: the train split who were held out of training, 2 of 706 faces are missed, and one is seen in 9 of
 #: 246 pictures without (7 of these people are turned just past the profile).
 FOUND = 0.5
-#: Descriptors of one person lie up to so far apart: there, among the faces of these 120 people, as
-#: many pairs of one person lie above as pairs of two below (2.2 percent).
-SAME_PERSON = 1.01
 #: Largest width of an image that is scaled to the finder's height, in pixels.
 _WIDEST = 4096
 #: Images that pass the networks together, always as many, since the shape decides in which order a
@@ -44,7 +42,7 @@ _BATCH_CPU = 1
 _BATCH_ACCELERATOR = 32
 
 
-class MannequinFaces(NetworkFeature):
+class MannequinFaces(WeightedNetwork):
     """The likeliest face of each image of a drawn person: its box, a score and a descriptor.
 
     Fields:
@@ -57,6 +55,15 @@ class MannequinFaces(NetworkFeature):
     """
 
     name: ClassVar[str] = NETWORK
+    title: ClassVar[str] = "Faces of the mannequin benchmark"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"face"})
+    made_for: ClassVar[str] = "drawn people"
+    registered: ClassVar[str] = NETWORK
+    licence: ClassVar[str] = "Apache-2.0"
+    citation: ClassVar[str] = "this package; docs/mannequin-networks.md"
+    #: Among the faces of the 120 people of :data:`FOUND`, as many pairs of one person lie above as
+    #: pairs of two below (2.2 percent).
+    same_person: ClassVar[float | None] = 1.01
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Find and describe the face of N images, on their device.
@@ -79,24 +86,20 @@ class MannequinFaces(NetworkFeature):
             ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the weights are not there, or not these networks'.
         """
-        levels = as_levels(images)
+        levels = as_levels(images).contiguous()  # the order in memory decides that of sums
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:
             return _nothing(len(levels), levels.device)
-        networks = load_networks(self.source, levels.device)
+        networks: FaceNetworks = self.loaded(levels.device)
 
         def run(batch: Tensor) -> Mapping[str, Tensor]:
             return _likeliest(networks, batch)
 
         return run_in_batches(run, levels, _BATCH_CPU, _BATCH_ACCELERATOR)
 
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
-        load_networks(self.source, device)
-
-    @property
-    def registered(self) -> str:
-        """See :attr:`NetworkFeature.registered`."""
-        return NETWORK
+    @classmethod
+    def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> FaceNetworks:
+        """See :meth:`WeightedNetwork.build`."""
+        return module_of(FaceNetworks, state, label, "the networks of drawn faces").to(device)
 
 
 def _nothing(count: int, device: torch.device) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The feature: from images to what the garment network says of them."""
+"""From images to what the garment network says of them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,43 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fhpt_eval import weights
 from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.levels import OVERSHOOT, checked_images
-from fhpt_eval.features.loading import check_entries, loaded_once, shapes_of
-from fhpt_eval.features.mannequin.garment_network import GarmentNetwork, Outputs, resized
-from fhpt_eval.features.network_feature import NetworkFeature
+from fhpt_eval.features.loading import module_of
+from fhpt_eval.features.mannequin.garment_network import (
+    EMBEDDING,
+    POOL,
+    GarmentNetwork,
+    Outputs,
+    resized,
+)
+from fhpt_eval.features.networks import Gift
+from fhpt_eval.features.perceptual import scaled
+from fhpt_eval.features.weighted import WeightedNetwork
 
-#: The name of the weights in the registry, which is also the feature's.
+#: The name of the weights in the registry.
 REGISTERED = "mannequin-garments"
 #: Images that pass the network together. Always as many, because the shape decides in which order
 #: a library adds.
 _BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
 
 
-class Garments(NetworkFeature):
+class Garments(WeightedNetwork):
     """What the garment network of the mannequin benchmark says of the clothes in an image.
 
     Fields:
         weights: a registered name or a file, where they are not the shipped ones.
     """
 
-    name: ClassVar[str] = REGISTERED
+    name: ClassVar[str] = "mannequin"
+    title: ClassVar[str] = "Garments of the mannequin benchmark"
+    gives: ClassVar[frozenset[Gift]] = frozenset({"rows", "logits", "maps"})
+    dimensions: ClassVar[Mapping[str, int]] = {"pool": POOL, "embedding": EMBEDDING}
+    made_for: ClassVar[str] = "drawn people"
+    takes_floats: ClassVar[bool] = True
+    registered: ClassVar[str] = REGISTERED
+    licence: ClassVar[str] = "Apache-2.0"
+    citation: ClassVar[str] = "this package; docs/mannequin-networks.md"
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the features of N images in one pass, on their device.
@@ -52,7 +67,7 @@ class Garments(NetworkFeature):
             WeightsError: the weights are not there, or not this network's.
         """
         batch = checked_images(images, OVERSHOOT)
-        network = load_garments(self.source, batch.device)
+        network: GarmentNetwork = self.loaded(batch.device)
 
         def prepare(images: Tensor) -> Tensor:
             # On [0, 1]; the division is made for uint8 only, so that floats stay what they are.
@@ -65,40 +80,18 @@ class Garments(NetworkFeature):
 
         return run_in_batches(run, batch, _BATCH_CPU, _BATCH_ACCELERATOR, prepare)
 
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
-        load_garments(self.source, device)
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """See :meth:`Network.maps`: the four stages, of images of any size, which are resized.
 
-    @property
-    def registered(self) -> str:
-        """See :attr:`NetworkFeature.registered`."""
-        return REGISTERED
+        Nobody's judgements have weighed their channels: all count alike.
+        """
+        checked_images(images, OVERSHOOT)
+        network: GarmentNetwork = self.loaded(images.device)
+        one = torch.ones(3, 1, 1, device=images.device)
+        return network.maps(scaled(images, one, torch.zeros_like(one)))
 
-
-@loaded_once(4)
-def load_garments(source: str, device: torch.device) -> GarmentNetwork:
-    """Return the network with the weights of ``source``, a registered name or a file.
-
-    Each is loaded once per process and device, however many threads ask at the same time; a file
-    that has changed is another. Its parameters need no gradients and must not be changed; gradients
-    pass through it to images.
-
-    Raises:
-        WeightsError: there are no such weights, or they are not of this network.
-    """
-    return build_garments(weights.load_state(source), device, source)
-
-
-def build_garments(state: Mapping[str, Tensor], device: torch.device, label: str) -> GarmentNetwork:
-    """Make a network of a state dict, by whose ``label`` errors call it.
-
-    Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
-    """
-    with torch.device("meta"):
-        network = GarmentNetwork()
-    expected = shapes_of(network)
-    check_entries(state, expected, label, "the network of drawn garments")
-    network.load_state_dict({name: state[name].float() for name in expected}, assign=True)
-    network.eval().requires_grad_(False)
-    return network.to(device).to(memory_format=torch.channels_last)
+    @classmethod
+    def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> GarmentNetwork:
+        """See :meth:`WeightedNetwork.build`; gradients pass through it to images."""
+        network = module_of(GarmentNetwork, state, label, "the network of drawn garments")
+        return network.to(device).to(memory_format=torch.channels_last)

@@ -6,9 +6,15 @@ numbers in ``settings``.
 """
 
 from fhpt_eval.features.openpose.decode import decode
-from fhpt_eval.features.openpose.feature import OpenPose, estimate
+from fhpt_eval.features.openpose.feature import (
+    MannequinPose,
+    OpenPose,
+    OpenPoseBody25,
+    PoseNetwork,
+    estimate,
+)
 from fhpt_eval.features.openpose.layout import BODY_25, COCO_18, Layout, Limb
-from fhpt_eval.features.openpose.network import NetworkName
+from fhpt_eval.features.openpose.network import PoseNetworkName
 from fhpt_eval.features.openpose.persons import choose_person
 from fhpt_eval.features.openpose.settings import Decoding
 
@@ -18,8 +24,11 @@ __all__ = [
     "Decoding",
     "Layout",
     "Limb",
-    "NetworkName",
+    "MannequinPose",
     "OpenPose",
+    "OpenPoseBody25",
+    "PoseNetwork",
+    "PoseNetworkName",
     "choose_person",
     "decode",
     "estimate",

@@ -1,49 +1,44 @@
-"""The feature: from images to the key points of the person that each shows."""
+"""From images to the key points of the person that each shows."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, WeightsError
 from fhpt_eval.features.exact import exact
-from fhpt_eval.features.network_feature import NetworkFeature
+from fhpt_eval.features.networks import Gift
 from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
 from fhpt_eval.features.openpose.layout import COCO_18, COCO_18_OF_BODY_25
-from fhpt_eval.features.openpose.load import load_network
-from fhpt_eval.features.openpose.network import (
-    HEIGHTS,
-    LAYOUTS,
-    STRIDE,
-    WEIGHTS,
-    Network,
-    NetworkName,
-)
+from fhpt_eval.features.openpose.load import build_network
+from fhpt_eval.features.openpose.network import LAYOUTS, STRIDE, Network, PoseNetworkName
 from fhpt_eval.features.openpose.persons import choose_person, rank
 from fhpt_eval.features.openpose.prepare import float_levels, network_input, scaled_size
 from fhpt_eval.features.openpose.settings import STANDARD, Decoding
 from fhpt_eval.features.openpose.surface import Plane, axis
+from fhpt_eval.features.weighted import WeightedNetwork
 
-#: Heights that an image can be scaled to, in pixels.
-_HEIGHTS = (8, 2048)
-#: How many scales there can be, and the largest.
-_MOST_SCALES, _LARGEST_SCALE = 16, 4.0
+Height = Annotated[int, Field(ge=8, le=2048)]
+Scale = Annotated[float, Field(gt=0, le=4)]
+
+#: What the scripts of pose transfer change: ``tool/compute_coordinates.py`` of Pose-Transfer, which
+#: averages heatmaps over the scales and sums affinity fields.
+_POSE_TRANSFER = {"scales": (0.5, 1.0, 1.5, 2.0), "paf_fusion": "sum", "divisor": 255}
 
 
-class OpenPose(NetworkFeature):
+class PoseNetwork(WeightedNetwork):
     """Key points of the person in an image, by a network of this room and its decoder.
 
     Fields:
-        network: which one; see ``network.py``.
         weights: a registered name or a file, where they are not the network's registered ones.
         height: pixels of height that an image is scaled to before the network sees it, times each
-            of ``scales``; in [8, 2048]. By default that on which the network was trained: 368 for
-            OpenPose's networks, 256 for ``mannequin``.
+            of ``scales``; in [8, 2048]. By default that on which the network was trained.
         scales: the network sees the image in each of these sizes; one to 16 numbers in (0, 4].
             Heatmaps are averaged over them.
         paf_fusion: whether part affinity fields are averaged over the scales, or summed.
@@ -52,40 +47,14 @@ class OpenPose(NetworkFeature):
         decoding: thresholds of the decoder. Pixels in them are the image's, not the input's.
     """
 
-    name: ClassVar[str] = "openpose"
+    name: ClassVar[PoseNetworkName]
+    gives: ClassVar[frozenset[Gift]] = frozenset({"joints"})
 
-    network: NetworkName = "openpose-coco18"
-    height: int = HEIGHTS["openpose-coco18"]
-    scales: tuple[float, ...] = (1.0,)
+    height: Height
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=16)] = (1.0,)
     paf_fusion: Literal["mean", "sum"] = "mean"
     divisor: Literal[255, 256] = 256
     decoding: Decoding = STANDARD
-
-    @model_validator(mode="before")
-    @classmethod
-    def _height_of_network(cls, fields: Any) -> Any:
-        """Fill in the network's own height; it is a value like any other in addresses."""
-        if isinstance(fields, dict) and "height" not in fields:
-            own = [height for name, height in HEIGHTS.items() if name == fields.get("network")]
-            return {**fields, "height": own[0]} if own else fields
-        return fields
-
-    @field_validator("height")
-    @classmethod
-    def _height_in_range(cls, height: int) -> int:
-        if not _HEIGHTS[0] <= height <= _HEIGHTS[1]:
-            raise ValueError(f"'height' must lie in [{_HEIGHTS[0]}, {_HEIGHTS[1]}], not {height}")
-        return height
-
-    @field_validator("scales")
-    @classmethod
-    def _scales_in_range(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
-        if not 1 <= len(scales) <= _MOST_SCALES:
-            raise ValueError(f"'scales' must be 1 to {_MOST_SCALES} numbers, not {len(scales)}")
-        for scale in scales:
-            if not 0 < scale <= _LARGEST_SCALE:
-                raise ValueError(f"'scales' must lie in (0, {_LARGEST_SCALE:g}], not {scale}")
-        return scales
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the key points of N images, on their device; see :func:`choose_person`.
@@ -110,18 +79,14 @@ class OpenPose(NetworkFeature):
         size = torch.tensor(images.shape[2:], device=images.device).expand(len(images), 2)
         return {"keypoints": keypoints, "size": size}
 
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
-        load_network(self.source, self.network, device)
-
-    @property
-    def registered(self) -> str:
-        """See :attr:`NetworkFeature.registered`."""
-        return WEIGHTS[self.network]
+    @classmethod
+    def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Network:
+        """See :meth:`WeightedNetwork.build`."""
+        return build_network(cls.name, state, device, label)
 
     def _persons(self, images: Tensor) -> list[Floats]:
         """Return (P, 18, 3) of each image, ordered by the rule of :func:`choose_person`."""
-        network = load_network(self.source, self.network, images.device)
+        network: Network = self.loaded(images.device)
         with torch.no_grad(), exact(images.device):
             return [self._decoded(network, image[None]) for image in images]
 
@@ -142,7 +107,7 @@ class OpenPose(NetworkFeature):
             heatmaps.append(Plane(heat / count, rows, columns))
             shared = count if self.paf_fusion == "mean" else 1
             pafs.append(Plane(field / shared, rows, columns))
-        layout = LAYOUTS[self.network]
+        layout = LAYOUTS[self.name]
         persons = decode_surfaces(heatmaps, pafs, layout, self.decoding)
         return persons if layout is COCO_18 else _as_coco_18(persons)
 
@@ -150,17 +115,73 @@ class OpenPose(NetworkFeature):
         values: Floats = np.ascontiguousarray(maps.cpu().double().numpy())
         if not (values.min() >= -MAX_VALUE and values.max() <= MAX_VALUE):  # NaN is neither
             raise WeightsError(
-                f"the network {self.network} with the weights '{self.source}' gives no finite "
+                f"the network {self.name} with the weights '{self.weights_used}' gives no finite "
                 "numbers, or huge ones: these weights cannot be used."
             )
         return values
+
+
+class OpenPose(PoseNetwork):
+    """OpenPose's network of 18 key points.
+
+    Fields:
+        estimation: ``"openpose"`` sees the image at one size; ``"pose-transfer"`` at four, with the
+            settings of the field's script, where ``scales``, ``paf_fusion`` and ``divisor`` are not
+            given.
+        weights, height, scales, paf_fusion, divisor, decoding: see :class:`PoseNetwork`.
+    """
+
+    name: ClassVar[PoseNetworkName] = "openpose-coco18"
+    title: ClassVar[str] = "OpenPose, 18 key points"
+    made_for: ClassVar[str] = "photographs"
+    registered: ClassVar[str] = "openpose-coco18"
+    licence: ClassVar[str] = "academic or non-profit non-commercial research use only"
+    citation: ClassVar[str] = "Cao et al., CVPR 2017"
+
+    height: Height = 368
+    estimation: Literal["openpose", "pose-transfer"] = "openpose"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_estimated(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and fields.get("estimation") == "pose-transfer":
+            return {**_POSE_TRANSFER, **fields}
+        return fields
+
+    def canonical(self) -> dict[str, Any]:
+        """See :meth:`Feature.canonical`: what ``estimation`` sets, not its name."""
+        settings = super().canonical()
+        del settings["parameters"]["estimation"]
+        return settings
+
+
+class OpenPoseBody25(OpenPose):
+    """OpenPose's network of 25 key points, of which the 18 of the other one are given."""
+
+    name: ClassVar[PoseNetworkName] = "openpose-body25"
+    title: ClassVar[str] = "OpenPose, 25 key points"
+    registered: ClassVar[str] = "openpose-body25"
+    citation: ClassVar[str] = "Cao et al., TPAMI 2019"
+
+
+class MannequinPose(PoseNetwork):
+    """The pose network of the mannequin benchmark; fields are those of :class:`PoseNetwork`."""
+
+    name: ClassVar[PoseNetworkName] = "mannequin-pose"
+    title: ClassVar[str] = "Joints of the mannequin benchmark"
+    made_for: ClassVar[str] = "drawn people"
+    registered: ClassVar[str] = "mannequin-pose"
+    licence: ClassVar[str] = "Apache-2.0"
+    citation: ClassVar[str] = "this package; docs/mannequin-networks.md"
+
+    height: Height = 256
 
 
 #: The public network with its standard settings.
 STANDARD_POSE = OpenPose()
 
 
-def estimate(image: Tensor, pose: OpenPose = STANDARD_POSE) -> Floats:
+def estimate(image: Tensor, pose: PoseNetwork = STANDARD_POSE) -> Floats:
     """Find all persons in an image.
 
     Args:
@@ -175,8 +196,8 @@ def estimate(image: Tensor, pose: OpenPose = STANDARD_POSE) -> Floats:
         ArgumentError: an argument has the wrong type, shape or range, or the image is too wide.
         WeightsError: the weights are not there, or not the network's.
     """
-    if not isinstance(pose, OpenPose):
-        raise ArgumentError(f"'pose' must be an OpenPose, not {type(pose).__name__}")
+    if not isinstance(pose, PoseNetwork):
+        raise ArgumentError(f"'pose' must be a PoseNetwork, not {type(pose).__name__}")
     if not isinstance(image, Tensor) or image.ndim != 3:
         shape = f" of shape {tuple(image.shape)}" if isinstance(image, Tensor) else ""
         raise ArgumentError(

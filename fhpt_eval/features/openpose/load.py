@@ -1,4 +1,4 @@
-"""Weights of OpenPose's networks: checked, and loaded once per process and device.
+"""From a state dict to one of the pose networks: checked.
 
 The public files (``body_pose_model.pth``, ``pose_iter_584000.caffemodel.pt``) are Caffe's converted
 by caffemodel2pytorch: their entries are Caffe's layers with ``.weight`` and ``.bias``, such as
@@ -16,26 +16,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fhpt_eval import weights
-from fhpt_eval.features.loading import check_entries, loaded_once
-from fhpt_eval.features.openpose.network import Network, NetworkName, shapes
-
-
-@loaded_once(2)
-def load_network(source: str, name: NetworkName, device: torch.device) -> Network:
-    """Return the network with the weights of ``source``, a registered name or a file.
-
-    Each is loaded once per process and device, however many threads ask at the same time; a file
-    that has changed is another.
-
-    Raises:
-        WeightsError: there are no such weights, or they are not of this network.
-    """
-    return build_network(name, weights.load_state(source), device, source)
+from fhpt_eval.features.loading import check_entries
+from fhpt_eval.features.openpose.network import Network, PoseNetworkName, shapes
 
 
 def build_network(
-    name: NetworkName, state: Mapping[str, Tensor], device: torch.device, label: str
+    name: PoseNetworkName, state: Mapping[str, Tensor], device: torch.device, label: str
 ) -> Network:
     """Make a network of a state dict.
 
@@ -58,7 +44,7 @@ def _placed(value: Tensor, device: torch.device) -> Tensor:
     return value.detach().to(device, torch.float32).contiguous(memory_format=layout)
 
 
-def _checked(name: NetworkName, state: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:
+def _checked(name: PoseNetworkName, state: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:
     """Return the entries by the layers' own names, or say which are wrong."""
     expected = shapes(name)
     given: dict[str, list[str]] = {}

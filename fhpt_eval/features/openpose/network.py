@@ -16,8 +16,8 @@ Layers bear the names that they have in ``models/pose/coco/pose_deploy_linevec.p
 where every number here is from. As there, no activation follows a stage's last convolution.
 (Hzzone/pytorch-openpose puts a ReLU behind the last heatmaps, by a slip in its list of exceptions.)
 
-``mannequin`` is made for drawn people of 256 x 176 pixels (benchmarks/mannequin) and trained on
-them: the layout, the two branches and the stages of ``openpose-coco18``, two of them, with 1.3
+``mannequin-pose`` is made for drawn people of 256 x 176 pixels (benchmarks/mannequin) and trained
+on them: the layout, the two branches and the stages of ``openpose-coco18``, two of them, with 1.3
 million weights instead of 52. Strides take the place of pooling; dilated convolutions (Yu and
 Koltun, "Multi-Scale Context Aggregation by Dilated Convolutions", ICLR 2016) let a cell see most of
 the person, without which left and right cannot be told.
@@ -35,30 +35,16 @@ from torch.nn.functional import conv2d, max_pool2d, prelu
 
 from fhpt_eval.features.openpose.layout import BODY_25, COCO_18, Layout
 
-NetworkName = Literal["openpose-coco18", "openpose-body25", "mannequin"]
+PoseNetworkName = Literal["openpose-coco18", "openpose-body25", "mannequin-pose"]
 Shape = tuple[int, ...]
 
 #: Pixels of the input per cell of the output.
 STRIDE = 8
 
-LAYOUTS: Mapping[NetworkName, Layout] = {
+LAYOUTS: Mapping[PoseNetworkName, Layout] = {
     "openpose-coco18": COCO_18,
     "openpose-body25": BODY_25,
-    "mannequin": COCO_18,
-}
-
-#: Pixels of height of the images that a network was trained on.
-HEIGHTS: Mapping[NetworkName, int] = {
-    "openpose-coco18": 368,
-    "openpose-body25": 368,
-    "mannequin": 256,
-}
-
-#: Name of a network's weights in the registry.
-WEIGHTS: Mapping[NetworkName, str] = {
-    "openpose-coco18": "openpose-coco18",
-    "openpose-body25": "openpose-body25",
-    "mannequin": "mannequin-pose",
+    "mannequin-pose": COCO_18,
 }
 
 
@@ -120,7 +106,7 @@ class Maps(NamedTuple):
 class Network:
     """A network with its weights, ready to run."""
 
-    def __init__(self, name: NetworkName, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, name: PoseNetworkName, weights: Mapping[str, Tensor]) -> None:
         self._stages = tuple(stages(name))
         self._outputs = OUTPUTS[name]
         self._weights = weights
@@ -163,7 +149,7 @@ class Network:
         return x.relu_() if step.then == "relu" else x
 
 
-def shapes(name: NetworkName) -> dict[str, Shape]:
+def shapes(name: PoseNetworkName) -> dict[str, Shape]:
     """Return name and shape of every tensor of a network, in the order of its layers."""
     found: dict[str, Shape] = {}
     for stage in stages(name):
@@ -176,14 +162,14 @@ def shapes(name: NetworkName) -> dict[str, Shape]:
 
 
 #: Chains that give heatmaps and part affinity fields.
-OUTPUTS: Mapping[NetworkName, tuple[str, str]] = {
+OUTPUTS: Mapping[PoseNetworkName, tuple[str, str]] = {
     "openpose-coco18": ("stage6_L2", "stage6_L1"),
     "openpose-body25": ("stage1_L1", "stage3_L2"),
-    "mannequin": ("stage2_L2", "stage2_L1"),
+    "mannequin-pose": ("stage2_L2", "stage2_L1"),
 }
 
 
-def stages(name: NetworkName) -> Iterator[Stage]:
+def stages(name: PoseNetworkName) -> Iterator[Stage]:
     """Return the chains of a network in the order in which they run."""
     if name == "openpose-body25":
         return _stages_of_body25(LAYOUTS[name])

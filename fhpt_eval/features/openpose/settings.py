@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ArgumentError
 
 
-@dataclass(frozen=True, slots=True)
-class Decoding:
+class Decoding(BaseModel):
     """The decoder's numbers.
 
     All defaults but ``max_peaks`` are those of the Python demo of Cao et al., CVPR 2017, which
     Hzzone/pytorch-openpose (``src/body.py``) and the scripts of pose transfer repeat.
 
-    Attributes:
+    Fields:
         peak_threshold: a peak's smoothed heatmap is above it; in [0, inf).
         peak_sigma: of the Gaussian that smooths heatmaps, in pixels; in [0, 64], 0 smooths nothing.
         max_peaks: so many peaks of one joint are kept, the highest; in [1, 1000]. 127 is
@@ -31,37 +32,25 @@ class Decoding:
         ArgumentError: a value is out of its range.
     """
 
-    peak_threshold: float = 0.1
-    peak_sigma: float = 3.0
-    max_peaks: int = 127
-    limb_points: int = 10
-    limb_threshold: float = 0.05
-    limb_share: float = 0.8
-    min_joints: int = 4
-    min_score: float = 0.4
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            low, high = _RANGES[field.name]
-            value = getattr(self, field.name)
-            whole = isinstance(field.default, int)
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                raise ArgumentError(f"'{field.name}' must be a number, not {value!r}")
-            if not low <= value <= high or not math.isfinite(value):
-                raise ArgumentError(f"'{field.name}' must lie in [{low}, {high}], not {value}")
+    peak_threshold: Annotated[FiniteFloat, Field(ge=0)] = 0.1
+    peak_sigma: Annotated[float, Field(ge=0, le=64)] = 3.0
+    max_peaks: Annotated[int, Field(ge=1, le=1000)] = 127
+    limb_points: Annotated[int, Field(ge=2, le=100)] = 10
+    limb_threshold: FiniteFloat = 0.05
+    limb_share: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    min_joints: Annotated[int, Field(ge=2, le=1000)] = 4
+    min_score: FiniteFloat = 0.4
 
+    if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
-_INF = math.inf
-_RANGES = {
-    "peak_threshold": (0, _INF),
-    "peak_sigma": (0, 64),
-    "max_peaks": (1, 1000),
-    "limb_points": (2, 100),
-    "limb_threshold": (-_INF, _INF),
-    "limb_share": (0, math.nextafter(1, 0)),
-    "min_joints": (2, 1000),
-    "min_score": (-_INF, _INF),
-}
+        def __init__(self, /, **numbers: Any) -> None:
+            try:
+                super().__init__(**numbers)
+            except ValidationError as error:
+                raise ArgumentError(explain_validation(error, Decoding, "decoding")) from None
+
 
 #: The published numbers.
 STANDARD = Decoding()

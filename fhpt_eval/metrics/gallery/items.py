@@ -10,11 +10,11 @@ import hashlib
 import io
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import SUFFIXES
+from fhpt_eval.images.files import without_ending
 
 #: Largest file that is read, in bytes (some million images).
 MAX_BYTES = 2**28
@@ -58,16 +58,10 @@ def _items(reader: csv.DictReader[str], path: str) -> Mapping[str, str]:
         name, item = ((row[columns[column]] or "").strip() for column in ("image", "item"))
         if not name or not item:
             raise InputError(f"{path}, line {reader.line_num}: the image or the item is missing.")
-        name = _without_ending(name)
+        name = without_ending(name)
         if items.setdefault(name, item) != item:
             raise InputError(
                 f"{path}, line {reader.line_num}: {name} is item {item} here and {items[name]} "
                 "above."
             )
     return items
-
-
-def _without_ending(name: str) -> str:
-    name = name.removeprefix("./")
-    ending = PurePosixPath(name).suffix
-    return name.removesuffix(ending) if ending.lower() in SUFFIXES else name

@@ -49,6 +49,11 @@ def count(state: State) -> int:
     return int(state["count"]) + len(state["rows"])
 
 
+def width(state: State) -> int:
+    """Return D, the size of a row; 0 where there is none."""
+    return len(state["mean"]) or int(state["rows"].shape[1])
+
+
 def moments(state: State) -> tuple[int, Floats, Floats]:
     """Return the number of rows, their mean and their covariance (divided by N - 1)."""
     folded = _fold(state) if len(state["rows"]) else state

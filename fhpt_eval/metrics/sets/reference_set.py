@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.common.digests import digest_of
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import why, write_atomically
+from fhpt_eval.common.settings import differences
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import find_images
 from fhpt_eval.metrics.sets.frechet import Gaussian
@@ -86,7 +87,7 @@ def digest(reference: str) -> str:
         return _file_digest(str(path), state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(
-            f"The reference set {path} cannot be read ({error.strerror or error}). Give a folder "
+            f"The reference set {path} cannot be read ({why(error)}). Give a folder "
             "of images, or a file of statistics (.npz)."
         ) from error
 
@@ -121,18 +122,20 @@ def load_statistics(reference: str) -> Statistics:
             raise InputError(f"{path} has {state.st_size:,} bytes, more than {MAX_BYTES:,}.")
         return _load(reference, state.st_size, state.st_mtime_ns)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise InputError(f"{path} cannot be read ({why(error)}).") from error
 
 
 @lru_cache(maxsize=2)
 def _load(path: str, size: int, changed: int) -> Statistics:
     _ = size, changed
     try:
-        _check_members(path)
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with Path(path).open("rb") as stream:
+            _check_members(stream)
+            stream.seek(0)
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("is a single array")
-            arrays = {name: file[name] for name in file.files if name in _NAMES}
+            arrays = {name: archive[name] for name in archive.files if name in _NAMES}
     except _DAMAGED as error:
         raise InputError(
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
@@ -158,15 +161,15 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def _check_members(path: str) -> None:
-    """Refuse an archive that would unpack to more than it may.
+def _check_members(stream: BinaryIO) -> None:
+    """Refuse what is no archive, or one that would unpack to more than it may.
 
     Raises:
         ValueError: it would; or it is no archive.
     """
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(stream):
         raise ValueError("is no archive")
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(stream) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > MAX_BYTES:
         raise ValueError(f"would unpack to {size:,} bytes")
@@ -239,24 +242,11 @@ def check_settings(reference: str, wanted: Mapping[str, Any]) -> None:
     settings = load_statistics(reference).settings
     if settings is None:
         return
-    ours, theirs = _flat(wanted), _flat(settings)
-    names = [
-        name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)
-    ]
-    if names:
-        lines = [f"  {name}: {theirs.get(name)} there, {ours.get(name)} here" for name in names]
+    differing = differences(wanted, settings)
+    if differing:
+        lines = [f"  {name}: {theirs} there, {ours} here" for name, ours, theirs in differing]
         raise InputError(
             f"The statistics in {reference} were made with other settings than this protocol has:\n"
             + "\n".join(lines)
             + "\nMake them anew with 'fhpt-eval stats', under this protocol."
         )
-
-
-def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested tables by dotted names."""
-    if not isinstance(table, Mapping):
-        return {prefix: table}
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
-    return found

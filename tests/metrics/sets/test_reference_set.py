@@ -105,6 +105,15 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
         load_statistics(str(tmp_path / "stats.npz"))
 
 
+def test_an_array_with_an_archive_behind_it_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "stats.npz"
+    np.savez(tmp_path / "sound.npz", mu=MEAN, sigma=COVARIANCE)
+    np.save(tmp_path / "array.npy", MEAN)
+    file.write_bytes((tmp_path / "array.npy").read_bytes() + (tmp_path / "sound.npz").read_bytes())
+    with pytest.raises(InputError, match="is a single array"):
+        load_statistics(str(file))
+
+
 def test_other_settings_are_named_one_by_one(tmp_path: Path) -> None:
     file = str(tmp_path / "stats.npz")
     made = {"feature": {"parameters": {"resize": "clean"}}, "prepare": []}

@@ -27,11 +27,11 @@ from fhpt_eval.common.files import write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose.layout import COCO_18
-from fhpt_eval.features.openpose.network import STRIDE, Maps, Network, NetworkName, shapes
+from fhpt_eval.features.openpose.network import STRIDE, Maps, Network, PoseNetworkName, shapes
 from fhpt_eval.keypoints import HEAD, JOINTS
 
 #: Name of the network, and of the file of its weights.
-NETWORK: NetworkName = "mannequin"
+NETWORK: PoseNetworkName = "mannequin-pose"
 FILE = "mannequin-pose.safetensors"
 
 #: Sigma of a joint's Gaussian in pixels of the picture, as OpenPose was trained with

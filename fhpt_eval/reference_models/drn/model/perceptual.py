@@ -132,10 +132,11 @@ class _Mannequin(PerceptualNetwork):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        from fhpt_eval.features.mannequin.garments import load_garments
+        from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
+        from fhpt_eval.features.mannequin.garments import Garments
 
         # A copy: the loaded one is shared, and a training may want another layout in memory.
-        self.network = copy.deepcopy(load_garments(_MANNEQUIN, device))
+        self.network: GarmentNetwork = copy.deepcopy(Garments(weights=_MANNEQUIN).loaded(device))
         self.record = {
             "network": "mannequin",
             "weights": weights.digest_of(_MANNEQUIN),

@@ -28,7 +28,7 @@ from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented, 
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.mannequin.garments import build_garments
+from fhpt_eval.features.mannequin.garments import Garments
 from tests.support.progress import Kept
 
 CPU = torch.device("cpu")
@@ -236,7 +236,7 @@ def test_training_lowers_the_loss_and_leaves_a_network(
     before = float(task.loss(step_generator(1, 0), 0)["loss"].detach())
     after = float(kept.said[-1].split("loss ")[1].split(",")[0])
     assert after < 0.8 * before
-    network = build_garments(load_file(file), CPU, "trained")
+    network = Garments.build(load_file(file), CPU, "trained")
     images = torch.from_numpy(few.images[[0, 4, 8, 12]]).permute(0, 3, 1, 2) / 255
     likeness = network(images).embedding
     likeness = likeness @ likeness.T
@@ -284,7 +284,7 @@ def test_the_shipped_network_says_what_was_trained(few: Pictures) -> None:
     task = GarmentTask(few, 3, CPU)
     images = torch.from_numpy(few.images[[0, 5, 9, 14, 18, 23]]).permute(0, 3, 1, 2) / 255
     task._calibration = lambda: iter([images])  # type: ignore[method-assign]
-    network = build_garments(task.shipped(task.parameters), CPU, "start")
+    network = Garments.build(task.shipped(task.parameters), CPU, "start")
     plain = {name: value.detach() for name, value in filters(task.parameters).items()}
     with torch.no_grad():
         read = network.read(network.maps(images))

@@ -289,10 +289,10 @@ def test_blur_is_a_gaussian() -> None:
 
 def test_the_start_has_the_network_s_shapes_and_keeps_a_signal_s_size() -> None:
     start = initial_weights(1, CPU)
-    assert {name: tuple(value.shape) for name, value in start.items()} == shapes("mannequin")
+    assert {name: tuple(value.shape) for name, value in start.items()} == shapes("mannequin-pose")
     assert torch.equal(start["conv1_1.weight"], initial_weights(1, CPU)["conv1_1.weight"])
     assert not torch.equal(start["conv1_1.weight"], initial_weights(2, CPU)["conv1_1.weight"])
-    network = build_network("mannequin", start, CPU, "start")
+    network = build_network("mannequin-pose", start, CPU, "start")
     with torch.no_grad():
         maps = network(torch.randn(1, 3, 64, 48, generator=seeded()))
     assert 0.05 < maps.heatmaps.std() < 20
@@ -349,7 +349,7 @@ def test_the_network_sees_what_openpose_shows_it(pictures: Pictures) -> None:
     """Blue, green, red, divided by 256, less 0.5: as ``prepare.network_input`` has it."""
     task = PoseTask(pictures, PoseSettings(precision="float32"), CPU)
     images = torch.from_numpy(pictures.images[:1].copy()).permute(0, 3, 1, 2).float()
-    network = build_network("mannequin", task.parameters, CPU, "start")
+    network = build_network("mannequin-pose", task.parameters, CPU, "start")
     with torch.no_grad():
         _, made = task._stages(images)
         expected = network(images.flip(1) / 256 - 0.5)

@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, max_pool2d
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
-from fhpt_eval.features.mannequin.garments import load_garments
+from fhpt_eval.features.mannequin.garments import Garments
 from fhpt_eval.features.trunks import layout
 from fhpt_eval.reference_models.drn.configuration import PerceptualName
 from fhpt_eval.reference_models.drn.model.perceptual import (
@@ -152,7 +152,7 @@ def test_the_mannequin_network_is_a_garment_network_and_not_the_one_that_scores(
     assert network.record["network"] == "mannequin"
     assert network.record["weights"] == weights.digest_of("mannequin-perceptual")
     assert network.record["weights"] != weights.digest_of("mannequin-garments")
-    own = load_garments("mannequin-perceptual", torch.device("cpu"))
+    own = Garments(weights="mannequin-perceptual").loaded(torch.device("cpu"))
     expected = own.stages((images + 1) / 2)
     assert expected[0].shape[2:] == (16, 12)  # half of what came in, which was not enlarged
     for found, wanted in zip(network(images), expected, strict=True):
