@@ -1,7 +1,8 @@
 """How metrics react: drawn people, spoilt in five ways by degrees, scored under `mannequin`.
 
 ``python -m bench.mannequin_reactions > docs/mannequin-reactions.md`` prints the page. Each way has
-metrics that are meant to see it; tests/benchmarks/test_reactions.py holds them to that order.
+metrics that are meant to see it; tests/benchmarks/mannequin/test_reactions.py holds them to that
+order.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from fhpt_eval import evaluate
-from fhpt_eval.benchmarks.mannequin import VIEWS, render
-from fhpt_eval.benchmarks.mannequin.distortions import (
-    Pixels,
-    blur,
+from bench.distortions import (
     noise,
     with_displaced_limbs,
     with_face_of,
     with_wrong_texture,
 )
+from fhpt_eval import evaluate
+from fhpt_eval.benchmarks.mannequin import VIEWS, render
 from fhpt_eval.benchmarks.mannequin.identity import Person, make_person
 from fhpt_eval.benchmarks.mannequin.layout import TEST_EVERY, image_name
+from fhpt_eval.benchmarks.mannequin.methods import Pixels, blur
 from fhpt_eval.benchmarks.mannequin.pose import make_pose
 from fhpt_eval.result import Result
 
@@ -180,7 +180,8 @@ HEAD = """# How the metrics react
 {pairs} pairs of drawn people ({people} identities of seed {seed}, whom no network of the package
 has seen, in four views) scored under the protocol `mannequin` against their ground truth, from
 nothing wrong with them to much. In **bold** the scores that are meant to see it; they worsen from
-row to row (tests/benchmarks/test_reactions.py). Made by `python -m bench.mannequin_reactions`.
+row to row (tests/benchmarks/mannequin/test_reactions.py). Made by
+`python -m bench.mannequin_reactions`.
 
 The first row of every table is the ground truth itself. BRISQUE and the Inception score compare
 with no ground truth, so that theirs is a value like any other. Retrieval need not have 1 there: the

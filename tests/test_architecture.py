@@ -238,3 +238,11 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_page_where_is_what_has_every_folder_of_the_package_and_no_other() -> None:
+    text = (ROOT / "docs" / "where.md").read_text()
+    listed = re.findall(r"^\| `(fhpt_eval/[a-z_/]*)` \|", text, re.MULTILINE)
+    folders = {path.relative_to(ROOT).as_posix() + "/" for path in PACKAGE.rglob("*/")}
+    assert len(listed) == len(set(listed))
+    assert {f for f in folders if "__pycache__" not in f} | {"fhpt_eval/"} == set(listed)

@@ -59,14 +59,11 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
             f"fhpt-eval run --pred {folder} --gt {truth} --source {truth} --protocol mannequin",
             err=True,
         )
-        progress = TerminalProgress()
-        try:
+        with TerminalProgress() as progress:
             results.append(
                 evaluate(folder, truth, source=truth, protocol="mannequin", name=method,
                          out=out / "runs" / method, cache=out / "cache", progress=progress)
             )  # fmt: skip
-        finally:
-            progress.close()
     board = build(results)
     write_atomically(out / "leaderboard.csv", board.to_csv().encode())
     show_leaderboard(board)
@@ -97,9 +94,6 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
             f"fhpt-eval drn generate --checkpoint {weights} --data {images} --out {folder}",
             err=True,
         )
-        progress = TerminalProgress()
-        try:
+        with TerminalProgress() as progress:
             generate(load_model(weights, device), data, folder, device=device, progress=progress)
-        finally:
-            progress.close()
     return {method: out / method for method in _MODELS}

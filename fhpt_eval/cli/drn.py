@@ -84,7 +84,7 @@ def drn() -> None:
     help="What the networks compute in.  [default: the configuration's]",
 )  # fmt: skip
 @click.option("--channels-last", is_flag=True, help="Store images channels last.")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the networks first.")
+@click.option("--compile", is_flag=True, help="Compile the networks first.")
 @_threads
 @_every("--checkpoint-every", 1, "checkpoints", 500)
 @_every("--log-every", 1, "rows of the log", 50)
@@ -107,10 +107,9 @@ def train(context: click.Context, /, **values: Any) -> int:
     from fhpt_eval.reference_models.drn.configuration import load_configuration
     from fhpt_eval.reference_models.drn.training.distributed import joined
 
+    ways = {name: values[name] for name in ("precision", "channels_last", "compile")}
     configuration = load_configuration(values["config"])
-    ways = {"precision": values["precision"], "channels_last": values["channels_last"] or None,
-            "compile": values["compiled"] or None}  # fmt: skip
-    configuration = configuration.computed({k: v for k, v in ways.items() if v is not None})
+    configuration = configuration.computed({name: way for name, way in ways.items() if way})
     with joined(choose_device(values["device"])) as (world, device):
         try:
             _train(configuration, world, device, values)
@@ -135,7 +134,8 @@ def _train(
     from fhpt_eval.common.machine import available_cores
     from fhpt_eval.common.training import duration
     from fhpt_eval.reference_models.drn.data.pairs import read_data
-    from fhpt_eval.reference_models.drn.training.train import WEIGHTS, Plan, check_plan, train
+    from fhpt_eval.reference_models.drn.training.plan import WEIGHTS, Plan, check_plan
+    from fhpt_eval.reference_models.drn.training.train import train
 
     threads = values["threads"] or max(1, available_cores() // world.local_size)
     _set_up(threads)
@@ -145,9 +145,8 @@ def _train(
         values["sample_every"], values["start_from"],
     )  # fmt: skip
     check_plan(plan, world)
-    terminal = TerminalProgress()
-    progress = terminal if world.leads else None
-    try:
+    with TerminalProgress() as terminal:
+        progress = terminal if world.leads else None
         data = read_data(
             values["data"], values["split"], pairs=values["pairs"], keypoints=values["keypoints"],
             allow_missing=values["allow_missing"], threads=threads, progress=progress,
@@ -155,8 +154,6 @@ def _train(
         wants_samples = plan.sample_every > 0 and world.leads
         samples = _held_out(values, threads) if wants_samples else None
         record = train(plan, data, device, samples=samples, world=world, progress=progress)
-    finally:
-        terminal.close()
     if world.leads:
         click.echo(
             f"{record.steps:,} steps in {duration(record.seconds)}. Weights: {plan.out / WEIGHTS}\n"
@@ -223,8 +220,7 @@ def generate(checkpoint: str, out: Path, **values: Any) -> None:
     _set_up(threads)
     device = torch.device(choose_device(values["device"]))
     loaded = load_model(checkpoint, device)
-    progress = TerminalProgress()
-    try:
+    with TerminalProgress() as progress:
         data = read_data(
             values["data"], values["split"], pairs=values["pairs"], keypoints=values["keypoints"],
             targets=False, allow_missing=values["allow_missing"], threads=threads,
@@ -235,8 +231,6 @@ def generate(checkpoint: str, out: Path, **values: Any) -> None:
             precision=values["precision"], compiled=values["compiled"],
             threads=threads, overwrite=values["overwrite"], progress=progress,
         )  # fmt: skip
-    finally:
-        progress.close()
     rate = f" ({done.per_second:.1f} per second)" if done.written else ""
     kept = f", {done.skipped:,} were there already" if done.skipped else ""
     click.echo(f"{out}: {done.written:,} new images{rate}{kept}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
+    from fhpt_eval.common.checked import CheckedSettings
     from fhpt_eval.common.progress import Progress
 
 #: What the shipped networks have learnt from.
@@ -62,7 +63,7 @@ def _steps(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[...,
 @click.command("train-garments")
 @_common
 @_steps("--steps", "")
-def train_garments(seed: int | None, steps: int | None, **common: Any) -> int:
+def train_garments(**values: Any) -> int:
     """Train the network of fid, is, lpips and retrieval; half an hour on one core.
 
     \b
@@ -70,13 +71,13 @@ def train_garments(seed: int | None, steps: int | None, **common: Any) -> int:
     """
     from fhpt_eval.benchmarks.mannequin.training.garments import GarmentSettings, train
 
-    return _train(train, GarmentSettings(**_given(seed=seed, steps=steps)), **common)
+    return _train(train, GarmentSettings, values)
 
 
 @click.command("train-pose")
 @_common
 @_steps("--steps", "")
-def train_pose(seed: int | None, steps: int | None, **common: Any) -> int:
+def train_pose(**values: Any) -> int:
     """Train the network of joints; half an hour on one core.
 
     \b
@@ -84,7 +85,7 @@ def train_pose(seed: int | None, steps: int | None, **common: Any) -> int:
     """
     from fhpt_eval.benchmarks.mannequin.training.pose import PoseSettings, train
 
-    return _train(train, PoseSettings(**_given(seed=seed, steps=steps)), **common)
+    return _train(train, PoseSettings, values)
 
 
 @click.command("train-faces")
@@ -92,13 +93,7 @@ def train_pose(seed: int | None, steps: int | None, **common: Any) -> int:
 @_steps("--finder-steps", " of the network that finds a face")
 @_steps("--descriptor-steps", " of the network that describes it")
 @click.option("--held-out", type=int, metavar="N", help="People no step sees, to measure on.")
-def train_faces(
-    seed: int | None,
-    finder_steps: int | None,
-    descriptor_steps: int | None,
-    held_out: int | None,
-    **common: Any,
-) -> int:
+def train_faces(**values: Any) -> int:
     """Train the networks of face_identity; an hour on one core.
 
     \b
@@ -106,30 +101,15 @@ def train_faces(
     """
     from fhpt_eval.benchmarks.mannequin.training.faces import FaceSettings, train
 
-    given = _given(
-        seed=seed, finder_steps=finder_steps, descriptor_steps=descriptor_steps, held_out=held_out
-    )
-    return _train(train, FaceSettings(**given), **common)
-
-
-def _given(**values: int | None) -> dict[str, Any]:
-    """Return what the user gave; the settings know the rest."""
-    return {name: value for name, value in values.items() if value is not None}
+    return _train(train, FaceSettings, values)
 
 
 def _train(
     train: Callable[[Pictures, Path, Any, torch.device, Progress], Path],
-    settings: object,
-    *,
-    out: Path,
-    pictures: Path | None,
-    items: int,
-    pictures_seed: int,
-    threads: int,
-    device: str,
-    workers: int | None,
+    kind: type[CheckedSettings],
+    values: dict[str, Any],
 ) -> int:
-    """Draw the pictures, train, and return the exit status."""
+    """Draw the pictures, train with the settings that were typed, and return the exit status."""
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import PictureSettings, load_pictures
@@ -138,14 +118,16 @@ def _train(
     from fhpt_eval.common.training import Stopped
 
     progress = TerminalProgress()
-    wanted = PictureSettings(items=items, seed=pictures_seed)
-    chosen = torch.device(choose_device(device))
-    folder = pictures or out / "pictures"
-    progress.say(f"{items * 8:,} pictures in {folder}")
-    drawn = load_pictures(folder, wanted, workers or available_cores())
-    torch.set_num_threads(threads)
+    typed = {name: values[name] for name in kind.model_fields if values.get(name) is not None}
+    settings = kind(**typed)
+    wanted = PictureSettings(items=values["items"], seed=values["pictures_seed"])
+    device = torch.device(choose_device(values["device"]))
+    folder = values["pictures"] or values["out"] / "pictures"
+    progress.say(f"{wanted.items * 8:,} pictures in {folder}")
+    pictures = load_pictures(folder, wanted, values["workers"] or available_cores())
+    torch.set_num_threads(values["threads"])
     try:
-        path = train(drawn, out, settings, chosen, progress)
+        path = train(pictures, values["out"], settings, device, progress)
     except Stopped as stopped:
         click.echo(f"{stopped} The same command goes on.", err=True)
         return 128 + stopped.signal

@@ -180,7 +180,7 @@ def mean_of_defined(values: NDArray[np.float64]) -> float:
 
 
 def compute_rows(
-    metric: FeatureMetric,
+    metric: Metric,
     generated: Tensor,
     ground_truth: Tensor | None = None,
     source: Tensor | None = None,

@@ -345,7 +345,9 @@ def _engine(metric: Metric, batch: Batch) -> None:
     apart = replace(batch, source=batch.ground_truth.flip(3))
     for steps in ((), (floats,)):
         try:
-            check_shown(metric, Shown([step.canonical() for step in steps], (), np.zeros((0, 2))))
+            check_shown(
+                metric, Shown([step.canonical() for step in steps], (), np.zeros((0, 2), np.int64))
+            )
         except InputError:
             continue  # the metric takes no floats
         with one_thread():

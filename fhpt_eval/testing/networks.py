@@ -160,7 +160,7 @@ def _declaration(kit: _Kit) -> None:
         )
     named = re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", network.name)
     _require(bool(named), "declaration", f"the name {network.name!r} is not lower-case")
-    gives = getattr(network, "gives", frozenset())
+    gives: frozenset[str] = getattr(network, "gives", frozenset())
     _require(bool(gives), "declaration", "'gives' is missing or empty")
     unknown = ", ".join(sorted(set(gives) - set(GIFTS)))
     _require(not unknown, "declaration", f"gives {unknown}; known: {', '.join(GIFTS)}")

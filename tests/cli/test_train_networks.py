@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
+from fhpt_eval.common.training import Stopped
 from tests.support.command import fhpt_eval
 
 BENCHMARK = ("benchmark", "mannequin")
@@ -24,7 +26,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trainings") / "pictures"
     finished = fhpt_eval(
         *BENCHMARK, "train-pose", "--out", folder.parent / "first", "--pictures", folder,
-        "--items", "24", *QUICK["train-pose"],
+        "--items", "4", "--workers", "1", *QUICK["train-pose"],
     )  # fmt: skip
     assert finished.status == 0, finished.err
     return folder
@@ -32,16 +34,32 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", QUICK)
 def test_a_training_writes_weights_and_says_where(
-    command: str, pictures: Path, tmp_path: Path
+    command: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fhpt_eval.benchmarks.mannequin.training.garments._CALIBRATION", 1)
     finished = fhpt_eval(
-        *BENCHMARK, command, "--out", tmp_path / "run", "--pictures", pictures, "--items", "24",
+        *BENCHMARK, command, "--out", tmp_path / "run", "--pictures", pictures, "--items", "4",
         *QUICK[command],
     )  # fmt: skip
     assert finished.status == 0, finished.err
     path = Path(finished.out.strip().splitlines()[-1])
     with safe_open(path, "pt") as weights:
         assert list(weights.keys())
+
+
+def test_ctrl_c_ends_with_130_and_says_that_the_command_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise Stopped(signal.SIGINT, 1234, tmp_path / "checkpoint.pt")
+
+    monkeypatch.setattr("fhpt_eval.benchmarks.mannequin.training.pose.train", stopped)
+    finished = fhpt_eval(
+        *BENCHMARK, "train-pose", "--out", tmp_path, "--pictures", pictures, "--items", "4"
+    )
+    assert finished.status == 130
+    assert "Stopped after step 1,234" in finished.err
+    assert finished.err.strip().endswith("The same command goes on.")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +97,7 @@ def test_pictures_that_are_damaged_are_named(pictures: Path, tmp_path: Path) -> 
     (folder / "view.npy").unlink()
     (folder / "view.npy").write_bytes(b"")
     finished = fhpt_eval(
-        *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", folder, "--items", "24"
+        *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", folder, "--items", "4"
     )
     assert finished.status == 2
     assert "cannot be read as pictures" in finished.err
@@ -88,7 +106,7 @@ def test_pictures_that_are_damaged_are_named(pictures: Path, tmp_path: Path) -> 
 def test_pictures_of_other_people_are_refused(pictures: Path, tmp_path: Path) -> None:
     finished = fhpt_eval(
         *BENCHMARK, "train-pose", "--out", tmp_path / "run", "--pictures", pictures,
-        "--items", "24", "--pictures-seed", "9",
+        "--items", "4", "--pictures-seed", "9",
     )  # fmt: skip
     assert finished.status == 2
     assert "pictures of other settings" in finished.err

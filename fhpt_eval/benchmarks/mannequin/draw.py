@@ -8,27 +8,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.benchmarks.mannequin import body, face
+from fhpt_eval.benchmarks.mannequin import face, limbs, trunk
 from fhpt_eval.benchmarks.mannequin.canvas import SAMPLES, XY, Canvas
 from fhpt_eval.benchmarks.mannequin.exact import cos
+from fhpt_eval.benchmarks.mannequin.figure import (
+    HAIR,
+    HEAD,
+    LEFT_ARM,
+    LEFT_LEG,
+    LOWER,
+    RIGHT_ARM,
+    RIGHT_LEG,
+    TORSO,
+    Figure,
+)
 from fhpt_eval.benchmarks.mannequin.identity import Person, make_person
 from fhpt_eval.benchmarks.mannequin.pose import Pose, make_pose
 
 #: Where a joint may be seen: the parts that do not hide it.
 _OWN = {
-    1: {body.TORSO},
-    2: {body.TORSO, body.RIGHT_ARM},
-    3: {body.RIGHT_ARM},
-    4: {body.RIGHT_ARM},
-    5: {body.TORSO, body.LEFT_ARM},
-    6: {body.LEFT_ARM},
-    7: {body.LEFT_ARM},
-    8: {body.TORSO, body.LOWER, body.RIGHT_LEG},
-    9: {body.LOWER, body.RIGHT_LEG},
-    10: {body.LOWER, body.RIGHT_LEG},
-    11: {body.TORSO, body.LOWER, body.LEFT_LEG},
-    12: {body.LOWER, body.LEFT_LEG},
-    13: {body.LOWER, body.LEFT_LEG},
+    1: {TORSO},
+    2: {TORSO, RIGHT_ARM},
+    3: {RIGHT_ARM},
+    4: {RIGHT_ARM},
+    5: {TORSO, LEFT_ARM},
+    6: {LEFT_ARM},
+    7: {LEFT_ARM},
+    8: {TORSO, LOWER, RIGHT_LEG},
+    9: {LOWER, RIGHT_LEG},
+    10: {LOWER, RIGHT_LEG},
+    11: {TORSO, LOWER, LEFT_LEG},
+    12: {LOWER, LEFT_LEG},
+    13: {LOWER, LEFT_LEG},
 }
 #: Angle, share of the head's height and distance of the joints that are on the head.
 _ON_HEAD = {
@@ -82,7 +93,7 @@ def render(person: Person, pose: Pose, height: int = 256, width: int = 176) -> D
     return Drawing(canvas.reduced(), parsing, points, visible, box, landmarks, person, pose)
 
 
-def _figure(canvas: Canvas, person: Person, pose: Pose) -> body.Figure:
+def _figure(canvas: Canvas, person: Person, pose: Pose) -> Figure:
     fit = min(canvas.height, canvas.width / 0.52)
     scale = fit * 0.945 * pose.zoom * (1.62 if pose.half else 1.0)
     top = -0.155 * person.head
@@ -91,10 +102,10 @@ def _figure(canvas: Canvas, person: Person, pose: Pose) -> body.Figure:
     else:
         y = canvas.height * 0.5 + (0.155 - 0.85) / 2 * scale
     x = canvas.width * (0.5 + pose.shift[0])
-    return body.Figure(canvas, person, pose, scale, (x, y + pose.shift[1] * canvas.height * 0.5))
+    return Figure(canvas, person, pose, scale, (x, y + pose.shift[1] * canvas.height * 0.5))
 
 
-def _shadow(figure: body.Figure) -> None:
+def _shadow(figure: Figure) -> None:
     if figure.pose.half:
         return
     right, left = figure.joint(10), figure.joint(13)
@@ -106,7 +117,7 @@ def _shadow(figure: body.Figure) -> None:
                       opacity=0.5, soft=1.0)  # fmt: skip
 
 
-def _paint(figure: body.Figure, head: face.Head) -> None:
+def _paint(figure: Figure, head: face.Head) -> None:
     """Paint all parts, from the back to the front."""
     pose = figure.pose
     # Depths of arms and legs, the person's right one first.
@@ -119,18 +130,18 @@ def _paint(figure: body.Figure, head: face.Head) -> None:
         face.long_hair(figure, head)
     back = [right for right in sorted(arms, key=arms.__getitem__) if arms[right] < -0.03]
     for right in back:
-        body.arm(figure, right)
+        limbs.arm(figure, right)
     for right in sorted(legs, key=legs.__getitem__):
-        body.leg(figure, right)
-    body.neck(figure)
-    body.trunk(figure)
-    body.top(figure)
+        limbs.leg(figure, right)
+    trunk.neck(figure)
+    trunk.trunk(figure)
+    trunk.top(figure)
     face.head(figure, head)
     if not facing:
         face.long_hair(figure, head)
     for right in sorted(arms, key=arms.__getitem__):
         if right not in back:
-            body.arm(figure, right)
+            limbs.arm(figure, right)
 
 
 def _pixel(place: XY) -> tuple[float, float]:
@@ -139,7 +150,7 @@ def _pixel(place: XY) -> tuple[float, float]:
     return x, y
 
 
-def _joints(figure: body.Figure, head: face.Head) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _joints(figure: Figure, head: face.Head) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the 18 joints, and which of them the head turns away from the viewer."""
     places = [_pixel(figure.joint(number)) for number in range(18)]
     turned = np.zeros(18, bool)
@@ -157,7 +168,7 @@ def _visible(
     """Say of each joint whether it is outside, hidden or seen."""
     height, width = parts.shape
     states = np.full(18, HIDDEN, np.uint8)
-    arms = {body.RIGHT_ARM, body.LEFT_ARM}
+    arms = {RIGHT_ARM, LEFT_ARM}
     for joint, (x, y) in enumerate(points):
         column, row = math.floor(x + 0.5), math.floor(y + 0.5)
         if not (0 <= column < width and 0 <= row < height):
@@ -167,7 +178,7 @@ def _visible(
         # Ears and noses stand out of the head's outline, and hair covers ears as clothes do.
         drawn = part in _OWN[joint] if joint in _OWN else not turned[joint] and part not in arms
         # The head's chin hangs over the neck.
-        if drawn or (joint == 1 and part in (body.HEAD, body.HAIR)):
+        if drawn or (joint == 1 and part in (HEAD, HAIR)):
             states[joint] = SEEN
     return states
 

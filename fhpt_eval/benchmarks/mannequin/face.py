@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fhpt_eval.benchmarks.mannequin.body import HAIR, HEAD, Figure, Row, flat, shaded, silhouette
 from fhpt_eval.benchmarks.mannequin.canvas import XY, Field
 from fhpt_eval.benchmarks.mannequin.exact import Array, cos, sin
+from fhpt_eval.benchmarks.mannequin.figure import HAIR, HEAD, Figure, Row, flat, shaded, silhouette
 from fhpt_eval.benchmarks.mannequin.identity import Colour, Person
 from fhpt_eval.benchmarks.mannequin.textures import band, mix
 

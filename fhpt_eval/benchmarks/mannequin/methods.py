@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from fhpt_eval.benchmarks.mannequin.distortions import Pixels, blur
 from fhpt_eval.common.files import write_atomically
 from fhpt_eval.keypoints import read_annotation_csv
 from fhpt_eval.pairs.lists import read_pairs_csv
@@ -20,6 +19,7 @@ from fhpt_eval.pairs.lists import read_pairs_csv
 #: Of the Gaussian of the method ``blur``, in pixels of an image 256 high.
 _BLUR = 2.0
 
+Pixels = NDArray[np.uint8]
 Points = Mapping[str, NDArray[np.float64]]
 
 
@@ -87,6 +87,13 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
             path = out / name / f"{source}.jpg___{row.target}.jpg_vis.png"
             write_atomically(path, _png(make(case)), durable=False)
     return {name: out / name for name in methods}
+
+
+def blur(image: Pixels, sigma: float) -> Pixels:
+    """Blur an ``(H, W, 3)`` image by Pillow's Gaussian of so many pixels; 0 leaves it."""
+    if not sigma:
+        return image
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 @lru_cache(maxsize=64)

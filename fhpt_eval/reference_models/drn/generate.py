@@ -131,7 +131,7 @@ def generate(
         left = [n for n, name in enumerate(names) if present.get(name) != marks[n]]
         rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
-        progress.stage("generating", len(rows))
+        progress.stage("generating", len(rows), "images")
 
         def write(image: NDArray[np.uint8], number: int) -> None:
             pixels = resized(image, *drawer.size(number))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import fhpt_eval
-from fhpt_eval.evaluation.compute.chunk import Outcome, UnreadableError
+from fhpt_eval.evaluation.compute.chunk import UnreadableError
 from fhpt_eval.evaluation.executors.local import LocalExecutor
 from fhpt_eval.metrics import SSIM
 from fhpt_eval.pairs.pair import Problem
@@ -78,7 +78,7 @@ def test_another_process_needs_no_shared_folder_since_outcomes_carry_their_parti
 
 
 def test_an_outcome_carries_what_no_disk_has(make_pairs: Maker, tmp_path: Path) -> None:
-    seen: list[Outcome] = []
+    seen: list[Any] = []
 
     class Watching(LocalExecutor):
         def run(

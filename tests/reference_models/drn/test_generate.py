@@ -21,12 +21,7 @@ from fhpt_eval.reference_models.drn.data.pairs import PairSet, Person, read_data
 from fhpt_eval.reference_models.drn.generate import MARK, PAIRS, file_names, generate
 from fhpt_eval.reference_models.drn.model.drn import Model
 from fhpt_eval.reference_models.drn.training.checkpoints import Loaded, Record, tensors_digest
-from tests.support.drn import CPU, configuration, draw_folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_folder(tmp_path_factory.mktemp("drawn") / "data")
+from tests.support.drn import CPU, configuration
 
 
 @pytest.fixture(scope="module")

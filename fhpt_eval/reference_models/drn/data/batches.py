@@ -142,7 +142,7 @@ def open_pixels(
             images[place] = pixels
         return ""
 
-    progress.stage("decoding images" if fits else "checking images", len(people))
+    progress.stage("decoding images" if fits else "checking images", len(people), "images")
     faults = []
     for place, fault in enumerate(ahead(pool, fault_of, range(len(people)), depth=64)):
         faults += [fault] if fault else []

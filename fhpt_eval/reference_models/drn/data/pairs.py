@@ -7,12 +7,11 @@ work.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,6 @@ _MOST_OUTSIDE = 0.05
 _SHOWN = 100
 #: Pairs that were left out which are named where the training goes on without them.
 _NAMED = 10
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -200,17 +197,23 @@ class _Reader:
             if not faults:
                 kept.append((source, target))
         self._refuse(len(rows), len(kept), allow_missing)
-        people = [
-            Person(name, _checked_file(files[name]), sizes[name], points[name])
-            for name in sorted({name for pair in kept for name in pair})
-        ]
+        shown = sorted({name for pair in kept for name in pair})
+        people = tuple(
+            Person(
+                name, file if isinstance(file := files[name], CheckedImage) else None,
+                sizes[name], points[name],
+            )
+            for name in shown
+        )  # fmt: skip
+        place = {name: number for number, name in enumerate(shown)}
+        pairs = np.array([[place[s], place[t]] for s, t in kept], dtype=np.int64).reshape(-1, 2)
         notes = self._notes(len(rows) - len(kept), repeated, outside)
-        return _pair_set(people, kept, lists, notes, tuple(self.problems.lines()))
+        return PairSet(people, pairs, lists, notes, tuple(self.problems.lines()))
 
-    def _check(self, names: Iterable[str]) -> dict[str, CheckedImage | InputError]:
+    def _check(self, names: Mapping[str, None]) -> dict[str, CheckedImage | InputError]:
         """Check every image's file without decoding it."""
 
-        def one(name: str) -> CheckedImage | InputError:
+        def checked(name: str) -> CheckedImage | InputError:
             try:
                 return check(ImageRef(self.index[name]))
             except ImageError as error:
@@ -218,10 +221,17 @@ class _Reader:
             except InputError as error:
                 return error
 
-        return dict(zip(names, _mapped(one, names, "checking images", self), strict=True))
+        self.progress.stage("checking images", len(names), "images")
+        files: dict[str, CheckedImage | InputError] = {}
+        with ThreadPoolExecutor(self.threads) as pool:
+            for name, file in zip(names, pool.map(checked, names), strict=True):
+                files[name] = file
+                if len(files) % 100 == 0:
+                    self.progress.advance(len(files))
+        return files
 
     def _fault(self, name: str, file: CheckedImage | InputError, required: bool) -> str:
-        """Say what an image lacks, be it as a source or as a target."""
+        """Say what an image lacks, as a source or as a target."""
         if isinstance(file, InputError) and (required or not isinstance(file, MissingImage)):
             return str(file)
         if name not in self.points:
@@ -283,34 +293,3 @@ def _sizes(
         if source in sizes:
             sizes.setdefault(target, sizes[source])
     return sizes
-
-
-def _checked_file(file: CheckedImage | InputError) -> CheckedImage | None:
-    return file if isinstance(file, CheckedImage) else None
-
-
-def _mapped(
-    function: Callable[[str], _Result], items: Iterable[str], name: str, reader: _Reader
-) -> list[_Result]:
-    """Apply a function to all items with the reader's threads, and tell how far it is."""
-    items = list(items)
-    reader.progress.stage(name, len(items))
-    results = []
-    with ThreadPoolExecutor(reader.threads) as pool:
-        for result in pool.map(function, items):
-            results.append(result)
-            if len(results) % 100 == 0:
-                reader.progress.advance(len(results))
-    return results
-
-
-def _pair_set(
-    people: list[Person],
-    pairs: Sequence[tuple[str, str]],
-    lists: Lists,
-    notes: tuple[str, ...],
-    left_out: tuple[str, ...],
-) -> PairSet:
-    place = {person.name: number for number, person in enumerate(people)}
-    rows = np.array([[place[s], place[t]] for s, t in pairs], dtype=np.int64).reshape(-1, 2)
-    return PairSet(tuple(people), rows, lists, notes, left_out)

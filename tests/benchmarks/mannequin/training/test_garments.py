@@ -229,7 +229,7 @@ def test_pictures_of_another_size_are_refused(many: Pictures) -> None:
 def test_training_lowers_the_loss_and_leaves_a_network(
     few: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(garments, "_CALIBRATION", 4)
+    monkeypatch.setattr(garments, "_CALIBRATION", 2)
     kept = Kept()
     file = train(few, tmp_path, GarmentSettings(steps=20, learning_rate=3e-3, warmup=5), CPU, kept)
     task = GarmentTask(few, 0, CPU)

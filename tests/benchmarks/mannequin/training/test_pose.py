@@ -43,7 +43,7 @@ from tests.support.progress import Kept
 
 CPU = torch.device("cpu")
 NAN = float("nan")
-TINY = PoseSettings(steps=8, batch=2, learning_rate=1e-3, warmup=2, seed=3, save_every=1)
+TINY = PoseSettings(steps=4, batch=1, learning_rate=1e-3, warmup=2, seed=3, save_every=2)
 #: A standing person in a picture of 256 x 176.
 PERSON = torch.from_numpy(STANDING * 0.7 + [40, 20]).float()
 ALL_SEEN = torch.full((1, 18), 2, dtype=torch.uint8)
@@ -299,18 +299,18 @@ def test_the_start_has_the_network_s_shapes_and_keeps_a_signal_s_size() -> None:
 
 
 def test_a_short_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
-    settings = PoseSettings(steps=60, batch=4, learning_rate=1e-3, warmup=5, precision="float32")
+    settings = PoseSettings(steps=40, batch=2, learning_rate=2e-3, warmup=3, precision="float32")
     kept = Kept()
     path = train(pictures, tmp_path, settings, CPU, kept)
     assert path == tmp_path / "mannequin-pose.safetensors"
-    assert kept.said[-1].startswith("step 60 of 60: loss ")
+    assert kept.said[-1].startswith("step 40 of 40: loss ")
     task = PoseTask(pictures, settings, CPU)
     with torch.no_grad():
         before = task.loss(seeded(9), 0)
         for name, value in load_file(path).items():
             task.parameters[name].copy_(value)
         after = task.loss(seeded(9), 0)
-    # The average of the parameters looks back on all 60 steps.
+    # The average of the parameters looks back on all 40 steps.
     assert after["loss"] < 0.7 * before["loss"]
     assert after["loss"] > after["heatmaps"] + after["fields"]  # both stages count
 
@@ -322,7 +322,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
     whole = PoseTask.loss
 
     def stopped(self: PoseTask, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        if step == 4:
+        if step == 3:
             raise KeyboardInterrupt
         return whole(self, generator, step)
 
@@ -332,7 +332,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
             train(pictures, tmp_path / "halves", TINY, CPU, QUIET)
     kept = Kept()
     assert train(pictures, tmp_path / "halves", TINY, CPU, kept).read_bytes() == expected
-    assert kept.said[0].startswith("goes on after step 4 of 8")
+    assert kept.said[0].startswith("goes on after step 2 of 4")
 
 
 def test_both_precisions_learn_the_same(pictures: Pictures) -> None:
@@ -359,8 +359,8 @@ def test_the_network_sees_what_openpose_shows_it(pictures: Pictures) -> None:
 
 def test_another_batch_does_not_go_on(pictures: Pictures, tmp_path: Path) -> None:
     train(pictures, tmp_path, TINY, CPU, QUIET)
-    other = PoseSettings(steps=8, batch=3, learning_rate=1e-3, warmup=2, seed=3)
-    with pytest.raises(ArgumentError, match="batch is 2 there and 3 here"):
+    other = TINY.model_copy(update={"batch": 3})
+    with pytest.raises(ArgumentError, match="batch is 1 there and 3 here"):
         train(pictures, tmp_path, other, CPU, QUIET)
 
 
@@ -377,5 +377,5 @@ def test_pictures_that_do_not_fill_cells_are_refused(tmp_path: Path, pictures: P
     ("field", "value"), [("batch", 0), ("precision", "half"), ("steps", 0), ("learning_rate", -1.0)]
 )
 def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"PoseSettings.{field}: Input should be"):
+    with pytest.raises(ArgumentError, match=f"PoseSettings.{field}: "):
         PoseSettings(**{field: value})  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ import torch
 from fhpt_eval.errors import InputError
 from fhpt_eval.reference_models.drn.training.checkpoints import load_checkpoint
 from fhpt_eval.reference_models.drn.training.distributed import World, joined
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.plan import Plan
+from fhpt_eval.reference_models.drn.training.train import train
 from fhpt_eval.reference_models.drn.training.trainer import LOSSES, Trainer
 from tests.support.drn import (
     ALL,
@@ -26,9 +27,12 @@ from tests.support.drn import (
     training_pairs,
 )
 
-STEPS = 10
+#: One of the branch alone, one of everything, and two with discriminators.
+STEPS = 4
 #: All there is, but for the loss whose windows each process draws for itself.
-ONE = configuration(**ALL | {"loss": {"summary": 1.0}})
+ONE = configuration(
+    **ALL | {"loss": {"summary": 1.0}}, steps=STEPS, coarse_steps=1, adversarial_from=2
+)
 
 
 def free_port() -> int:
@@ -48,7 +52,7 @@ def start(folder: Path, out: Path, rank: int, port: int) -> subprocess.Popen[str
         [
             sys.executable, "-m", "fhpt_eval", "drn", "train", "--data", str(folder), "--config",
             str(config), "--out", str(out), "--device", "cpu", "--threads", "1",
-            "--steps", str(STEPS), "--log-every", "1", "--sample-every", "0",
+            "--log-every", "1", "--sample-every", "0",
         ],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -70,7 +74,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(tmp_path: Path) -> Non
     both = [start(folder, tmp_path / "two", rank, port) for rank in range(2)]
     told = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    assert "step 10 of 10" in told[0][1]
+    assert "step 4 of 4" in told[0][1]
     assert "step" not in told[1][1]  # only process 0 talks and writes
     assert told[1][0] == ""
     plan = Plan(ONE, tmp_path / "one", STEPS, log_every=1, sample_every=0)
@@ -79,7 +83,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(tmp_path: Path) -> Non
     for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
         for name in LOSSES:
             wanted = float(one[name] or "nan")
-            # float32, added up in another order; ten steps carry that on.
+            # float32, added up in another order; the steps carry that on.
             assert float(two[name] or "nan") == pytest.approx(wanted, rel=1e-3, nan_ok=True), name
     first, second = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("one", "two"))
     assert second.about["device"] == "2 x cpu"

@@ -16,10 +16,11 @@ from fhpt_eval.reference_models.drn.data.pairs import PairSet, read_data
 from fhpt_eval.reference_models.drn.generate import generate
 from fhpt_eval.reference_models.drn.training.checkpoints import load_checkpoint, load_model
 from fhpt_eval.reference_models.drn.training.distributed import World
+from fhpt_eval.reference_models.drn.training.plan import Plan
 from fhpt_eval.reference_models.drn.training.schedule import pairs_at
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.train import train
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
-from tests.support.drn import ALL, CPU, configuration, draw_folder, training_pairs
+from tests.support.drn import ALL, CPU, configuration, training_pairs
 from tests.support.drn_training import gradient, likeness
 
 CUDA = torch.device("cuda")
@@ -37,11 +38,6 @@ PARTS = pytest.mark.parametrize("more", [{}, ALL], ids=["the paper", "all"])
 def _whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the command line sets it: else convolutions round to 10 bits."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_folder(tmp_path_factory.mktemp("drawn") / "data")
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from tests.support import drn_models as tiny
 def test_four_pairs_are_learnt_by_heart() -> None:
     """To a mean absolute difference below 0.03 of images in [0, 1]: 8 of 255 grey levels."""
     torch.manual_seed(0)
-    x, target = tiny.drawn_pairs(4, height=64, width=44, size=16)
+    x, target = tiny.drawn_pairs(4, height=48, width=32, size=16)
     assert 1 <= x.face_box.isnan().all(dim=1).sum() <= 3  # with and without a face
     model = Model(
         tiny.configuration(
-            64, 44, base_channels=12, blocks=1, detail_channels=32, style_dimension=32,
+            48, 32, base_channels=12, blocks=1, detail_channels=32, style_dimension=32,
             appearance_channels=8,
         )
     )  # fmt: skip

@@ -19,7 +19,9 @@ from fhpt_eval.reference_models.drn.training.checkpoints import (
     load_checkpoint,
     read_record,
 )
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.plan import Plan
+from fhpt_eval.reference_models.drn.training.train import train
+from tests.support.command import fhpt_eval
 from tests.support.drn import (
     ALL,
     CPU,
@@ -31,11 +33,6 @@ from tests.support.drn import (
 from tests.support.drn_training import equal
 
 PARTS = ("model", "discriminators", "generator_optimiser", "discriminator_optimiser")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_folder(tmp_path_factory.mktemp("drawn") / "data")
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +75,9 @@ def test_twenty_steps_equal_ten_a_kill_and_ten_more(
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert load_checkpoint(killed / "checkpoint.pt").step == 10
-    again = subprocess.run(command(folder, killed), capture_output=True, text=True, check=True)
-    assert "Going on after step 10" in again.stderr
+    again = fhpt_eval(*command(folder, killed)[3:])
+    assert again.status == 0, again.err
+    assert "Going on after step 10" in again.err
     assert_equal_to_the_bit(killed, whole)
     rows = (killed / "log.csv").read_text().splitlines()
     assert [row.partition(",")[0] for row in rows] == ["step", "5", "10", "15", "20"]

@@ -13,23 +13,17 @@ from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import Model
 from fhpt_eval.reference_models.drn.training.checkpoints import export, read_record, tensors_digest
+from fhpt_eval.reference_models.drn.training.plan import Plan
 from fhpt_eval.reference_models.drn.training.start import read_start, start_of
-from fhpt_eval.reference_models.drn.training.train import Plan, train
+from fhpt_eval.reference_models.drn.training.train import train
 from tests.support.drn import (
     CPU,
     configuration,
-    draw_folder,
-    training_pairs,
 )
 from tests.support.progress import Kept
 
 #: Trainings of a few steps are over before discriminators could set in.
 OFF = {"adversarial": 0.0}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
-    return training_pairs(draw_folder(tmp_path_factory.mktemp("drawn") / "data"))
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,12 @@ from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import Inputs, Targets
 from fhpt_eval.reference_models.drn.training.checkpoints import CHECKPOINT_KIND, load_checkpoint
 from fhpt_eval.reference_models.drn.training.distributed import World
+from fhpt_eval.reference_models.drn.training.plan import Plan, prepare_folder
 from fhpt_eval.reference_models.drn.training.schedule import pairs_at
-from fhpt_eval.reference_models.drn.training.train import Plan, prepare_folder, train
+from fhpt_eval.reference_models.drn.training.train import train
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 from tests.support.drn import ALL, CPU, configuration, draw_folder, training_pairs
 from tests.support.drn_training import equal, gradient, likeness
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
-    return training_pairs(draw_folder(tmp_path_factory.mktemp("drawn") / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +178,15 @@ def test_the_learning_rate_of_a_step_reaches_both_optimisers(batch: tuple[Inputs
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
-    "options", [{"precision": "bfloat16"}, {"channels_last": True}, {"compile": True}]
+    ("options", "more"),
+    [
+        ({"precision": "bfloat16"}, {}),
+        ({"precision": "bfloat16"}, ALL),
+        ({"channels_last": True}, {}),
+        ({"channels_last": True}, ALL),
+        ({"compile": True}, ALL),  # which has the paper's networks in it, and takes as long
+    ],
 )
-@pytest.mark.parametrize("more", [{}, ALL], ids=["the paper", "all"])
 def test_other_ways_to_compute_a_step_give_its_losses_and_gradients(
     options: dict[str, Any],
     more: dict[str, Any],

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhpt_eval.benchmarks.mannequin import Drawing, render
-from fhpt_eval.benchmarks.mannequin.distortions import (
-    blur,
+from bench.distortions import (
     noise,
     with_displaced_limbs,
     with_face_of,
     with_wrong_texture,
 )
+from fhpt_eval.benchmarks.mannequin import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import Person, dressed, make_person
+from fhpt_eval.benchmarks.mannequin.methods import blur
 from fhpt_eval.benchmarks.mannequin.pose import Pose, make_pose
 
 SEED = 4

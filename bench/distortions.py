@@ -1,7 +1,7 @@
 """Ways to spoil a drawing by degrees, each of which one metric should see above all others.
 
-``blur`` and ``noise`` spoil pixels; the others draw the same picture again with something wrong in
-it, as methods get it wrong.
+``noise`` spoils pixels, as ``blur`` of the methods does; the others draw the same picture again
+with something wrong in it, as methods get it wrong.
 """
 
 from __future__ import annotations
@@ -9,24 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from fhpt_eval.benchmarks.mannequin.exact import PI, Dice, cos, sin
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person
+from fhpt_eval.benchmarks.mannequin.methods import Pixels
 from fhpt_eval.benchmarks.mannequin.pose import Point, Pose
-
-Pixels = NDArray[np.uint8]
 
 #: Joints of each limb from its root outwards: arms, whose ends are hands, then legs, with toes.
 _LIMBS = ((2, 3, 4), (5, 6, 7), (8, 9, 10), (11, 12, 13))
-
-
-def blur(image: Pixels, sigma: float) -> Pixels:
-    """Blur an ``(H, W, 3)`` image by Pillow's Gaussian of so many pixels; 0 leaves it."""
-    if not sigma:
-        return image
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def noise(image: Pixels, sigma: float, seed: int) -> Pixels:
