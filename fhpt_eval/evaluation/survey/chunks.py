@@ -123,7 +123,9 @@ class Chunk:
     @property
     def ordered(self) -> tuple[Member, ...]:
         """The members as they are decoded: by sizes; those of one target are neighbours."""
-        return tuple(sorted(self.members, key=lambda one: (one.sizes, one.place, one.key)))
+        return tuple(
+            sorted(self.members, key=lambda member: (member.sizes, member.place, member.key))
+        )
 
     @property
     def pairs(self) -> tuple[CheckedPair, ...]:
