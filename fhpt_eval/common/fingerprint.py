@@ -33,7 +33,7 @@ _SUFFIXES = (".py", ".toml", ".libsvm", ".safetensors", ".npz")
 
 
 def software(further: Iterable[dict[str, str]] = ()) -> dict[str, str]:
-    """Return the versions of all that numbers rest on; ``further`` those of metrics, steps."""
+    """Return versions of all that numbers rest on; ``further`` are those of metrics and steps."""
     versions = {
         "fhpt-eval": __version__,
         "python": platform.python_version(),
