@@ -16,14 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fhpt_eval.common.files import read_text, why
 from fhpt_eval.common.validation import explain_validation
@@ -139,9 +132,9 @@ def folder() -> Path:
     return platformdirs.user_cache_path("fhpt-eval", appauthor=False) / "weights"
 
 
-def shipped_folder() -> Path:
-    """Return the package's folder of shipped files; it holds data alone."""
-    return PACKAGE / "networks"
+def path_of(entry: WeightsEntry) -> Path:
+    """Return where the file of a registered network lies, or would lie."""
+    return (PACKAGE / "networks" if entry.shipped else folder()) / entry.file
 
 
 def registered() -> Mapping[str, WeightsEntry]:

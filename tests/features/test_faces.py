@@ -339,7 +339,6 @@ def gone(worker: pool.Worker, seconds: float = 10) -> bool:
     return not worker.alive
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a worker has no alarm on Windows")
 def test_a_worker_without_work_ends_itself(faces: Faces, mixed: Tensor) -> None:
     files = models.path_of(models.PREDICTOR), models.path_of(models.NETWORK)
     worker = pool.Worker(*files, idle=1)
@@ -458,7 +457,7 @@ def test_loading_shows_a_fault_before_any_image(
 def test_nothing_is_imported_before_a_face_is_looked_for() -> None:
     """The models' package fails to import, and dlib may not be there."""
     code = (
-        "import sys; import fhpt_eval.features.faces.worker; assert 'torch' not in sys.modules;"
+        "import sys; import fhpt_eval.features.faces.find; assert 'torch' not in sys.modules;"
         "import fhpt_eval.metrics.face_identity as m; m.FaceIdentity().features();"
         "m.FaceIdentity().weights();"
         "assert not {'dlib', 'face_recognition_models'} & set(sys.modules)"

@@ -89,7 +89,8 @@ def search(
     indices = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
     for query, row in enumerate(_rows(queries, gallery, distance, block)):
-        indices[query] = np.argsort(row, kind="stable")[:k]
+        near = np.flatnonzero(row <= np.partition(row, k - 1)[k - 1])  # at the limit perhaps more
+        indices[query] = near[np.argsort(row[near], kind="stable")[:k]]
         distances[query] = row[indices[query]]
     return indices, distances
 
