@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.openpose.bands import Floats, Integers
+from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.layout import Layout
 from fhpt_eval.features.openpose.limbs import Connection
 from fhpt_eval.features.openpose.peaks import Peaks
+from fhpt_eval.keypoints.openpose_json import rank
 
 
 @dataclass(slots=True, eq=False)
@@ -89,23 +90,6 @@ def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
         return np.full(persons.shape[1:], np.nan, persons.dtype)
     chosen: NDArray[np.floating] = persons[rank(persons)[0]].copy()
     return chosen
-
-
-def rank(persons: NDArray[np.floating]) -> Integers:
-    """Return the order of persons by :func:`choose_person`'s rule, the chosen one first."""
-    missing = np.isnan(persons[..., 0])
-    sides = [
-        np.where(missing, -np.inf, axis).max(axis=1, initial=-np.inf)
-        - np.where(missing, np.inf, axis).min(axis=1, initial=np.inf)
-        for axis in (persons[..., 0], persons[..., 1])
-    ]
-    joints = (~missing).sum(axis=1)
-    area = np.where(joints > 0, np.maximum(sides[0], 0) * np.maximum(sides[1], 0), 0)
-    confidence = np.where(missing, 0, persons[..., 2]).sum(axis=1)
-    ties = np.where(missing[..., None], np.inf, persons[..., 1::-1]).reshape(
-        -1, 2 * persons.shape[1]
-    )
-    return np.lexsort((*ties.T[::-1], -confidence, -area, -joints))
 
 
 def _use(
