@@ -10,7 +10,6 @@ order.
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import signal
 import time
@@ -24,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import replacing
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 
@@ -294,9 +293,8 @@ def write_checkpoint(path: Path, kind: str, checkpoint: Checkpoint) -> None:
         StorageError: it cannot be written; the one before is still there.
     """
     content = {"format": kind, "format_version": _VERSION, **vars(checkpoint)}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def read_checkpoint(path: Path, kind: str) -> Checkpoint:

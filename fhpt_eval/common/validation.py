@@ -1,13 +1,12 @@
-"""What a failed pydantic validation says to a person."""
+"""Settings that check themselves, and what a failed validation says to a person."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from fhpt_eval.errors import did_you_mean
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+from fhpt_eval.errors import ArgumentError, did_you_mean
 
 #: Longest quotation of a wrong value, in characters.
 _QUOTED = 80
@@ -66,3 +65,22 @@ def brief(value: object) -> str:
     """Quote a value without drowning the message in it."""
     text = repr(value)
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."
+
+
+class CheckedSettings(BaseModel):
+    """Base of settings whose fields say which values they take.
+
+    Raises:
+        ArgumentError: a value is none of these; the message names the field and what is allowed.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    if not TYPE_CHECKING:  # type checkers see the signature that the fields give
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                name = type(self).__name__
+                raise ArgumentError(explain_validation(error, type(self), name)) from None

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from fhpt_eval.common import fingerprint
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, MetricError, Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.images.preparation import Side, Step, software_of

@@ -33,15 +33,9 @@ _KEY = "pose_keypoints_2d"
 #: Numbers of a person, and the joints that are taken of them.
 _LAYOUTS = {3 * len(JOINTS): range(len(JOINTS)), 75: BODY_25}
 #: The lists beside ``pose_keypoints_2d`` that OpenPose writes and its readers may look for.
-_EMPTY = (
-    "face_keypoints_2d",
-    "hand_left_keypoints_2d",
-    "hand_right_keypoints_2d",
-    "pose_keypoints_3d",
-    "face_keypoints_3d",
-    "hand_left_keypoints_3d",
-    "hand_right_keypoints_3d",
-)
+_EMPTY = [
+    f"{part}_keypoints_{d}d" for d in (2, 3) for part in ("pose", "face", "hand_left", "hand_right")
+][1:]
 
 People = NDArray[np.float64]
 

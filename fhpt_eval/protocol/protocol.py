@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.files import read_text
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step

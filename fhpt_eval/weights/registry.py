@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -111,11 +112,6 @@ def configure(folder: str | Path | None) -> None:
     _configured = None if folder is None else Path(folder)
 
 
-def configured() -> Path | None:
-    """Return the folder given to :func:`configure`, if any."""
-    return _configured
-
-
 def folder() -> Path:
     """Return the folder of weights; it need not exist.
 
@@ -135,6 +131,14 @@ def folder() -> Path:
 def path_of(entry: WeightsEntry) -> Path:
     """Return where the file of a registered network lies, or would lie."""
     return (PACKAGE / "networks" if entry.shipped else folder()) / entry.file
+
+
+def cure(entry: WeightsEntry) -> str:
+    """Return the command that brings weights into the folder in use, or what mends shipped ones."""
+    if entry.shipped:
+        return "reinstall fhpt-eval, which brings this file"
+    where = f" --weights-dir {shlex.quote(str(_configured))}" if _configured is not None else ""
+    return f"fhpt-eval weights pull {entry.name}{where}"
 
 
 def registered() -> Mapping[str, WeightsEntry]:

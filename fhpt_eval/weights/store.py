@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
     WeightsEntry,
-    configured,
+    cure,
     entry_of,
     path_of,
     registered,
@@ -160,15 +159,6 @@ def writing(path: Path) -> Iterator[None]:
             f"{path} cannot be written ({why(error)}). Free some room, or choose another "
             "folder with --weights-dir or FHPT_WEIGHTS."
         ) from error
-
-
-def cure(entry: WeightsEntry) -> str:
-    """Return the command that brings weights into the folder in use, or what mends shipped ones."""
-    if entry.shipped:
-        return "reinstall fhpt-eval, which brings this file"
-    chosen = configured()
-    where = f" --weights-dir {shlex.quote(str(chosen))}" if chosen is not None else ""
-    return f"fhpt-eval weights pull {entry.name}{where}"
 
 
 def _registered(name_or_path: str | Path) -> WeightsEntry | None:

@@ -23,8 +23,8 @@ from pydantic import Field
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError, InputError, StorageError
 from fhpt_eval.keypoints import JOINTS, annotation_csv
 

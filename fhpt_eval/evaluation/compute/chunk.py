@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.fingerprint import FORMAT, decoder
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.store.store import Store

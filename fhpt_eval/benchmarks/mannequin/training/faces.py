@@ -24,9 +24,9 @@ from torch.nn.functional import cross_entropy, logsigmoid, normalize, pad
 from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Seed, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, spoil
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import write_atomically
 from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.face_network import (
     LENGTH,

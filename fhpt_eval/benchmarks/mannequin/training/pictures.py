@@ -23,8 +23,8 @@ from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
 from fhpt_eval.benchmarks.mannequin.layout import VERSION, Seed, Side, split_of
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable, read_text, write_atomically
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError, InputError
 
 #: Kinds of the upper garment, as ``identity`` draws them.
