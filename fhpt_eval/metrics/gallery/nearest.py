@@ -92,11 +92,11 @@ def search(
     indices = np.zeros((len(queries), 0), np.int64)
     distances = np.zeros((len(queries), 0))
     for start, columns in _blocks(gallery, distance, block):
-        found = [
+        blocks = [
             _nearest(_distances(rows, columns, distance), start, kept, k)
             for rows, kept in _query_blocks(queries, distance, indices, distances)
         ]
-        indices, distances = (np.concatenate(column) for column in zip(*found, strict=True))
+        indices, distances = (np.concatenate(column) for column in zip(*blocks, strict=True))
     order = np.argsort(distances, axis=1, kind="stable")
     return np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
 
@@ -214,11 +214,11 @@ def _fixed(vectors: NDArray[Any], distance: Distance) -> _Fixed:
     x -= high
     x *= 2.0 ** (bits - _HIGH)
     low = np.rint(x, out=x)
-    own = np.einsum("nd,nd->n", high, high)
-    squares = _combined(own, 2 * np.einsum("nd,nd->n", high, low), bits)
+    lengths_squared = np.einsum("nd,nd->n", high, high)
+    lengths_squared = _combined(lengths_squared, 2 * np.einsum("nd,nd->n", high, low), bits)
     if distance == "cosine":
-        squares[lengths == 0] = 1.0  # no direction: all products are 0, and distances 1
-    return _Fixed(high, low, squares, exponents, bits)
+        lengths_squared[lengths == 0] = 1.0  # no direction: all products are 0, and distances 1
+    return _Fixed(high, low, lengths_squared, exponents, bits)
 
 
 def _combined(high: Floats, mixed: Floats, bits: int) -> Floats:
@@ -263,10 +263,10 @@ def _finished(
         return np.clip(products, 0, 2, out=products)
     products *= np.ldexp(2.0, our_exponents)
     products *= np.ldexp(1.0, their_exponents)
-    found: Floats = np.ldexp(ours, 2 * our_exponents) + np.ldexp(theirs, 2 * their_exponents)
-    found -= products
-    np.maximum(found, 0, out=found)
-    return np.sqrt(found, out=found)
+    gaps: Floats = np.ldexp(ours, 2 * our_exponents) + np.ldexp(theirs, 2 * their_exponents)
+    gaps -= products
+    np.maximum(gaps, 0, out=gaps)
+    return np.sqrt(gaps, out=gaps)
 
 
 def _query_blocks(
@@ -349,13 +349,13 @@ class _Group:
         theirs = np.concatenate(relevant)
         self._limits = np.empty(len(ours))
         size = _query_rows(queries)
-        for at in range(0, len(ours), size):
-            some = slice(at, at + size)
+        for start in range(0, len(ours), size):
+            block = slice(start, start + size)
             first, second = (
-                _fixed(side[chosen[some]], distance)
+                _fixed(side[chosen[block]], distance)
                 for side, chosen in ((queries, ours), (gallery, theirs))
             )
-            self._limits[some] = _pair_distances(first, second, distance)
+            self._limits[block] = _pair_distances(first, second, distance)
         self._before = np.zeros(len(ours), np.int64)
 
     def ranks(self, block: int | None) -> Iterator[Integers]:
@@ -368,14 +368,14 @@ class _Group:
 
     def _count_block(self, start: int, columns: _Fixed) -> None:
         size = len(columns.high)
-        for at, rows in _blocks(self._queries, self._distance, _query_rows(self._queries)):
+        for first, rows in _blocks(self._queries, self._distance, _query_rows(self._queries)):
             distances = _distances(rows, columns, self._distance)
-            for left_out in self._excluded[at : at + len(distances)].T - start:
+            for left_out in self._excluded[first : first + len(distances)].T - start:
                 inside = np.flatnonzero((left_out >= 0) & (left_out < size))
                 distances[inside, left_out[inside]] = np.inf
             ordered = np.sort(distances, axis=1)
             for row, (unordered, ascending) in enumerate(zip(distances, ordered, strict=True)):
-                self._count_row(at + row, start, unordered, ascending)
+                self._count_row(first + row, start, unordered, ascending)
 
     def _count_row(self, query: int, start: int, distances: Floats, ascending: Floats) -> None:
         """Add to a query's counts the images of a block that come before its relevant ones."""
@@ -386,6 +386,6 @@ class _Group:
         before = np.searchsorted(ascending, limits, "left")
         ties = np.searchsorted(ascending, limits, "right") - before
         itself = (rows >= 0) & (rows < len(distances))
-        for at in np.flatnonzero(ties > itself):
-            before[at] += np.count_nonzero(distances[: max(0, rows[at])] == limits[at])
+        for tied in np.flatnonzero(ties > itself):
+            before[tied] += np.count_nonzero(distances[: max(0, rows[tied])] == limits[tied])
         self._before[pairs] += before
