@@ -99,7 +99,7 @@ def page(
     tables: Mapping[str, Sensitivity], left_out: Sequence[str], comparisons: Sequence[str]
 ) -> str:
     """Write the page."""
-    counts = {name: table.results[0].test_set.pairs for name, table in tables.items()}
+    counts = {name: table.lines[0].result.test_set.pairs for name, table in tables.items()}
     told = ", ".join(f"{name} ({count} pairs)" for name, count in counts.items())
     parts = [HEAD.format(methods=told), *_places(tables)]
     for name, table in tables.items():
@@ -134,7 +134,7 @@ def orders_of(tables: Mapping[str, Sensitivity], column: str) -> dict[tuple[str,
     counts: dict[str, set[int]] = {}
     for method, table in tables.items():
         for line in table.lines:
-            score = line.values[column].score if column in line.values else None
+            score = line.scores.get(column)
             if score is None or score.value is None or score.detail:
                 continue
             sign = -1.0 if score.direction == "higher" else 1.0

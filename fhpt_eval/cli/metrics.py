@@ -46,11 +46,14 @@ def _show(rows: list[dict[str, str]]) -> None:
     from fhpt_eval.cli.show import show_table
     from fhpt_eval.common.tables import ARROWS, Table
 
-    cells = [
-        (row["name"], f"broken: {row['broken']}", "", "", "", row["package"]) if "broken" in row
-        else (f"{row['name']} {ARROWS[row['direction']]}", row["title"], row["range"], row["needs"],
-              row["parameters"], row["package"])
-        for row in rows
-    ]  # fmt: skip
-    header = ("name", "title", "range", "needs", "parameters", "package")
-    show_table(Table(header, cells, frozenset(header) - {"range"}))
+    cells = []
+    for row in rows:
+        package = "" if row["package"].startswith("fhpt-eval ") else f" ({row['package']})"
+        if "broken" in row:
+            cells.append((row["name"], f"broken: {row['broken']}{package}", "", "", ""))
+        else:
+            name = f"{row['name']} {ARROWS[row['direction']]}"
+            title = row["title"] + package
+            cells.append((name, title, row["range"], row["needs"], row["parameters"]))
+    header = ("name", "title", "range", "needs", "parameters")
+    show_table(Table(header, cells, frozenset({"title", "needs", "parameters"})))

@@ -56,7 +56,7 @@ def _show(table: Sensitivity) -> None:
     """Print the tables, and below them what they leave open."""
     from fhpt_eval.cli.show import show_table
 
-    first = table.results[0]
+    first = table.lines[0].result
     click.echo(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
     show_table(table.table())
     if table.spans().rows:

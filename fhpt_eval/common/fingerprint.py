@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL
@@ -67,44 +68,69 @@ def code_digest(*modules: str) -> str:
     that are not reached. Of a module outside of this package its whole package counts; what it
     reaches in this one does too.
     """
-    inside, outside = _reached(modules)
-    digests = {name: _digest_of_module(name) for name in sorted(inside)}
-    digests |= {name: _digest_of_plugin(name) for name in sorted(outside)}
-    return digest_of(digests)
+    reached = _reached(modules)
+    return digest_of({name: _digest_of(name) for name in sorted(reached)})
 
 
-def _reached(modules: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return the modules of this package that are reached, and the packages beside it."""
-    inside: set[str] = set()
-    outside: set[str] = set()
+def _reached(modules: Iterable[str]) -> set[str]:
+    """Return the modules that are reached: of this package, and the ones given beside it."""
+    reached: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in inside or name in outside:
-            continue
-        if name.partition(".")[0] != _NAME:
-            outside.add(name)
-            waiting += _imports_of_plugin(name)
-        elif _file_of(name) is not None:
-            inside.add(name)
-            waiting += _imports(name)
-    return inside, outside
+        file = _file_of(name)
+        if name not in reached and (file is not None or not _is_ours(name)):
+            reached.add(name)
+            waiting += _read(file).targets if file is not None else ()
+    return reached
+
+
+def _digest_of(module: str) -> str:
+    file = _file_of(module)
+    return _read(file).digest if file is not None and _is_ours(module) else _of_plugin(module)
+
+
+class _Module(NamedTuple):
+    """What a file says: the modules of this package that it imports, and the digest of the rest.
+
+    ``homes`` has the module from which each imported name comes.
+    """
+
+    targets: tuple[str, ...]
+    homes: dict[str, str]
+    digest: str
 
 
 @lru_cache(maxsize=1024)
-def _imports(module: str) -> tuple[str, ...]:
-    """Return the modules of this package that a module of it imports, anywhere in it."""
-    file = _file_of(module)
-    return () if file is None else tuple(_targets(_tree(file)))
+def _read(file: Path) -> _Module:
+    tree = ast.parse(file.read_bytes())
+    imports = list(_silenced(tree.body))
+    homes = {
+        alias.asname or alias.name: node.module or ""
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module or "")
+        for alias in node.names
+    }
+    targets = [_home_of(module, name) for name, module in homes.items()]
+    targets += [a.name for n in imports if isinstance(n, ast.Import) for a in n.names]
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _Module(tuple(filter(_is_ours, targets)), homes, digest)
 
 
-def _targets(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (a.name for a in node.names if a.name.startswith(f"{_NAME}."))
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == _NAME:
-            for alias in node.names:
-                yield _home_of(node.module or "", alias.name)
+def _silenced(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Take docstrings and the words of errors away from statements; yield the imports."""
+    for node in list(body):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            body.remove(node)
+        elif isinstance(node, ast.Raise):
+            node.exc = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        for part in ("body", "orelse", "finalbody"):
+            yield from _silenced(getattr(node, part, []))
+        for part in ("handlers", "cases"):
+            for inner in getattr(node, part, []):
+                yield from _silenced(inner.body)
 
 
 def _home_of(module: str, name: str) -> str:
@@ -115,67 +141,29 @@ def _home_of(module: str, name: str) -> str:
     if _file_of(f"{module}.{name}") is not None:
         return f"{module}.{name}"
     file = _file_of(module)
-    if file is not None and file.name == "__init__.py":
-        for node in ast.walk(_tree(file)):
-            if isinstance(node, ast.ImportFrom) and name in {
-                a.asname or a.name for a in node.names
-            }:
-                return _home_of(node.module or "", name)
+    if file is not None and file.name == "__init__.py" and name in (homes := _read(file).homes):
+        return _home_of(homes[name], name)
     return module
 
 
-@lru_cache(maxsize=1024)
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes())
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == _NAME
 
 
 @lru_cache(maxsize=2048)
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module of this package, if there is such a module."""
+    """Return the file of a module, if it is a module of this package or one file beside it."""
+    if not _is_ours(module):
+        spec = None if module == "__main__" else importlib.util.find_spec(module)
+        origin = Path(spec.origin) if spec is not None and spec.origin else None
+        return origin if origin is not None and origin.suffix == ".py" else None
     path = _PACKAGE.joinpath(*module.split(".")[1:])
     files = (path.with_suffix(".py"), path / "__init__.py")
     return next((file for file in files if path != _PACKAGE and file.is_file()), None)
 
 
-@lru_cache(maxsize=1024)
-def _digest_of_module(module: str) -> str:
-    """Return the SHA-256 of what a module does."""
-    file = _file_of(module)
-    return "" if file is None else hashlib.sha256(_normal_form(file).encode()).hexdigest()
-
-
-def _normal_form(file: Path) -> str:
-    """Return a module's code without comments, docstrings and the words of errors."""
-    return ast.unparse(_Silent().visit(ast.parse(file.read_bytes())))
-
-
-class _Silent(ast.NodeTransformer):
-    """Takes away what speaks to people."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Drop docstrings, and leave a statement where a body would be empty."""
-        speaks = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return ast.Pass() if speaks else self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Keep which error is raised, and nothing of what it says."""
-        error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-        return ast.Raise(exc=error, cause=None)
-
-
-def _imports_of_plugin(module: str) -> list[str]:
-    """Return what a module beside this package imports from it."""
-    if module == "__main__":
-        return []
-    spec = importlib.util.find_spec(module)
-    file = Path(spec.origin) if spec is not None and spec.origin else None
-    if file is None or file.suffix != ".py" or not file.is_file():
-        return []
-    return list(_targets(_tree(file)))
-
-
 @lru_cache(maxsize=64)
-def _digest_of_plugin(name: str) -> str:
+def _of_plugin(name: str) -> str:
     """Return the SHA-256 of a plugin's code: of its whole top-level package, or of its module.
 
     Code that lies in no file, as in a notebook, is never the same twice.

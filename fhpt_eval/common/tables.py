@@ -5,21 +5,24 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
 #: The sign behind a score's name: which direction is better.
 ARROWS = {"higher": "↑", "lower": "↓"}
+#: What stands between two columns on a terminal.
+_GAP = len(" │ ")
 
 
 @dataclass(frozen=True)
 class Table:
     """A header and rows of cells, all of one length.
 
-    The first column and those in ``texts`` (by name) are texts, which may wrap on a terminal; all
-    others are numbers, which do not. ``bold`` has places, (row, column) from 0 without the header.
+    Columns in ``texts`` (by name) are texts, which may wrap on a terminal. The first one has names,
+    which break only where they are longer than half a line; all others are numbers, which do not.
+    ``bold`` has places, (row, column) from 0 without the header.
     """
 
     header: Sequence[str]
@@ -51,15 +54,15 @@ class Table:
     def fitted(self, width: int) -> list[Drawn]:
         """Return what to print on so many columns: the table, or it turned, or blocks of it."""
         for table in (self, self.turned()):
-            if table._least_width() <= width:
-                return [table._drawn()]
+            if sum(table._least(width)) <= width:
+                return [table._drawn(width)]
         blocks, columns = [], [0]
         for column in range(1, len(self.header)):
-            if len(columns) > 1 and self._columns([*columns, column])._least_width() > width:
+            if len(columns) > 1 and sum(self._columns([*columns, column])._least(width)) > width:
                 blocks.append(columns)
                 columns = [0]
             columns.append(column)
-        return [self._columns(chosen)._drawn() for chosen in [*blocks, columns]]
+        return [self._columns(chosen)._drawn(width) for chosen in [*blocks, columns]]
 
     def text(self, width: int = 80) -> str:
         """Return the table in plain text, on so many columns where its words allow."""
@@ -88,23 +91,48 @@ class Table:
     def _is_text(self, column: int) -> bool:
         return not column or self.header[column] in self.texts
 
-    def _least_width(self) -> int:
-        from rich.console import Console
-        from rich.measure import Measurement
+    def _cells(self, column: int) -> list[str]:
+        return [self.header[column], *(row[column] for row in self.rows)]
 
-        console = Console(width=100_000)
-        return Measurement.get(console, console.options, self._drawn()).minimum
+    def _least(self, width: int) -> list[int]:
+        """Return how much of a line each column needs: a number its digits, a text its words.
 
-    def _drawn(self) -> Drawn:
+        A word that is longer than half a line breaks.
+        """
+        from rich.cells import cell_len
+
+        least = []
+        for column in range(len(self.header)):
+            texts = self.header[column] in self.texts
+            pieces = [
+                p for cell in self._cells(column) for p in (cell.split() if texts else [cell])
+            ]
+            longest = max(map(cell_len, pieces), default=0)
+            least.append((min(longest, width // 2) if self._is_text(column) else longest) + _GAP)
+        return [*least[:-1], least[-1] - _GAP]
+
+    def _widths(self, width: int) -> list[int]:
+        """Share a line among the columns: what each needs, and of the rest as each can use it."""
+        from rich.cells import cell_len
+
+        least = self._least(width)
+        most = [max(map(cell_len, self._cells(column))) + _GAP for column in range(len(least))]
+        most[-1] -= _GAP
+        wanted = [max(m - n, 0) for m, n in zip(most, least, strict=True)]
+        share = min(1.0, max(width - sum(least), 0) / max(sum(wanted), 1))
+        widths = [n + int(share * more) for n, more in zip(least, wanted, strict=True)]
+        return [*(n - _GAP for n in widths[:-1]), widths[-1]]
+
+    def _drawn(self, width: int) -> Drawn:
         from rich.table import Table as Drawn
         from rich.text import Text
 
         drawn = Drawn(show_edge=False, pad_edge=False)
-        for column, name in enumerate(self.header):
-            if self._is_text(column):
-                drawn.add_column(Text(name), overflow="fold")
-            else:
-                drawn.add_column(Text(name), justify="right", no_wrap=True)
+        for column, cells in enumerate(self._widths(width)):
+            justify: Literal["left", "right"] = "left" if self._is_text(column) else "right"
+            drawn.add_column(
+                Text(self.header[column]), justify=justify, width=cells, overflow="fold"
+            )
         for number, row in enumerate(self.rows):
             styles = ["bold" if (number, column) in self.bold else "" for column in range(len(row))]
             drawn.add_row(*(Text(*cell) for cell in zip(row, styles, strict=True)))

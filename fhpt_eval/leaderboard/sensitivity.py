@@ -16,31 +16,31 @@ from fhpt_eval.result import Result, Score
 _DIGITS = 4
 
 
-@dataclass(frozen=True)
-class Value:
-    """One number: a protocol's, by the name that its score has there."""
-
-    protocol: str
-    name: str
-    score: Score
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """A row of the table: a protocol, or a further variant of a metric that it has several of.
 
-    ``values`` are by column; ``variant`` is empty in a protocol's first line, and else the name of
+    ``scores`` are by column; ``variant`` is empty in a protocol's first line, and else the name of
     the metric there.
     """
 
-    protocol: str
+    result: Result
     variant: str
-    values: dict[str, Value]
+    scores: dict[str, Score]
+
+    @property
+    def protocol(self) -> str:
+        """The id of the protocol."""
+        return self.result.protocol.id
 
     @property
     def label(self) -> str:
         """What the row is called."""
         return f"{self.protocol}: {self.variant}" if self.variant else self.protocol
+
+    def value(self, column: str) -> float | None:
+        """Return the value in a column, if there is one."""
+        return self.scores[column].value if column in self.scores else None
 
 
 @dataclass(frozen=True)
@@ -48,55 +48,39 @@ class Sensitivity:
     """Results of one set of images under several protocols, and their scores by metric.
 
     Columns are metrics (with the part of a value after a dot), whatever a protocol calls them:
-    ``ssim`` has every structural similarity. ``bases`` holds, for each column, the value from
-    which the others move.
+    ``ssim`` has every structural similarity. ``bases`` holds, for each column, the line from whose
+    value the others move.
     """
 
-    results: tuple[Result, ...]
     base: str
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
-    bases: dict[str, Value]
+    bases: dict[str, Line]
 
     def moved(self, line: Line, column: str) -> float | None:
         """Return how far a value lies above the base's; nothing where it is the base's own."""
-        value, base = line.values.get(column), self.bases.get(column)
-        if value is None or base is None or value == base or value.score.value is None:
-            return None
-        if base.score.value is None:
-            return None
-        return value.score.value - base.score.value
+        value, base = line.value(column), self.bases.get(column, line)
+        start = base.value(column)
+        return None if base is line or value is None or start is None else value - start
 
-    def headlines(self) -> tuple[str, ...]:
+    def headlines(self) -> list[str]:
         """Return the columns that have a place on a terminal: with a value, and no details."""
-        shown = {
-            column
-            for line in self.lines
-            for column, value in line.values.items()
-            if value.score.value is not None and not value.score.detail
-        }
-        return tuple(column for column in self.columns if column in shown)
-
-    def direction(self, column: str) -> str:
-        """Return which direction of a column is better."""
-        return next(
-            line.values[column] for line in self.lines if column in line.values
-        ).score.direction
+        shown = {c for line in self.lines for c, score in line.scores.items()
+                 if score.value is not None and not score.detail}  # fmt: skip
+        return [column for column in self.columns if column in shown]
 
     def cell(self, line: Line, column: str) -> str:
         """Return a value for people, and behind it how far it moved."""
-        value = line.values.get(column)
-        if value is None or value.score.value is None:
+        value, moved = line.value(column), self.moved(line, column)
+        if value is None:
             return "-"
-        text = f"{value.score.value:.{_DIGITS}f}"
-        moved = self.moved(line, column)
-        text += "" if moved is None else f" ({moved:+.{_DIGITS}f})"
-        return text + _over(value.score)
+        text = f"{value:.{_DIGITS}f}" + ("" if moved is None else f" ({moved:+.{_DIGITS}f})")
+        return text + _over(line.scores[column])
 
     def table(self) -> Table:
         """Return the values of the lines that have any, for people."""
         columns = self.headlines()
-        heads = [f"{column} {ARROWS[self.direction(column)]}" for column in columns]
+        heads = [f"{c} {ARROWS[self.bases[c].scores[c].direction]}" for c in columns]
         rows = [[line.label, *(self.cell(line, column) for column in columns)]
                 for line in self.lines]  # fmt: skip
         return Table(["protocol", *heads], [row for row in rows if {*row[1:]} != {"-"}])
@@ -105,15 +89,10 @@ class Sensitivity:
         """Return from where to where each metric runs, of those that several lines have."""
         rows = []
         for column in self.headlines():
-            scores = [
-                (line.label, line.values[column].score)
-                for line in self.lines
-                if column in line.values
-            ]
             values = [
-                (score.value, label + _over(score))
-                for label, score in scores
-                if score.value is not None
+                (value, line.label + _over(line.scores[column]))
+                for line in self.lines
+                if (value := line.value(column)) is not None
             ]
             (low, least), (high, most) = min(values), max(values)
             if len(values) > 1:
@@ -124,51 +103,44 @@ class Sensitivity:
 
     def notes(self) -> list[str]:
         """Say what the tables leave open: what has no value and why, other bases, other code."""
-        reasons: dict[str, list[str]] = {}
+        faults: dict[str, list[str]] = {}
         for line in self.lines:
             undefined: dict[str, list[str]] = {}
-            for column, value in line.values.items():
-                if value.score.value is None and not value.score.detail:
-                    undefined.setdefault(value.score.reason or "", []).append(column)
+            for column, score in line.scores.items():
+                if score.reason is not None and not score.detail:
+                    undefined.setdefault(score.reason, []).append(column)
             for reason, columns in undefined.items():
                 fault = f"{', '.join(columns)} could not be computed: {reason}"
-                reasons.setdefault(fault, []).append(line.label)
-        notes = [f"{', '.join(labels)}: {fault}" for fault, labels in reasons.items()]
+                faults.setdefault(fault, []).append(line.label)
+        notes = [f"{', '.join(labels)}: {fault}" for fault, labels in faults.items()]
         elsewhere: dict[str, list[str]] = {}
         for column in self.headlines():
-            if self.bases[column].protocol != self.base:
-                elsewhere.setdefault(self.bases[column].protocol, []).append(column)
-        for protocol, columns in elsewhere.items():
-            notes.append(f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none.")
-        if len({result.provenance.code for result in self.results}) > 1:
+            elsewhere.setdefault(self.bases[column].protocol, []).append(column)
+        elsewhere.pop(self.base, None)
+        notes += [f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none."
+                  for protocol, columns in elsewhere.items()]  # fmt: skip
+        if len({line.result.provenance.code for line in self.lines}) > 1:
             notes.append(
                 "These results were computed by different versions of the code, which may move "
                 "numbers too."
             )
         return notes
 
-    def rows(self) -> list[list[Cell]]:
-        """Return the table: a header, then a row per line, with all digits."""
-        header: list[Cell] = ["protocol", "variant"]
-        for column in self.columns:
-            header += [column, f"{column}_moved"]
-        header += ["method", "pairs", "protocol_digest", "test_set_digest", "generated_digest"]
-        header += ["version"]
-        results = {result.protocol.id: result for result in self.results}
-        return [header, *(self._row(line, results[line.protocol]) for line in self.lines)]
-
-    def _row(self, line: Line, result: Result) -> list[Cell]:
-        row: list[Cell] = [line.protocol, line.variant]
-        for column in self.columns:
-            value = line.values.get(column)
-            row += [value.score.value if value else None, self.moved(line, column)]
-        return [*row, result.method, result.test_set.pairs, result.protocol.digest,
-                result.test_set.digest, result.provenance.generated_digest,
-                result.provenance.software.get("fhpt-eval")]  # fmt: skip
-
     def to_csv(self) -> str:
-        """Return the table as CSV; cells without a value are empty."""
-        return csv_text(self.rows())
+        """Return a row per line as CSV, with all digits; cells without a value are empty."""
+        header: list[Cell] = ["protocol", "variant"]
+        header += [name for column in self.columns for name in (column, f"{column}_moved")]
+        header += ["method", "pairs", "protocol_digest", "test_set_digest", "generated_digest"]
+        rows: list[list[Cell]] = [[*header, "version"]]
+        for line in self.lines:
+            result = line.result
+            row: list[Cell] = [line.protocol, line.variant]
+            for column in self.columns:
+                row += [line.value(column), self.moved(line, column)]
+            row += [result.method, result.test_set.pairs, result.protocol.digest]
+            row += [result.test_set.digest, result.provenance.generated_digest]
+            rows.append([*row, result.provenance.software.get("fhpt-eval")])
+        return csv_text(rows)
 
     def to_markdown(self) -> str:
         """Return both tables and the notes as Markdown."""
@@ -198,36 +170,31 @@ def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
             f"Protocols: {', '.join(ids)}."
         )
     lines = tuple(line for result in results for line in _lines(result))
-    columns = tuple(dict.fromkeys(column for line in lines for column in line.values))
-    ordered = sorted(lines, key=lambda line: (line.protocol != start, bool(line.variant)))
-    bases: dict[str, Value] = {}
-    for line in ordered:
-        for column, value in line.values.items():
-            if value.score.value is not None:
-                bases.setdefault(column, value)
-    return Sensitivity(tuple(results), start, columns, lines, bases)
+    columns = tuple(dict.fromkeys(column for line in lines for column in line.scores))
+    bases: dict[str, Line] = {}
+    for line in sorted(lines, key=lambda line: (line.protocol != start, bool(line.variant))):
+        for column in line.scores:
+            if line.value(column) is not None:
+                bases.setdefault(column, line)
+    return Sensitivity(start, columns, lines, bases)
 
 
 def _lines(result: Result) -> list[Line]:
     """Sort a result's scores by metric; of several of one metric each has a line."""
+    entries: dict[str, dict[str, Score]] = {}
+    for label, score in result.scores.items():
+        name = _entry(result, label)
+        column = _metric(result, name) + label.removeprefix(name)
+        entries.setdefault(name, {})[column] = score
     metrics: dict[str, list[str]] = {}
-    for name in dict.fromkeys(_entry(result, score) for score in result.scores):
+    for name in entries:
         metrics.setdefault(_metric(result, name), []).append(name)
-    first = Line(result.protocol.id, "", {})
-    lines = [first]
+    lines = [Line(result, "", {})]
     for metric, names in metrics.items():
         # The one that is called after the metric stands for it, else the first.
-        ordered = sorted(names, key=lambda name: name != metric)
-        for name in ordered:
-            values = {
-                metric + label.removeprefix(name): Value(result.protocol.id, label, score)
-                for label, score in result.scores.items()
-                if _entry(result, label) == name
-            }
-            if name == ordered[0]:
-                first.values.update(values)
-            else:
-                lines.append(Line(result.protocol.id, name, values))
+        first, *variants = sorted(names, key=lambda name: name != metric)
+        lines[0].scores.update(entries[first])
+        lines += [Line(result, name, entries[name]) for name in variants]
     return lines
 
 

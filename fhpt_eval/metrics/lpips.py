@@ -64,10 +64,6 @@ class LPIPS(NetworkMetric, PairMetric):
         """See :meth:`Metric.weights`: the network's."""
         return self.chosen().digests()
 
-    def software(self) -> Mapping[str, str]:
-        """See :meth:`Metric.software`: the network's."""
-        return self.chosen().software()
-
     def lacks(self) -> str:
         """See :meth:`Metric.lacks`: what the network lacks."""
         return self.chosen().lacks()

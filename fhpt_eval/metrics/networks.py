@@ -13,6 +13,8 @@ from fhpt_eval.features.networks import (
     Gift,
     Network,
     load_network,
+    network_names,
+    network_package,
     network_type,
     networks_that_give,
 )
@@ -87,6 +89,14 @@ class NetworkMetric(Metric):
                 parameter = "network_weights" if name == "weights" else name
                 raise ProtocolError(f"network '{self.network}' has no {parameter}; leave it out")
         return load_network(self.network, settings)
+
+    def software(self) -> Mapping[str, str]:
+        """See :meth:`Metric.software`: that of the network, and the package that brings it."""
+        own = {**super().software(), **self.chosen().software()}
+        if self.network in network_names():
+            package, version = network_package(self.network)
+            return own if package == "fhpt-eval" else {**own, package: version}
+        return own
 
     def canonical(self) -> Mapping[str, Any]:
         """See :meth:`Metric.canonical`: with the settings that the network has."""

@@ -1,54 +1,28 @@
-"""Bundles: registered weights and the registry's facts in one tar file, for other machines.
+"""Bundles: files of registered weights in one tar file, for other machines.
 
-A bundle is uncompressed: ``fhpt-weights.json`` first, then the files. Only weights of the registry
-are packed and unpacked, and no shipped ones, which are wherever the package is; what a bundle says
-of itself is compared with the registry, never trusted.
+A bundle is uncompressed. Only weights of the registry are packed and unpacked, and no shipped ones,
+which are wherever the package is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fhpt_eval.common.files import replacing, why
-from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
 from fhpt_eval.weights.store import Weights, cannot_write, find, install
 
-#: The first member of a bundle.
-FACTS = "fhpt-weights.json"
-_MAX_FACTS = 2**20
-_MAX_FILES = 1000
 _PIECE = 2**20
-
-
-class _Fact(BaseModel):
-    """What a bundle says of one of its files; only name, file and digest are used."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    name: str
-    file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Facts(BaseModel):
-    """The content of ``fhpt-weights.json``."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    schema_version: Literal[1]
-    weights: Annotated[list[_Fact], Field(min_length=1, max_length=_MAX_FILES)]
+_FORMAT = tarfile.USTAR_FORMAT
+# Zeros that a tar file ends with, in bytes.
+_END = 1024
 
 
 def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
@@ -75,19 +49,11 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
             f"There is nothing to bundle: {', '.join(chosen)} {verb} part of fhpt-eval, and there "
             "wherever it is installed."
         )
-    facts = [known[weights.name].model_dump(mode="json", exclude={"shipped"}) for weights in packed]
-    text = json.dumps({"schema_version": 1, "weights": facts}, indent=2).encode()
-    with replacing(target) as file:
-        _write(file, text, packed)
-    return packed
-
-
-def _write(file: BinaryIO, facts: bytes, packed: list[Weights]) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        tar.addfile(_member(FACTS, len(facts)), io.BytesIO(facts))
+    with replacing(target) as file, tarfile.open(fileobj=file, mode="w", format=_FORMAT) as tar:
         for weights in packed:
             with weights.path.open("rb") as content:
                 tar.addfile(_member(weights.path.name, weights.path.stat().st_size), content)
+    return packed
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -116,7 +82,7 @@ def import_bundle(path: Path) -> list[Weights]:
                 raise
             except Exception as error:  # a hostile file may make its reader fail in any way
                 raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
-            return [install(entry, file) for entry, file in checked]
+            return [install(entry, file) for file, entry in checked.items()]
     except OSError as error:
         raise cannot_write(where, error) from error
 
@@ -136,62 +102,28 @@ class _Bounded(io.FileIO):
         return super().read(size) or b""
 
 
-def _unpack(file: _Bounded, path: Path, scratch: Path) -> list[tuple[WeightsEntry, Path]]:
+def _unpack(file: _Bounded, path: Path, scratch: Path) -> dict[Path, WeightsEntry]:
     """Write every member into the scratch folder and check it."""
+    known = {entry.file: entry for entry in registered().values() if not entry.shipped}
+    checked: dict[Path, WeightsEntry] = {}
     with tarfile.open(fileobj=file, mode="r:") as tar:
-        first = tar.next()
-        if first is None or first.name != FACTS or not first.isreg():
-            raise WeightsError(f"{path}: is not a bundle of weights: {FACTS} does not come first.")
-        wanted = _wanted(tar, first, path)
-        checked = []
         while (member := tar.next()) is not None:
             _refuse_odd(member, path)
-            if member.name not in wanted:
+            entry, target = known.get(member.name), scratch / member.name
+            if entry is None:
                 raise WeightsError(
-                    f"{path}: {member.name!r} is not in its {FACTS}, or stands in it twice."
+                    f"{path}: the registry here lists no file {member.name!r} that is not shipped, "
+                    f"so its digest cannot be checked. Bring along the {OWN_REGISTRY} that lists "
+                    f"it, into {folder()}. Nothing was imported."
                 )
-            entry = wanted.pop(member.name)
-            target = scratch / entry.file
+            if target in checked:
+                raise WeightsError(f"{path}: {member.name!r} stands in it twice.")
             _extract(tar, member, entry, target, path)
-            checked.append((entry, target))
-    if wanted:
-        raise WeightsError(f"{path}: lacks {', '.join(sorted(wanted))}. Nothing was imported.")
+            checked[target] = entry
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+    if not checked or any(file.read(_END)):
+        raise WeightsError(f"{path}: was cut off, or holds no weights. Nothing was imported.")
     return checked
-
-
-def _wanted(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[str, WeightsEntry]:
-    """Read which files a bundle says that it holds: registry entries by file name."""
-    label = f"{path}: {FACTS}"
-    if not 0 < member.size <= _MAX_FACTS:
-        raise WeightsError(f"{label}: is empty, or larger than {_MAX_FACTS:,} bytes.")
-    stream = tar.extractfile(member)
-    text = stream.read() if stream else b""
-    try:
-        facts = _Facts.model_validate_json(text)
-    except ValidationError as error:
-        raise WeightsError(explain_validation(error, _Facts, label)) from None
-    known = registered()
-    wanted = {}
-    for fact in facts.weights:
-        entry = known.get(fact.name)
-        if entry is None or entry.file != fact.file:
-            raise WeightsError(
-                f"{label}: {fact.name!r} with the file {fact.file!r} is not in the registry here, "
-                f"so its digest cannot be checked. Bring along the {OWN_REGISTRY} that lists it, "
-                f"into {folder()}. Nothing was imported."
-            )
-        if entry.shipped:
-            raise WeightsError(
-                f"{label}: {fact.name} is part of fhpt-eval here, and is not taken from a bundle. "
-                "Pack one without it. Nothing was imported."
-            )
-        if fact.sha256 != entry.sha256:
-            raise WeightsError(
-                f"{label}: {fact.name} has the SHA-256 {fact.sha256} there and {entry.sha256} in "
-                "the registry here. Nothing was imported."
-            )
-        wanted[entry.file] = entry
-    return wanted
 
 
 def _refuse_odd(member: tarfile.TarInfo, path: Path) -> None:

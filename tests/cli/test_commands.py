@@ -64,7 +64,7 @@ def test_help_is_fast_and_imports_neither_torch_nor_pandas() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["leaderboard"], ["sensitivity"], ["metrics"], ["protocols"],
+    [[], ["run"], ["leaderboard"], ["sensitivity"], ["metrics"], ["networks"], ["protocols"],
      ["protocols", "diff"], ["doctor"], ["demo"]],
 )  # fmt: skip
 def test_every_command_has_help(command: list[str]) -> None:

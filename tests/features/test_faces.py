@@ -226,32 +226,6 @@ def test_floats_and_arrays_count_as_levels(mixed: Tensor, rows: dict[str, Tensor
         assert np.array_equal(descriptors(images), expected)
 
 
-def test_memory_order_does_not_matter(mixed: Tensor, rows: dict[str, Tensor], faces: Faces) -> None:
-    assert same(faces.compute(mixed.contiguous(memory_format=torch.channels_last)), rows)
-    flipped = mixed.numpy()[:, :, ::-1]
-    assert np.array_equal(
-        descriptors(flipped[:1]), descriptors(np.ascontiguousarray(flipped)[:1]), equal_nan=True
-    )
-
-
-@pytest.mark.parametrize(
-    "images",
-    [
-        torch.zeros(3, 8, 8, dtype=torch.uint8),
-        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
-        torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
-        torch.zeros(1, 3, 8, 8, dtype=torch.int64),
-        torch.full((1, 3, 8, 8), 1.5),
-        torch.full((1, 3, 8, 8), torch.nan),
-        np.full((1, 3, 8, 8), "face"),
-        "face.png",
-    ],
-)
-def test_what_is_no_batch_of_images_is_refused(images: Any) -> None:
-    with pytest.raises(ArgumentError, match="'images'"):
-        descriptors(images)
-
-
 @pytest.mark.parametrize("upsample", [-1, 5, 1.5, "2"])
 def test_other_numbers_of_doublings_are_refused(upsample: Any) -> None:
     with pytest.raises(ValidationError, match="upsample"):

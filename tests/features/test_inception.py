@@ -84,11 +84,6 @@ def test_images_are_told_apart(features: dict[str, Tensor]) -> None:
         assert values.std(dim=0).mean() > 0.1 * values.abs().mean()
 
 
-def test_floats_count_as_levels(inception: Inception, images: Tensor) -> None:
-    floats = inception.compute(images[:2].double() / 255)
-    assert relative(floats["pool"], inception.compute(images[:2])["pool"]) < 1e-6
-
-
 def test_torchvisions_network_has_1000_classes(images: Tensor) -> None:
     name: InceptionName = "inception_v3-imagenet"
     network = load.build_network(name, random_state(name), CPU, "random")
@@ -279,16 +274,6 @@ def test_an_image_has_the_same_bits_alone_and_in_any_place(
     for key in KEYS:
         assert torch.equal(together[key], backwards[key].flip(0))
         assert torch.equal(together[key][3:4], alone[key])
-
-
-def test_every_place_in_a_batch_gives_the_same_bits(inception: Inception, images: Tensor) -> None:
-    size = 4
-    expected = inception.compute(images[:1])
-    for place in range(size):
-        order = [*range(1, place + 1), 0, *range(place + 1, size)]
-        moved = inception.compute(images[order])
-        for key in KEYS:
-            assert torch.equal(moved[key][place], expected[key][0])
 
 
 def test_threads_share_one_network_and_get_the_same_bits(

@@ -29,7 +29,7 @@ from fhpt_eval.benchmarks.mannequin.draw import Drawing, draw, render
 from fhpt_eval.benchmarks.mannequin.identity import dressed, make_person
 from fhpt_eval.benchmarks.mannequin.layout import split_of
 from fhpt_eval.benchmarks.mannequin.pose import make_pose
-from fhpt_eval.errors import ArgumentError, WeightsError
+from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.faces.find import ROW
 from fhpt_eval.features.mannequin.face_network import (
     CROP,
@@ -161,12 +161,6 @@ def test_one_person_is_recognised_in_other_clothes_and_two_are_told_apart(
 # --- images of other kinds ---
 
 
-def test_floats_count_as_levels(images: Tensor, rows: dict[str, Tensor]) -> None:
-    assert same(
-        MannequinFaces().compute(images[:2].float() / 255), {k: v[:2] for k, v in rows.items()}
-    )
-
-
 @pytest.mark.parametrize("factor", [0.75, 2.0])
 def test_places_are_pixels_of_the_image_whatever_its_size(
     drawings: list[Drawing], rows: dict[str, Tensor], factor: float
@@ -190,15 +184,6 @@ def test_an_image_may_have_any_width(images: Tensor, width: int) -> None:
 
 
 # --- independence ---
-
-
-def test_a_row_depends_on_its_own_image_alone(images: Tensor, rows: dict[str, Tensor]) -> None:
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:7]
-    mixed = MannequinFaces().compute(images[order])
-    assert same(mixed, {name: values[order] for name, values in rows.items()})
-    strided = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)[5:6]
-    alone = MannequinFaces().compute(strided)
-    assert same(alone, {name: values[5:6] for name, values in rows.items()})
 
 
 # --- places ---
@@ -271,22 +256,6 @@ def test_samples_are_bilinear_and_the_edge_goes_on(
 
 
 # --- input that cannot be used ---
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (np.zeros((1, 3, 8, 8), np.uint8), "must be a torch.Tensor, not ndarray"),
-        (torch.zeros((3, 256, 176)), r"must be \(N, 3, H, W\)"),
-        (torch.zeros((0, 3, 256, 176)), r"must be \(N, 3, H, W\)"),
-        (torch.zeros((1, 3, 8, 8), dtype=torch.int32), "must be uint8 or float"),
-        (torch.full((1, 3, 8, 8), 1.5), r"run from 1.5 to 1.5"),
-        (torch.full((1, 3, 8, 8), math.nan), "must lie in"),
-    ],
-)
-def test_what_is_no_batch_of_images_is_refused(wrong: Any, message: str) -> None:
-    with pytest.raises(ArgumentError, match=message):
-        MannequinFaces().compute(wrong)
 
 
 def test_an_unknown_field_is_refused() -> None:
@@ -365,15 +334,6 @@ def test_a_missing_file_is_told_before_any_work(tmp_path: Path) -> None:
     assert "none.safetensors" in feature.lacks()
     with pytest.raises(WeightsError, match=r"none\.safetensors"):
         feature.load(CPU)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_finds_and_describes_alike(images: Tensor, rows: dict[str, Tensor]) -> None:
-    found = {name: values.cpu() for name, values in MannequinFaces().compute(images.cuda()).items()}
-    assert torch.equal(found["found"], rows["found"])
-    for name, gap in (("box", 0.05), ("score", 1e-3), ("descriptor", 1e-3)):  # sums in float32
-        torch.testing.assert_close(found[name], rows[name], rtol=0, atol=gap, equal_nan=True)
 
 
 def test_in_a_very_wide_image_there_is_no_face() -> None:

@@ -207,19 +207,6 @@ def test_images_are_told_apart(pose: OpenPose, images: Tensor) -> None:
     assert not torch.equal(keypoints[0].nan_to_num(), keypoints[1].nan_to_num())
 
 
-def test_an_image_has_the_same_bits_alone_and_in_any_place(pose: OpenPose, images: Tensor) -> None:
-    together = pose.compute(images)["keypoints"].nan_to_num(-1)
-    backwards = pose.compute(images.flip(0))["keypoints"].nan_to_num(-1)
-    alone = pose.compute(images[2:3])["keypoints"].nan_to_num(-1)
-    assert torch.equal(together, backwards.flip(0))
-    assert torch.equal(together[2:3], alone)
-
-
-def test_floats_count_as_levels(pose: OpenPose, images: Tensor) -> None:
-    floats = pose.compute(images[:1].double() / 255)["keypoints"]
-    assert torch.equal(floats.nan_to_num(-1), pose.compute(images[:1])["keypoints"].nan_to_num(-1))
-
-
 @pytest.mark.parametrize(
     "change",
     [

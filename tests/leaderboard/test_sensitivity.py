@@ -144,7 +144,7 @@ def test_a_score_that_rests_on_some_pairs_is_marked() -> None:
 
 def test_details_are_in_files_alone() -> None:
     table = build([under("p", {"ssim": 0.5, "joints.nose": score(0.1, detail=True)})])
-    assert table.headlines() == ("ssim",)
+    assert table.headlines() == ["ssim"]
     assert table.columns == ("ssim", "joints.nose")
 
 

@@ -54,8 +54,8 @@ def test_an_installed_network_conforms(
         weights = str(WRITERS[name](tmp_path / "weights.pth"))
         quick = QUICK if "joints" in network.gives else {}
         network = load_network(name, {"weights": weights, **quick})
-    images = {"mannequin-pose": "people", "mannequin-faces": "people", "dlib": "faces"}.get(name)
-    check_network(network, request.getfixturevalue(images) if images else None)
+    shown = {"mannequin-pose": "people", "mannequin-faces": "people", "dlib": "faces"}.get(name)
+    check_network(network, request.getfixturevalue(shown) if shown else None)
 
 
 def test_what_the_kit_is_shown_is_found(people: Tensor, faces: Tensor) -> None:

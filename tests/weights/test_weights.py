@@ -26,7 +26,6 @@ import torch
 from fhpt_eval import weights
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, StorageError, WeightsError
-from fhpt_eval.weights.bundle import FACTS
 from fhpt_eval.weights.registry import is_permitted, parse_registry, shipped_folder
 from tests.support.shipped import ship
 
@@ -466,7 +465,7 @@ class TestShippedFiles:
         (packed,) = weights.write_bundle(["ours", "toy"], tmp_path / "weights.tar")
         assert packed.name == "toy"
         with tarfile.open(tmp_path / "weights.tar") as tar:
-            assert tar.getnames() == [FACTS, "toy.pth"]
+            assert tar.getnames() == ["toy.pth"]
         assert ours.exists()
 
     def test_a_bundle_of_nothing_else_is_not_written(self, ours: Path, tmp_path: Path) -> None:
@@ -476,10 +475,11 @@ class TestShippedFiles:
         assert ours.exists()
 
     def test_none_is_taken_from_a_bundle(self, ours: Path, tmp_path: Path) -> None:
-        said = facts(name="ours", file=ours.name, sha256=sha256(SAFE))
-        path = packed(tmp_path / "b.tar", (FACTS, said, REG), (ours.name, SAFE, REG))
+        path = packed(tmp_path / "b.tar", (ours.name, SAFE, REG))
         ours.unlink()
-        with pytest.raises(WeightsError, match="ours is part of fhpt-eval here, and is not taken"):
+        with pytest.raises(
+            WeightsError, match=r"lists no file 'ours\.safetensors' that is not shipped"
+        ):
             weights.import_bundle(path)
         assert not ours.exists()
 
@@ -768,11 +768,6 @@ def member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE) -> tarfi
     return info
 
 
-def facts(**more: object) -> bytes:
-    fact = {"name": "toy", "file": "toy.pth", "sha256": sha256(DATA), **more}
-    return json.dumps({"schema_version": 1, "weights": [fact]}).encode()
-
-
 def packed(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
     with tarfile.open(path, "w") as tar:
         for name, data, kind in members:
@@ -805,22 +800,16 @@ class TestBundles:
         assert weights.load_state("toy")
         assert sorted(path.name for path in other.iterdir()) == ["registry.toml", "toy.pth"]
 
-    def test_it_holds_the_facts_and_equal_content_gives_equal_bytes(
+    def test_it_is_a_tar_of_the_files_and_equal_content_gives_equal_bytes(
         self, folder: Path, tmp_path: Path
     ) -> None:
-        listed(folder, DATA, "https://example.org/toy.pth")
+        listed(folder)
         (folder / "toy.pth").write_bytes(DATA)
         for name in ("a.tar", "b.tar"):
             weights.write_bundle(["toy"], tmp_path / name)
         assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
         with tarfile.open(tmp_path / "a.tar") as tar:
-            assert tar.getnames() == [FACTS, "toy.pth"]
-            stream = tar.extractfile(FACTS)
-            assert stream
-            (fact,) = json.load(stream)["weights"]
-        assert fact["sha256"] == sha256(DATA)
-        assert fact["addresses"] == ["https://example.org/toy.pth"]
-        assert {"licence", "citation", "homepage", "title", "size"} <= set(fact)
+            assert tar.getnames() == ["toy.pth"]
 
     def test_what_is_missing_or_wrong_is_not_packed(self, folder: Path, tmp_path: Path) -> None:
         listed(folder)
@@ -846,31 +835,21 @@ class TestBundles:
     @pytest.mark.parametrize(
         ("members", "told"),
         [
-            ([], "does not come first"),
-            ([("toy.pth", DATA, REG)], "does not come first"),
-            ([(FACTS, b"", SYM)], "does not come first"),
-            ([(FACTS, b"", REG)], "is empty"),
-            ([(FACTS, b"x" * (2**20 + 1), REG)], "larger than"),
-            ([(FACTS, b"{", REG)], "Invalid JSON"),
-            ([(FACTS, b"[" * 100_000, REG)], "Invalid JSON"),
-            ([(FACTS, b"{}", REG)], "schema_version: is missing"),
-            ([(FACTS, facts(sha256="x"), REG)], r"weights\.0\.sha256"),
-            ([(FACTS, facts(), REG)], r"lacks toy\.pth"),
-            ([(FACTS, facts(name="stranger"), REG)], "is not in the registry here"),
-            ([(FACTS, facts(file="../../evil"), REG)], "is not in the registry here"),
-            ([(FACTS, facts(), REG), ("../toy.pth", DATA, REG)], "plain names only"),
-            ([(FACTS, facts(), REG), ("/tmp/toy.pth", DATA, REG)], "plain names only"),  # noqa: S108
-            ([(FACTS, facts(), REG), ("a\\toy.pth", DATA, REG)], "plain names only"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"", SYM)], "not a plain file"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"", LNK)], "not a plain file"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"", FIFO)], "not a plain file"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"", DIR)], "not a plain file"),
-            ([(FACTS, facts(), REG), ("registry.toml", b"x", REG)], "is not in its"),
-            ([(FACTS, facts(), REG), ("toy.pth", DATA, REG), ("toy.pth", DATA, REG)], "twice"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"", REG)], "has 0 bytes"),
-            ([(FACTS, facts(), REG), ("toy.pth", DATA + b"x", REG)], "and should have"),
-            ([(FACTS, facts(), REG), ("toy.pth", b"x" * len(DATA), REG)], "and should have"),
-            ([(FACTS, facts(sha256="0" * 64), REG), ("toy.pth", DATA, REG)], f"{'0' * 64} there"),
+            ([], "holds no weights"),
+            ([("stranger.pth", DATA, REG)], "registry here lists no file 'stranger.pth'"),
+            ([("mannequin-pose.safetensors", DATA, REG)], "no file 'mannequin-pose.safetensors'"),
+            ([("../toy.pth", DATA, REG)], "plain names only"),
+            ([("/tmp/toy.pth", DATA, REG)], "plain names only"),  # noqa: S108
+            ([("a\\toy.pth", DATA, REG)], "plain names only"),
+            ([("toy.pth", b"", SYM)], "not a plain file"),
+            ([("toy.pth", b"", LNK)], "not a plain file"),
+            ([("toy.pth", b"", FIFO)], "not a plain file"),
+            ([("toy.pth", b"", DIR)], "not a plain file"),
+            ([("registry.toml", b"x", REG)], "lists no file"),
+            ([("toy.pth", DATA, REG), ("toy.pth", DATA, REG)], "twice"),
+            ([("toy.pth", b"", REG)], "has 0 bytes"),
+            ([("toy.pth", DATA + b"x", REG)], "and should have"),
+            ([("toy.pth", b"x" * len(DATA), REG)], "and should have"),
         ],
     )
     def test_a_hostile_or_broken_bundle_leaves_nothing_behind(
@@ -885,12 +864,9 @@ class TestBundles:
     def test_one_bad_file_keeps_all_out(self, folder: Path, tmp_path: Path) -> None:
         listed(folder)
         listed(folder, DATA, name="second")
-        both = json.loads(facts())
-        both["weights"] += json.loads(facts(name="second", file="second.pth"))["weights"]
         path = packed(
-            tmp_path / "b.tar", (FACTS, json.dumps(both).encode(), REG), ("toy.pth", DATA, REG),
-            ("second.pth", b"x" * len(DATA), REG),
-        )  # fmt: skip
+            tmp_path / "b.tar", ("toy.pth", DATA, REG), ("second.pth", b"x" * len(DATA), REG)
+        )
         with pytest.raises(WeightsError, match=r"second\.pth"):
             weights.import_bundle(path)
         assert not (folder / "toy.pth").exists()
@@ -900,14 +876,25 @@ class TestBundles:
         self, folder: Path, tmp_path: Path, where: int
     ) -> None:
         listed(folder)
-        path = packed(tmp_path / "b.tar", (FACTS, facts(), REG), ("toy.pth", DATA, REG))
+        path = packed(tmp_path / "b.tar", ("toy.pth", DATA, REG))
         path.write_bytes(path.read_bytes()[:where])
         with pytest.raises(WeightsError, match=r"b\.tar"):
             weights.import_bundle(path)
         assert [path.name for path in folder.iterdir()] == ["registry.toml"]
 
+    def test_a_bundle_that_was_cut_off_between_two_files_is_refused(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        listed(folder)
+        listed(folder, DATA, name="second")
+        path = packed(tmp_path / "b.tar", ("toy.pth", DATA, REG), ("second.pth", DATA, REG))
+        path.write_bytes(path.read_bytes()[: 512 + 512 * -(-len(DATA) // 512)])
+        with pytest.raises(WeightsError, match="was cut off"):
+            weights.import_bundle(path)
+        assert not (folder / "toy.pth").exists()
+
     @pytest.mark.parametrize(
-        "content", [b"", b"x", b"x" * 5000, b"\0" * 5000, b"\x1f\x8b" + b"x" * 600]
+        "content", [b"", b"x", b"x" * 5000, b"\0" * 512, b"\0" * 5000, b"\x1f\x8b" + b"x" * 600]
     )
     def test_what_is_no_tar_file_is_refused(
         self, folder: Path, tmp_path: Path, content: bytes
@@ -923,12 +910,7 @@ class TestBundles:
         listed(folder)
         info = member("long", kind=kind)
         info.size = 8 * 2**30
-        head = io.BytesIO()
-        with tarfile.open(fileobj=head, mode="w") as tar:
-            data = facts()
-            tar.addfile(member(FACTS, data), io.BytesIO(data))
-        kept = head.getvalue()[: 512 + 512 * -(-len(facts()) // 512)]
-        (tmp_path / "b.tar").write_bytes(kept + info.tobuf(tarfile.GNU_FORMAT))
+        (tmp_path / "b.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT))
         with pytest.raises(WeightsError, match="a header is too large"):
             weights.import_bundle(tmp_path / "b.tar")
 

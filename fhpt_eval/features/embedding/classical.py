@@ -86,7 +86,7 @@ class Classical(Network):
     title: ClassVar[str] = "Colours and texture of a figure"
     gives: ClassVar[frozenset[Gift]] = frozenset({"rows"})
     dimensions: ClassVar[Mapping[str, int]] = {"embedding": 1572}
-    made_for: ClassVar[str] = "photographs, drawn people"
+    made_for: ClassVar[str] = "any people"
 
     def software(self) -> dict[str, str]:
         """See :meth:`Feature.software`: what computes colours and textures."""
