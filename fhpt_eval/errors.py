@@ -1,4 +1,4 @@
-"""Every error that fhpt-eval raises on purpose;
+"""Every error that fhpt-eval raises on purpose.
 
 The tree::
 

@@ -95,7 +95,7 @@ class _Command(click.Command):
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, and nothing else.")
 @options.weights_dir
 @click.pass_context
-def run(context: click.Context, /, request: Path | None, as_json: bool, **given: Any) -> int:
+def run(context: click.Context, /, request: Path | None, as_json: bool, **typed: Any) -> int:
     """Score generated images against their ground truth.
 
     Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
@@ -117,20 +117,23 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **given:
     from fhpt_eval.evaluation.store.store import default_cache
 
     declared = context.ensure_object(dict)
-    asked = _asked(request, given, declared)
+    asked = _asked(request, typed, declared)
     protocols = loaded_protocols(asked)
     complete = True
-    outs = given["outs"]
-    for pred, method, folders in _methods(given, asked, [each.id for each in protocols]):
+    outs = typed["outs"]
+    for pred, method, folders in _methods(typed, asked, [each.id for each in protocols]):
         origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
-        if not given["name"] and outs is None:
+        if not typed["name"] and outs is None:
             for folder in folders:
                 _check_origin(folder, origin)
         progress = TerminalProgress()
-        own = {"pred": pred, "name": method, "outs": folders, "progress": progress}
-        own |= {"cache": asked.cache or default_cache()}
+        cache = asked.cache or default_cache()
         try:
-            results = evaluate_request(asked.with_values(**own))
+            results = evaluate_request(
+                asked.with_values(
+                    pred=pred, name=method, outs=folders, cache=cache, progress=progress
+                )
+            )
         finally:
             progress.close()
         for folder, result in zip(folders, results, strict=True):
@@ -141,9 +144,9 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **given:
     return 0 if complete else 3
 
 
-def _asked(file: Path | None, given: Mapping[str, Any], declared: Mapping[str, str]) -> Request:
+def _asked(file: Path | None, typed: Mapping[str, Any], declared: Mapping[str, str]) -> Request:
     """Return the request of a file and of what was given beside it, for the first method."""
-    values = {name: value for name, value in given.items() if value not in (None, (), False)}
+    values = {name: value for name, value in typed.items() if value not in (None, (), False)}
     values.pop("outs", None)
     values.pop("name", None)
     if "pred" in values:
@@ -207,12 +210,12 @@ def _origin(paths: Mapping[str, Path | str]) -> str:
 
 
 def _methods(
-    given: Mapping[str, Any], asked: Request, protocols: list[str]
+    typed: Mapping[str, Any], asked: Request, protocols: list[str]
 ) -> list[tuple[Path, str, list[Path]]]:
     """Return each method's folder of images, its name, and where its results go."""
-    preds: tuple[Path, ...] = given["pred"] or (asked.pred,)
-    names: tuple[str, ...] = given["name"] or ((asked.name,) if asked.name else ())
-    out: Path | None = given["outs"] or (asked.outs[0] if asked.outs else None)
+    preds: tuple[Path, ...] = typed["pred"] or (asked.pred,)
+    names: tuple[str, ...] = typed["name"] or ((asked.name,) if asked.name else ())
+    out: Path | None = typed["outs"] or (asked.outs[0] if asked.outs else None)
     if names and len(names) != len(preds):
         raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
     methods = names or tuple(pred.resolve().name for pred in preds)

@@ -32,8 +32,8 @@ _NAME = _PACKAGE.name
 _SUFFIXES = (".py", ".toml", ".libsvm", ".safetensors", ".npz")
 
 
-def software(own: Iterable[dict[str, str]] = ()) -> dict[str, str]:
-    """Return the versions of all that numbers rest on; ``own`` are those of metrics and steps."""
+def software(further: Iterable[dict[str, str]] = ()) -> dict[str, str]:
+    """Return versions of all that numbers rest on; ``further`` are those of metrics and steps."""
     versions = {
         "fhpt-eval": __version__,
         "python": platform.python_version(),
@@ -43,8 +43,8 @@ def software(own: Iterable[dict[str, str]] = ()) -> dict[str, str]:
         "numpy": np.__version__,
         **decoder(),
     }
-    for further in own:
-        versions |= further
+    for libraries in further:
+        versions |= libraries
     return dict(sorted(versions.items()))
 
 

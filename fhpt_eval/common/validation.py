@@ -30,13 +30,13 @@ def explain_validation(error: ValidationError, model: type[BaseModel], label: st
             lines.append(f"{where}: there is no such key.{hint}")
         elif fault["type"] == "literal_error":
             lines.append(
-                f"{where}: must be {fault['ctx']['expected']}, not {_brief(fault['input'])}."
+                f"{where}: must be {fault['ctx']['expected']}, not {brief(fault['input'])}."
                 + did_you_mean(str(fault["input"]), _choices(model, key))
             )
         elif fault["type"] == "missing":
             lines.append(f"{where}: is missing.")
         else:
-            lines.append(f"{where}: {fault['msg']} (got {_brief(fault['input'])}).")
+            lines.append(f"{where}: {fault['msg']} (got {brief(fault['input'])}).")
     return "\n".join(lines)
 
 
@@ -62,7 +62,7 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return next(filter(None, (_model_in(inner) for inner in get_args(annotation))), None)
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """Quote a value without drowning the message in it."""
     text = repr(value)
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."

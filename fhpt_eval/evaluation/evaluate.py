@@ -89,8 +89,8 @@ def reference_statistics(
     """
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     loaded, _ = loaded.with_metrics([metric])
-    (own,) = (entry for entry in loaded.entries if entry.name == metric)
-    entry = own.with_parameter("reference", str(folder))
+    (plain,) = (entry for entry in loaded.entries if entry.name == metric)
+    entry = plain.with_parameter("reference", str(folder))
     if entry.metric.statistics_of(entry.metric.empty(), ()) is None:
         raise ProtocolError(f"'{metric}' is no Fréchet distance, and has no reference statistics.")
     if entry.metric.reference_folder() is None:

@@ -95,8 +95,8 @@ class Ready:
     @property
     def addresses(self) -> frozenset[str]:
         """The tasks whose partials its folder keeps."""
-        own = [planned.addresses for planned in self.planned]
-        return frozenset({tasks.PixelDigests.plan().address}.union(*own))
+        addresses = [planned.addresses for planned in self.planned]
+        return frozenset({tasks.PixelDigests.plan().address}.union(*addresses))
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Run:
             reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in named or lacking)
             raise UnavailableError(f"Cannot be computed{under}: {reasons}. Nothing was scored.")
         for reason in dict.fromkeys(reason for _, reason in lacking):
-            names = ", ".join(entry.name for entry, other in lacking if other == reason)
+            names = ", ".join(entry.name for entry, lack in lacking if lack == reason)
             self.progress.say(f"Unavailable{under}: {names}: {reason}")
         return Ready(scoring, planned, lacking)
 

@@ -1,7 +1,6 @@
-"""The field's annotation CSV:
+"""The field's annotation CSV: a row per image, its y coordinates, then its x coordinates.
 
-a row per image, its y coordinates, then its x coordinates. As in Pose-Transfer's
-``fasion-annotation-test.csv``::
+As in Pose-Transfer's ``fasion-annotation-test.csv``::
 
     name:keypoints_y:keypoints_x
     a.jpg: [40, 85, -1, ...]: [128, 129, -1, ...]
@@ -21,10 +20,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fhpt_eval.common.files import read_text
+from fhpt_eval.common.validation import brief
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import JOINTS
 from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import Number, brief, image_name, unit_fault
+from fhpt_eval.keypoints.text import Number, image_name, unit_fault
 
 #: Largest CSV that is read, in bytes: a million images.
 MAX_CSV_BYTES = 2**28

@@ -1,6 +1,6 @@
-"""OpenPose's JSON (``--write_json``):
+"""OpenPose's JSON (``--write_json``): a file per image, with all persons in it.
 
-a file per image, with all persons in it. A person's ``pose_keypoints_2d`` is x, y, confidence of
+A person's ``pose_keypoints_2d`` is x, y, confidence of
 each joint, 18 (COCO) or 25 (BODY_25) of them; 0, 0, 0 is a missing joint. Coordinates are pixels of
 the image, OpenPose's ``--keypoint_scale 0`` (doc/02_output.md of OpenPose).
 """

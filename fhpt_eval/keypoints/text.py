@@ -32,12 +32,6 @@ def image_name(text: str) -> str:
     return name
 
 
-def brief(value: object) -> str:
-    """Quote a value, without drowning the message in it."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "..."
-
-
 def unit_fault(points: NDArray[Any]) -> str:
     """Say if ``(18, 2)`` positions are certainly no pixels, or nothing; NaN are missing joints.
 

@@ -1,8 +1,4 @@
-"""Pairs:
-
-a generated image, its ground truth, and what is known beside them. Matching, which makes them, is
-in matching.
-"""
+"""A pair: a generated image, its ground truth, and what is known beside them."""
 
 from __future__ import annotations
 

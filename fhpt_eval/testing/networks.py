@@ -1,9 +1,11 @@
-"""A conformance kit for networks: built-in and third-party ones pass the same clauses. ::
+"""A conformance kit for networks: built-in and third-party ones pass the same clauses.
 
-from fhpt_eval.testing import check_network
+::
 
-def test_my_network_conforms():
-check_network(MyNetwork())
+    from fhpt_eval.testing import check_network
+
+    def test_my_network_conforms():
+        check_network(MyNetwork())
 """
 
 from __future__ import annotations

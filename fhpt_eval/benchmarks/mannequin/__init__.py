@@ -1,7 +1,6 @@
-"""Mannequin:
+"""Mannequin: a benchmark of drawn people, whose truth is exact because it is what was drawn.
 
-a benchmark of drawn people, whose truth is exact because it is what was drawn. This is the front
-door. docs/mannequin.md describes the set.
+docs/mannequin.md describes the set.
 """
 
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS

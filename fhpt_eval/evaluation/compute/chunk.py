@@ -280,8 +280,8 @@ class _Rows:
         with blame(self.task.label, doing), torch.inference_mode():
             arrays = self.task.feature.compute(images[list(places.values())])
             rows = {part: array.cpu().numpy() for part, array in arrays.items()}
-        for at, name in enumerate(places):
-            self._rows[name] = {part: array[at] for part, array in rows.items()}
+        for row, name in enumerate(places):
+            self._rows[name] = {part: array[row] for part, array in rows.items()}
 
     def result(self) -> Partial:
         """Return a row for each image, in the order of what makes their pixels."""
@@ -320,8 +320,8 @@ def _batches(chunk: Chunk) -> Iterator[tuple[Member, ...]]:
     for sizes, group in groupby(chunk.ordered, key=lambda member: member.sizes):
         members = tuple(group)
         count = _at_once(sizes)
-        for at in range(0, len(members), count):
-            yield members[at : at + count]
+        for first in range(0, len(members), count):
+            yield members[first : first + count]
 
 
 def _parts(decoded: _Decoded, steps: tuple[Step, ...], with_source: bool) -> Iterator[_Decoded]:
@@ -340,8 +340,8 @@ def _parts(decoded: _Decoded, steps: tuple[Step, ...], with_source: bool) -> Ite
         end = start + len(list(group))
         after = prepared_size(before, steps, "source") if all(before) else before
         count = _at_once((*sizes, before, after))
-        for at in range(start, end, count):
-            part = slice(at, min(at + count, end))
+        for first in range(start, end, count):
+            part = slice(first, min(first + count, end))
             images = {
                 side: pixels[part]
                 for side, pixels in decoded.images.items()

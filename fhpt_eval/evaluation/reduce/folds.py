@@ -55,8 +55,8 @@ def jackknife(
         return {}
 
     def without(left_out: int) -> Mapping[str, float]:
-        rest = [fold for at, fold in enumerate(folds) if at != left_out]
-        return metric.compute(merged(metric, reference, rest))
+        kept = [*folds[:left_out], *folds[left_out + 1 :]]
+        return metric.compute(merged(metric, reference, kept))
 
     try:
         with ThreadPoolExecutor(workers) as pool:

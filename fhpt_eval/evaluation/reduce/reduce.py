@@ -171,7 +171,7 @@ class _Reducer:
             targets=tuple(targets),
             sources=tuple(pair.pair.source_name or "" for pair in pairs),
             items=tuple(pair.pair.item or "" for pair in pairs),
-            distinct=np.array([name not in targets[:at] for at, name in enumerate(targets)]),
+            distinct=np.array([name not in targets[:row] for row, name in enumerate(targets)]),
             generated=sides["generated"],
             ground_truth=sides["ground_truth"],
             source=sides["source"],
@@ -218,7 +218,7 @@ class _Reducer:
             part: np.concatenate(pieces)[order].astype(np.float64, copy=False)
             for part, pieces in self._pieces.items()
         }
-        keys = tuple(self._keys[at] for at in order)
+        keys = tuple(self._keys[row] for row in order)
         return Reduced(keys, columns, self._states, *self._reference)
 
 
@@ -241,6 +241,6 @@ def full_name(entry: Entry, part: str) -> str:
 def _set_digest(keys: Sequence[str], pixels: Sequence[str], order: Sequence[int]) -> str:
     """Return the SHA-256 over keys and pixel digests, in the order of keys."""
     total = hashlib.sha256()
-    for at in order:
-        total.update(f"{keys[at]}\0{pixels[at]}\n".encode())
+    for row in order:
+        total.update(f"{keys[row]}\0{pixels[row]}\n".encode())
     return total.hexdigest()

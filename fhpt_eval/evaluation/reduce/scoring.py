@@ -134,7 +134,7 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
         state = merged(metric, reference, folds)
     columns = _pair_columns(entry, state, reduced.keys)
     reduced.columns |= columns
-    declared = {part: own for part, own in metric.parts().items() if part not in columns}
+    declared = {name: part for name, part in metric.parts().items() if name not in columns}
     if not declared:
         return {}
     reason, note = "", ""
@@ -147,20 +147,20 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
         except Undefined as error:
             reason = str(error)
         note = metric.note(state)
-    for part in values:
-        full_name(entry, part)  # refuses what was not declared
+    for name in values:
+        full_name(entry, name)  # refuses what was not declared
     dropped = (
         _dropped(entry, len(reduced.keys)),
         _dropped(entry, reduced.reference_count, "reference images"),
     )
     scores_by_name = {}
-    for part, one in declared.items():
-        value = float(values.get(part, math.nan))
+    for name, part in declared.items():
+        value = float(values.get(name, math.nan))
         why = None if math.isfinite(value) else reason or metric.undefined_when
-        interval = None if why else _interval(value, spread.get(part, math.nan), one)
+        interval = None if why else _interval(value, spread.get(name, math.nan), part)
         missing = "" if interval else metric.no_interval or NO_INTERVAL
-        scores_by_name[full_name(entry, part)] = _set_score(
-            entry, reduced.keys, expected, one,
+        scores_by_name[full_name(entry, name)] = _set_score(
+            entry, reduced.keys, expected, part,
             value=None if why else value, interval=interval, reason=why,
             note=None if why else "; ".join(filter(None, [note, *dropped, missing])) or None,
         )  # fmt: skip

@@ -8,9 +8,12 @@ from typing import Protocol
 
 import platformdirs
 
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import read_within, why, write_atomically
 from fhpt_eval.errors import StorageError
 from fhpt_eval.evaluation.store.partial import Partial
+
+#: Largest partial that is read, in bytes.
+_MAX_BYTES = 2**31
 
 
 class Store(Protocol):
@@ -60,11 +63,11 @@ class FolderStore:
     def load(self, address: str) -> Partial | None:
         """See :meth:`Store.load`."""
         try:
-            partial = Partial.from_bytes(self._path(address).read_bytes())
+            partial = Partial.from_bytes(read_within(self._path(address), _MAX_BYTES))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StorageError(f"{self._path(address)}: cannot be read ({error}).") from error
+            raise StorageError(f"{self._path(address)} cannot be read ({why(error)}).") from error
         return partial if partial is not None and partial.address == address else None
 
     def save(self, partial: Partial) -> None:

@@ -123,7 +123,7 @@ class Chunk:
     @property
     def ordered(self) -> tuple[Member, ...]:
         """The members as they are decoded: by sizes; those of one target are neighbours."""
-        return tuple(sorted(self.members, key=lambda one: (one.sizes, one.place, one.key)))
+        return tuple(sorted(self.members, key=lambda m: (m.sizes, m.place, m.key)))
 
     @property
     def pairs(self) -> tuple[CheckedPair, ...]:

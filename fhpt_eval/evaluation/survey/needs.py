@@ -26,8 +26,8 @@ def lack_of(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) ->
     canonical = [step.canonical() for step in steps]
     check_shown(entry.metric, Shown(canonical, targets, _sizes(steps, pairs)))
     names = [pair.names for pair in pairs]
-    for at, step in enumerate(steps):
-        step.check(names, _sizes(steps[:at], pairs))
+    for number, step in enumerate(steps):
+        step.check(names, _sizes(steps[:number], pairs))
     if entry.metric.reference_folder() is not None:
         _refuse_nameless(entry, "reference images")
     if "source" in entry.metric.uses() and entry.metric.takes == "features":

@@ -33,12 +33,12 @@ def refuse(problems: Sequence[Problem], out: Path | None, first: str = "") -> No
     lines = [first] if first else []
     cut = False
     for kind, group in groupby(sorted(problems, key=_order), key=lambda problem: problem.kind):
-        some = list(group)
-        lines.append(f"{len(some):,} {_TITLES.get(kind, kind)}:")
-        lines += [f"  {problem.name}: {problem.reason}" for problem in some[:SHOWN]]
-        if len(some) > SHOWN:
+        alike = list(group)
+        lines.append(f"{len(alike):,} {_TITLES.get(kind, kind)}:")
+        lines += [f"  {problem.name}: {problem.reason}" for problem in alike[:SHOWN]]
+        if len(alike) > SHOWN:
             cut = True
-            lines.append(f"  ... and {len(some) - SHOWN:,} more")
+            lines.append(f"  ... and {len(alike) - SHOWN:,} more")
     if cut and out is not None:
         rows = [("kind", "name", "reason"), *((p.kind, p.name, p.reason) for p in problems)]
         write_atomically(out / "problems.csv", csv_text(rows).encode())

@@ -1,7 +1,7 @@
-"""Reference sets:
+"""Reference sets: folders of images, or files of their statistics, in place of the ground truth.
 
-a folder of images, or a file of their statistics, in place of the ground truth. What a metric is
-given by path counts by content: the digest of the images or of the file is part of a protocol.
+What a metric is given by path counts by content: the digest of the images or of the file is part
+of a protocol.
 """
 
 from __future__ import annotations
