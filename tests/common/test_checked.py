@@ -34,4 +34,4 @@ def test_a_value_that_cannot_be_is_named_with_what_is_allowed(
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Pot().litres = 3
+        Pot().litres = 3  # type: ignore[misc]
