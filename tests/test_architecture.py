@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import fhpt_eval
@@ -194,7 +195,7 @@ def test_every_option_of_run_is_in_the_readme_or_in_its_docs() -> None:
 
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     text = "\n".join(page.read_text() for page in pages)
-    for parameter in run.params:
+    for parameter in run.get_params(click.Context(run)):
         option = max(parameter.opts, key=len)
         assert option in text, option
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fhpt_eval.cli import options
-from fhpt_eval.evaluation.request import OPTIONS, Request, parse_settings
 
 if TYPE_CHECKING:
+    from fhpt_eval.evaluation.request import Request
     from fhpt_eval.metrics.options import Option
     from fhpt_eval.result import Result
 
@@ -36,22 +36,23 @@ _NUMBERS = frozenset({"panels", "panel", "workers"})
 _NO_OPTION = frozenset({"options", "progress"})
 
 
-def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each field of a request, and for each that plugins declare."""
-    for name in reversed(OPTIONS.names()):
-        command = click.option(f"--{name}", callback=_declared, expose_value=False)(command)
-    for name, field in reversed(Request.model_fields.items()):
+def _request_options() -> Iterator[click.Option]:
+    """Yield an option for each field of a request, and for each that plugins declare."""
+    from fhpt_eval.evaluation.request import OPTIONS, Request
+
+    for name, field in Request.model_fields.items():
         if name in _NO_OPTION:
             continue
         spelled = dict(_SPELLED.get(name, {}))
         flag = spelled.pop("flag", f"--{name.replace('_', '-')}")
         extra = field.json_schema_extra
         metavar = str(extra["metavar"]) if isinstance(extra, dict) else ""
-        command = click.option(
-            flag, name, help=f"{field.description}{_default(field.default)}",
+        yield click.Option(
+            [flag, name], help=f"{field.description}{_default(field.default)}",
             metavar=metavar or None, type=_type(name), is_flag=name == "allow_missing", **spelled,
-        )(command)  # fmt: skip
-    return command
+        )  # fmt: skip
+    for name in OPTIONS.names():
+        yield click.Option([f"--{name}"], callback=_declared, expose_value=False)
 
 
 def _type(name: str) -> Any:
@@ -72,10 +73,20 @@ def _declared(context: click.Context, parameter: click.Parameter, value: str | N
 
 
 class _Command(click.Command):
-    """Says of a declared option what its plugin says; only help has to ask."""
+    """Has its options when they are asked for: a list of all commands need not wait for pydantic.
+
+    It says of a declared option what its plugin says; only help has to ask.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if all(parameter.name != "pred" for parameter in self.params):
+            self.params[:0] = _request_options()
+        return super().get_params(ctx)
 
     def get_help(self, ctx: click.Context) -> str:
-        for parameter in self.params:
+        from fhpt_eval.evaluation.request import OPTIONS
+
+        for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Option) and parameter.name is not None:
                 name = parameter.name.replace("_", "-")
                 if name in OPTIONS.names():
@@ -85,7 +96,6 @@ class _Command(click.Command):
 
 
 @click.command(cls=_Command)
-@_with_options
 @click.option(
     "--request",
     type=click.Path(path_type=Path),
@@ -146,6 +156,8 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
 
 def _asked(file: Path | None, typed: Mapping[str, Any], declared: Mapping[str, str]) -> Request:
     """Return the request of a file and of what was given beside it, for the first method."""
+    from fhpt_eval.evaluation.request import Request, parse_settings
+
     values = {name: value for name, value in typed.items() if value not in (None, (), False)}
     values.pop("outs", None)
     values.pop("name", None)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fhpt_eval.errors import ArgumentError, did_you_mean
+from fhpt_eval.errors import ArgumentError, FhptEvalError, InputError, did_you_mean
 
 #: Longest quotation of a wrong value, in characters.
 _QUOTED = 80
+
+
+@contextmanager
+def explained(
+    model: type[BaseModel], label: str, error: type[FhptEvalError] = InputError
+) -> Iterator[None]:
+    """Raise ``error`` where a model is not valid, and say which key of ``label`` is wrong."""
+    try:
+        yield
+    except ValidationError as fault:
+        raise error(explain_validation(fault, model, label)) from None
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], label: str) -> str:
@@ -79,8 +92,5 @@ class CheckedSettings(BaseModel):
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
         def __init__(self, /, **values: Any) -> None:
-            try:
+            with explained(type(self), type(self).__name__, ArgumentError):
                 super().__init__(**values)
-            except ValidationError as error:
-                name = type(self).__name__
-                raise ArgumentError(explain_validation(error, type(self), name)) from None

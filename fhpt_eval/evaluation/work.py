@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,19 +180,19 @@ class Work:
 
     def _run(self, units: Sequence[Unit]) -> list[Problem]:
         """Compute; return the images that could not be decoded."""
-        self._progress.stage("Computing chunks", len(units))
+        self._progress.stage("Computing chunks", len(units), "chunks")
         unreadable: set[Problem] = set()
-        outcomes = self._executor.run(self._job, units)
-        for done, (unit, outcome) in enumerate(outcomes, start=1):
-            if isinstance(outcome, UnreadableError):
-                unreadable.update(outcome.problems)
-            elif isinstance(outcome, Exception):
-                raise outcome
-            elif outcome.computed:
-                self._computed.add(unit.chunk.content)
-                for partial in outcome.partials:
-                    self._job.store.save(partial)
-            self._progress.advance(done)
+        with closing(self._executor.run(self._job, units)) as outcomes:
+            for done, (unit, outcome) in enumerate(outcomes, start=1):
+                if isinstance(outcome, UnreadableError):
+                    unreadable.update(outcome.problems)
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                elif outcome.computed:
+                    self._computed.add(unit.chunk.content)
+                    for partial in outcome.partials:
+                        self._job.store.save(partial)
+                self._progress.advance(done)
         return sorted(unreadable, key=lambda problem: problem.name)
 
     def scored(self) -> Scored:

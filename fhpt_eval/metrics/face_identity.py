@@ -73,8 +73,8 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
     @property
     def same_person(self) -> float:
         """The largest distance of two descriptors of one person."""
-        own = self.chosen().same_person if self.threshold is None else self.threshold
-        return own or 0.0
+        largest = self.chosen().same_person if self.threshold is None else self.threshold
+        return largest or 0.0
 
     def canonical(self) -> Mapping[str, Any]:
         """See :meth:`Metric.canonical`: a threshold counts, whoever states it."""
@@ -145,5 +145,5 @@ def distances(first: Floats, second: Floats) -> Floats:
         )
     # In rows that lie side by side, sums have one order whatever the number of rows.
     gaps = np.ascontiguousarray(first) - np.ascontiguousarray(second)
-    found: Floats = np.sqrt(np.square(gaps).sum(axis=1))
-    return found
+    lengths: Floats = np.sqrt(np.square(gaps).sum(axis=1))
+    return lengths

@@ -106,11 +106,11 @@ class FIDInfinity(ReferenceMetric):
         real = real_gaussian(self, rows.shape[1]) or gaussian(_moments(state))
         generator = np.random.Generator(np.random.PCG64(self.seed))
         sizes = np.linspace(self.smallest, len(rows), self.points).astype(int)
-        found = []
+        values = []
         for size in sizes:
             drawn = generator.permutation(len(rows))[:size]
-            found.append(frechet(_fitted(rows[drawn]), real))
-        _, at_zero = np.polyfit(1 / sizes, found, 1)
+            values.append(frechet(_fitted(rows[drawn]), real))
+        _, at_zero = np.polyfit(1 / sizes, values, 1)
         return {"": float(at_zero)}
 
     def note(self, state: State) -> str:

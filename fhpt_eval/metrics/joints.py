@@ -123,7 +123,7 @@ class Joints(NetworkMetric, FeaturePairMetric):
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
         """See :meth:`Metric.parts`: PCKh first; the numbers of joints that weigh, last."""
-        found = {
+        parts = {
             "pckh": _share_part("PCKh", _NO_HEAD),
             "pck_torso": _share_part("PCK by torso", _NO_TORSO),
             "pck_image": _share_part("PCK by image", _NO_JOINT),
@@ -136,14 +136,14 @@ class Joints(NetworkMetric, FeaturePairMetric):
         }  # fmt: skip
         for region in REGIONS:
             absent = f"the target has no head box or none of these joints ({region})"
-            found[region] = replace(
+            parts[region] = replace(
                 _share_part(f"PCKh, {region}", absent), weight=f"{region}_in_target"
             )
         for joint in JOINTS:
             words = joint.replace("_", " ")
             absent = f"the target has no head box or no {words}"
-            found[joint] = replace(_share_part(f"PCKh, {words}", absent), weight="", detail=True)
-        return found | _numbers()
+            parts[joint] = replace(_share_part(f"PCKh, {words}", absent), weight="", detail=True)
+        return parts | _numbers()
 
     def uses(self) -> frozenset[Need]:
         """See :meth:`Metric.uses`: annotated key points take the place of ground-truth images."""
@@ -197,13 +197,13 @@ class Joints(NetworkMetric, FeaturePairMetric):
     ) -> dict[str, Floats]:
         """Return shares of right joints: by each scale, region and joint."""
         by_head = pck.pckh_counts(generated, target, self.head_alpha)
-        found = {
+        shares = {
             "pckh": _share(by_head),
             "pck_torso": _share(pck.pck_torso_counts(generated, target, self.torso_alpha)),
             "pck_image": _share(pck.pck_image_counts(generated, target, size, self.image_alpha)),
         }
-        found |= {region: _share(by_head, joints) for region, joints in REGIONS.items()}
-        return found | {joint: _share(by_head, (at,)) for at, joint in enumerate(JOINTS)}
+        shares |= {region: _share(by_head, joints) for region, joints in REGIONS.items()}
+        return shares | {joint: _share(by_head, (number,)) for number, joint in enumerate(JOINTS)}
 
 
 def _share_part(title: str, undefined_when: str, direction: Direction = "higher") -> Part:
@@ -217,31 +217,33 @@ def _number_part(title: str, most: int) -> Part:
 
 def _numbers() -> dict[str, Part]:
     """Return the numbers of joints by which pairs weigh; they do not say how good images are."""
-    found = {
+    numbers = {
         "in_target": _number_part("Joints in the target", len(JOINTS)),
         "in_both": _number_part("Joints in both images", len(JOINTS)),
     }
     for region, joints in REGIONS.items():
-        found[f"{region}_in_target"] = _number_part(f"Joints in the target, {region}", len(joints))
-    return found
+        numbers[f"{region}_in_target"] = _number_part(
+            f"Joints in the target, {region}", len(joints)
+        )
+    return numbers
 
 
 def _others(generated: Floats, target: Floats) -> dict[str, Floats]:
     """Return what needs no scale: distances, joints missed and invented, and numbers of joints."""
-    here, there = pck.present(generated), pck.present(target)
-    both = here & there
+    drawn, wanted = pck.present(generated), pck.present(target)
+    both = drawn & wanted
     gaps = np.where(both, pck.distances(generated, target), 0.0)
-    found = {
+    values = {
         "distance": _ratio(gaps.sum(axis=1), both.sum(axis=1)),
-        "missed": _ratio((there & ~here).sum(axis=1), there.sum(axis=1)),
-        "invented": (here & ~there).sum(axis=1).astype(np.float64),
-        "in_target": there.sum(axis=1).astype(np.float64),
+        "missed": _ratio((wanted & ~drawn).sum(axis=1), wanted.sum(axis=1)),
+        "invented": (drawn & ~wanted).sum(axis=1).astype(np.float64),
+        "in_target": wanted.sum(axis=1).astype(np.float64),
         "in_both": both.sum(axis=1).astype(np.float64),
     }
     for region, joints in REGIONS.items():
-        number = there[:, list(joints)].sum(axis=1).astype(np.float64)
-        found[f"{region}_in_target"] = number
-    return found
+        number = wanted[:, list(joints)].sum(axis=1).astype(np.float64)
+        values[f"{region}_in_target"] = number
+    return values
 
 
 def _positions(points: NDArray[Any]) -> Floats:

@@ -103,8 +103,8 @@ class KID(ReferenceMetric):
     def compute(self, state: State) -> Mapping[str, float]:
         """See :meth:`FeatureSetMetric.compute`."""
         generated = in_order(state, "generated")
-        own = self._features_in_file()
-        real = in_order(state, "real") if own is None else own
+        listed = self._features_in_file()
+        real = in_order(state, "real") if listed is None else listed
         least = min(len(generated), len(real))
         if self.subset_size > least:
             raise Undefined(
@@ -143,7 +143,7 @@ def squared_mmd(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 
 def _kernel_sum(x: NDArray[Any], y: NDArray[Any]) -> float:
-    blocks = (x[at : at + _BLOCK] @ y.T for at in range(0, len(x), _BLOCK))
+    blocks = (x[start : start + _BLOCK] @ y.T for start in range(0, len(x), _BLOCK))
     return math.fsum(float(_kernel(block, x.shape[1]).sum()) for block in blocks)
 
 

@@ -92,18 +92,18 @@ class NetworkMetric(Metric):
 
     def software(self) -> Mapping[str, str]:
         """See :meth:`Metric.software`: that of the network, and the package that brings it."""
-        own = {**super().software(), **self.chosen().software()}
+        versions = {**super().software(), **self.chosen().software()}
         if self.network in network_names():
             package, version = network_package(self.network)
-            return own if package == "fhpt-eval" else {**own, package: version}
-        return own
+            return versions if package == "fhpt-eval" else {**versions, package: version}
+        return versions
 
     def canonical(self) -> Mapping[str, Any]:
         """See :meth:`Metric.canonical`: with the settings that the network has."""
         network = self.chosen()
         settings = network.model_dump(mode="json")
-        own = {name: settings.get(name) for name in self.of_network}
-        return {**super().canonical(), "network": network.label, **own}
+        of_network = {name: settings.get(name) for name in self.of_network}
+        return {**super().canonical(), "network": network.label, **of_network}
 
 
 class SetNetworkMetric(NetworkMetric, FeatureSetMetric):

@@ -105,10 +105,10 @@ def head_boxes(target: NDArray[Any]) -> Floats:
     of them there is no box: NaN.
     """
     joints = _checked(target, "target")[:, list(HEAD)]
-    there = present(joints)
-    low = np.where(there[..., None], joints, np.inf).min(axis=1)
-    high = np.where(there[..., None], joints, -np.inf).max(axis=1)
-    enough = there.sum(axis=1) >= 2
+    shown = present(joints)
+    low = np.where(shown[..., None], joints, np.inf).min(axis=1)
+    high = np.where(shown[..., None], joints, -np.inf).max(axis=1)
+    enough = shown.sum(axis=1) >= 2
     boxes = np.full(low.shape, np.nan)
     boxes[enough] = (high - low)[enough]
     return boxes
@@ -137,8 +137,8 @@ def distances(generated: NDArray[Any], target: NDArray[Any]) -> Floats:
 def present(points: NDArray[Any]) -> Flags:
     """Return which joints are there, ``(N, 18)`` bool: those whose x and y are both given."""
     array = np.asarray(points)
-    there: Flags = ~(np.isnan(array[..., 0]) | np.isnan(array[..., 1]))
-    return there
+    shown: Flags = ~(np.isnan(array[..., 0]) | np.isnan(array[..., 1]))
+    return shown
 
 
 def _within(generated: Floats, target: Floats, reach: Floats) -> Counts:

@@ -208,10 +208,12 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     def _ranks(self, state: State) -> Sequence[NDArray[np.int64]]:
         """Return for each query the ranks of its item's images, ascending."""
         queried, shown = _labels(state["queries.items"], state["gallery.items"])
-        own = np.full((len(queried), 1), -1)
+        left_out = np.full((len(queried), 1), -1)
         if not self.own_ground_truth:
-            own = _own_ground_truth(state)
-        ranked = hit_ranks(state["queries"], state["gallery"], queried, shown, own, self.distance)
+            left_out = _own_ground_truth(state)
+        ranked = hit_ranks(
+            state["queries"], state["gallery"], queried, shown, left_out, self.distance
+        )
         return list(ranked)
 
     def _folder(self) -> Path | None:
@@ -282,14 +284,14 @@ def _labels(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the items of a gallery; -1 stands for "" and for items that it has not."""
     known = np.unique(shown[shown != ""])
-    found = []
+    labels = []
     for items in (queried, shown):
         if not len(known):
-            found.append(np.full(len(items), -1))
+            labels.append(np.full(len(items), -1))
             continue
         place = np.searchsorted(known, items).clip(0, len(known) - 1)
-        found.append(np.where(known[place] == items, place, -1))
-    return found[0], found[1]
+        labels.append(np.where(known[place] == items, place, -1))
+    return labels[0], labels[1]
 
 
 def _own_ground_truth(state: State) -> NDArray[np.int64]:
@@ -302,16 +304,16 @@ def _own_ground_truth(state: State) -> NDArray[np.int64]:
         for row, label in enumerate(state[f"gallery.{prefix}"].tolist()):
             if label:
                 places.setdefault(f"{prefix} {label}", []).append(row)
-    found = [
+    places_of_query = [
         sorted({*places.get(f"names {target}", []), *places.get(f"images {image}", [])})
         for target, image in zip(
             state["queries.targets"].tolist(), state["queries.images"].tolist(), strict=True
         )
     ]
-    own = np.full((len(found), max(1, *map(len, found), 1)), -1)
-    for query, rows in enumerate(found):
-        own[query, : len(rows)] = rows
-    return own
+    rows_of_query = np.full((len(places_of_query), max(1, *map(len, places_of_query), 1)), -1)
+    for query, rows in enumerate(places_of_query):
+        rows_of_query[query, : len(rows)] = rows
+    return rows_of_query
 
 
 def _distinct(gallery: State) -> State:

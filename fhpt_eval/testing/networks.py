@@ -314,12 +314,12 @@ def _with_other_settings(network: Network) -> Iterator[tuple[str, Network]]:
     """Yield the network with one setting changed, as far as another value can be told."""
     settings = {name: getattr(network, name) for name in network.model_fields_set}
     for name, field in type(network).model_fields.items():
-        for other in _other_values(field.annotation, getattr(network, name)):
+        for value in _other_values(field.annotation, getattr(network, name)):
             try:
-                changed = type(network)(**{**settings, name: other})
+                changed = type(network)(**{**settings, name: value})
             except ValidationError:
                 continue
-            yield f"{name} = {other!r}", changed
+            yield f"{name} = {value!r}", changed
             break
 
 
@@ -337,8 +337,8 @@ def _other_values(annotation: object, value: object) -> list[object]:
 
 def _devices(kit: _Kit) -> None:
     if torch.cuda.is_available():
-        there = _given(kit.network, kit.images.cuda())
-        _require(_close(kit.given, there, DEVICE_TOLERANCE), "devices", "CPU and GPU differ")
+        on_gpu = _given(kit.network, kit.images.cuda())
+        _require(_close(kit.given, on_gpu, DEVICE_TOLERANCE), "devices", "CPU and GPU differ")
 
 
 _CLAUSES = {

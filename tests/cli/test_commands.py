@@ -287,13 +287,15 @@ def test_the_readme_shows_what_a_run_prints(
     assert printed in [block.splitlines() for block in blocks]
 
 
-def test_the_example_plugin_installs_and_runs_by_name(make_pairs: Maker, tmp_path: Path) -> None:
-    """It is installed by pip into a folder of its own, which the command then sees."""
+def test_the_example_plugins_install_and_run_by_name(make_pairs: Maker, tmp_path: Path) -> None:
+    """They are installed by pip into a folder of their own, which the command then sees."""
     site = tmp_path / "site"
-    source = tmp_path / "source"
-    shutil.copytree(ROOT / "examples" / "colorfulness_gap", source)
+    sources = []
+    for name in ("colorfulness_gap", "tiny_backbone"):
+        sources.append(tmp_path / name)
+        shutil.copytree(ROOT / "examples" / name, sources[-1])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--no-index", "--target", str(site), str(source)], check=True,
+    subprocess.run([*pip, "--no-index", "--target", str(site), *map(str, sources)], check=True,
                    capture_output=True)  # fmt: skip
     folders = make_pairs(3)
 
@@ -308,11 +310,15 @@ def test_the_example_plugin_installs_and_runs_by_name(make_pairs: Maker, tmp_pat
         return finished.stdout
 
     assert "colorfulness_gap" in command("metrics")
+    assert "tiny_backbone" in command("networks")
     out = command(
         "run", "--pred", folders.generated, "--gt", folders.ground_truth, "--json",
-        "--metrics", "ssim,colorfulness_gap",
+        "--metrics", "ssim,colorfulness_gap,fid", "--set", "fid.network=tiny_backbone",
     )  # fmt: skip
     result = json.loads(out)
-    assert result["protocol"]["id"] == "fhpt+colorfulness_gap"
+    assert result["protocol"]["id"].startswith("fhpt+colorfulness_gap")
     assert result["scores"]["colorfulness_gap"]["value"] > 0
-    assert result["provenance"]["software"]["fhpt-eval-colorfulness-gap"] == "0.1.0"
+    assert result["scores"]["fid"]["value"] > 0
+    software = result["provenance"]["software"]
+    assert software["fhpt-eval-colorfulness-gap"] == "0.1.0"
+    assert software["fhpt-eval-tiny-backbone"] == "0.1.0"

@@ -6,7 +6,7 @@ entry points in the group ``fhpt_eval.executors``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 from fhpt_eval.common.plugins import Group
@@ -27,8 +27,11 @@ class Executor(Protocol):
 
     def run(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, Outcome | Exception]]:
-        """Yield each job with its outcome, or the exception that it raised, as they finish."""
+    ) -> Generator[tuple[Job, Outcome | Exception]]:
+        """Yield each job with its outcome, or the exception that it raised, as they finish.
+
+        Closing it stops the run; nothing is at work any more when that is done.
+        """
 
 
 def _fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check

@@ -6,7 +6,7 @@ need no start-up, and work in notebooks and scripts without a ``__main__`` guard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
@@ -36,10 +36,10 @@ class LocalExecutor:
 
     def run(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, Outcome | Exception]]:
+    ) -> Generator[tuple[Job, Outcome | Exception]]:
         """See :meth:`fhpt_eval.evaluation.executors.Executor.run`.
 
-        Few jobs are handed out ahead, so closing the iterator stops the run after the jobs that
+        Few jobs are handed out ahead, so closing the generator stops the run after the jobs that
         have begun.
         """
         waiting = iter(jobs)

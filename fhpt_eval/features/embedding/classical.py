@@ -151,11 +151,13 @@ def _bands(weights: Floats) -> Floats:
 def _histograms(colours: Floats, lab: Floats, weights: Floats) -> Iterator[_Histogram]:
     from skimage.feature import local_binary_pattern
 
-    scaled = [lab[..., 0] / 100, *((lab[..., at] / _LAB_CHROMA + 1) / 2 for at in (1, 2))]
+    scaled = [lab[..., 0] / 100, *((lab[..., axis] / _LAB_CHROMA + 1) / 2 for axis in (1, 2))]
     yield _grid(scaled, _LAB_BINS, weights)
     levels = (colours * 255).round().astype(np.uint8)
-    yield _grid([_ranks(levels[..., at], weights) for at in range(3)], _RANK_BINS, weights)
-    red, green, blue = (colours[..., at] * share for at, share in enumerate(_LUMA))
+    yield _grid(
+        [_ranks(levels[..., channel], weights) for channel in range(3)], _RANK_BINS, weights
+    )
+    red, green, blue = (colours[..., channel] * share for channel, share in enumerate(_LUMA))
     grey = red + green + blue
     shades = (grey * 255).round().astype(np.uint8)
     for radius in _RADII:

@@ -119,8 +119,8 @@ def descriptors(
         raise ArgumentError(f"'upsample' is {upsample!r}: {error.errors()[0]['msg']}") from None
     except TypeError as error:  # an array of a type that tensors do not have
         raise ArgumentError(f"'images' cannot be used: {error}") from None
-    found: NDArray[np.float64] = feature.compute(images)["descriptor"].numpy()
-    return found
+    rows: NDArray[np.float64] = feature.compute(images)["descriptor"].numpy()
+    return rows
 
 
 def _levels(images: object) -> NDArray[np.uint8]:

@@ -68,11 +68,11 @@ class FaceFinder:
         for times in doublings(height * width, upsample):
             boxes, scores, _ = self._detector.run(image, times, 0.0)
             if boxes:
-                at = int(np.argmax(scores))
-                box = boxes[at]
+                clearest = int(np.argmax(scores))
+                box = boxes[clearest]
                 row["found"] = len(boxes)
                 row["box"] = box.left(), box.top(), box.right(), box.bottom()
-                row["score"] = scores[at]
+                row["score"] = scores[clearest]
                 row["descriptor"] = self._describe(image, box)
                 break
         return row

@@ -73,10 +73,10 @@ def path_of(model: Model) -> Path:
     if folder is None:
         raise WeightsError(f"dlib's models are not here. Get them: {_CURE}")
     path = folder / model.file
-    found = find(path)
-    if found.sha256 != model.sha256:
+    file = find(path)
+    if file.sha256 != model.sha256:
         raise WeightsError(
-            f"{path} is not the model that it should be: its SHA-256 is {found.sha256}, not "
+            f"{path} is not the model that it should be: its SHA-256 is {file.sha256}, not "
             f"{model.sha256}. It is not used. Get the right one: {_REPAIR}"
         )
     return path

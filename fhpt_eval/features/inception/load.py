@@ -62,12 +62,12 @@ def build_network(
 def expected_shapes(name: InceptionName) -> dict[str, Shape]:
     """Return the shape of every entry that a state dict of this network must have."""
     convolutions, _ = shapes(layout(name))
-    found: dict[str, Shape] = {}
+    entries: dict[str, Shape] = {}
     for conv, shape in convolutions.items():
-        found[f"{conv}.conv.weight"] = shape
-        found |= {f"{conv}.bn.{part}": shape[:1] for part in _NORM}
+        entries[f"{conv}.conv.weight"] = shape
+        entries |= {f"{conv}.bn.{part}": shape[:1] for part in _NORM}
     classes = VARIANTS[name].classes
-    return found | {"fc.weight": (classes, FEATURES), "fc.bias": (classes,)}
+    return entries | {"fc.weight": (classes, FEATURES), "fc.bias": (classes,)}
 
 
 def fold(state: Mapping[str, Tensor], conv: str, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -114,17 +114,17 @@ def layout(name: InceptionName) -> Chain:
 
 def shapes(steps: Sequence[Step], inputs: int = 3) -> tuple[dict[str, Shape], int]:
     """Return the shape of each convolution's weight by its name, and the number of channels out."""
-    found: dict[str, Shape] = {}
+    convolutions: dict[str, Shape] = {}
     for step in steps:
         if isinstance(step, Conv):
-            found[step.name] = (step.outputs, inputs, *step.kernel)
+            convolutions[step.name] = (step.outputs, inputs, *step.kernel)
             inputs = step.outputs
         elif isinstance(step, Branches):
             parts = [shapes(chain, inputs) for chain in step.chains]
             for part, _ in parts:
-                found |= part
+                convolutions |= part
             inputs = sum(outputs for _, outputs in parts)
-    return found, inputs
+    return convolutions, inputs
 
 
 def run(steps: Sequence[Step], x: Tensor, convolve: Callable[[Conv, Tensor], Tensor]) -> Tensor:

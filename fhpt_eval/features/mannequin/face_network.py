@@ -180,10 +180,10 @@ def peaks(maps: Tensor) -> Peaks:
     """Return the likeliest face of each image, the first of equal ones."""
     count = len(maps)
     logits = maps[:, 0].flatten(1)
-    at = logits.argmax(dim=1)
+    cell = logits.argmax(dim=1)
     every = torch.arange(count, device=maps.device)
-    found = boxes(maps).reshape(count, -1, 4)[every, at]
-    return Peaks(logits[every, at].double().sigmoid(), found)
+    likeliest = boxes(maps).reshape(count, -1, 4)[every, cell]
+    return Peaks(logits[every, cell].double().sigmoid(), likeliest)
 
 
 def softened(levels: Tensor) -> Tensor:

@@ -123,10 +123,10 @@ def _likeliest(networks: FaceNetworks, levels: Tensor) -> dict[str, Tensor]:
     scores, boxes = peaks(networks.finder(softened(x)))
     descriptors = networks.descriptor(sample(x, lattice(squares(boxes)))).double()
     boxes = (boxes + 0.5) * (height / HEIGHT) - 0.5
-    found = scores >= FOUND
+    seen = scores >= FOUND
     return {
-        "found": found.long(),
-        "box": boxes.where(found[:, None], math.nan),
-        "score": scores.where(found, math.nan),
-        "descriptor": descriptors.where(found[:, None], math.nan),
+        "found": seen.long(),
+        "box": boxes.where(seen[:, None], math.nan),
+        "score": scores.where(seen, math.nan),
+        "descriptor": descriptors.where(seen[:, None], math.nan),
     }

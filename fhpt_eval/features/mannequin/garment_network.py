@@ -98,8 +98,8 @@ class GarmentNetwork(nn.Module):
 
     def pooled(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the pool features ``(N, 128)`` of what :meth:`maps` gave."""
-        found: Tensor = self.pool(relu(self.hidden(self.read(maps))))
-        return found
+        features: Tensor = self.pool(relu(self.hidden(self.read(maps))))
+        return features
 
     def forward(self, images: Tensor) -> Outputs:
         """Return all outputs for images as :meth:`maps` takes them."""
@@ -122,12 +122,12 @@ class GarmentNetwork(nn.Module):
         shares = scores.flatten(2).softmax(2).unflatten(2, scores.shape[2:])
         # Each cell of the fourth map lies over 2 x 2 of the third, which share its weight.
         finer = shares.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
-        found = []
+        means = []
         for values, weights in ((third, finer), (fourth, shares)):
             flat = values.flatten(2)
             attended = torch.bmm(weights.flatten(2), flat.transpose(1, 2))
-            found += [flat.mean(2), attended.flatten(1)]
-        return torch.cat(found, 1)
+            means += [flat.mean(2), attended.flatten(1)]
+        return torch.cat(means, 1)
 
 
 def resized(images: Tensor) -> Tensor:
@@ -138,10 +138,10 @@ def resized(images: Tensor) -> Tensor:
     """
     if tuple(images.shape[2:]) == (HEIGHT, WIDTH):
         return images
-    found: Tensor = interpolate(
+    smaller: Tensor = interpolate(
         images, (HEIGHT, WIDTH), mode="bilinear", align_corners=False, antialias=True
     )
-    return found
+    return smaller
 
 
 def _joint(kind: Tensor, texture: Tensor) -> Tensor:

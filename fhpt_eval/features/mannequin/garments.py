@@ -87,8 +87,8 @@ class Garments(WeightedNetwork):
         """
         checked_images(images, OVERSHOOT)
         network: GarmentNetwork = self.loaded(images.device)
-        one = torch.ones(3, 1, 1, device=images.device)
-        return network.maps(scaled(images, one, torch.zeros_like(one)))
+        gain = torch.ones(3, 1, 1, device=images.device)
+        return network.maps(scaled(images, gain, torch.zeros_like(gain)))
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> GarmentNetwork:

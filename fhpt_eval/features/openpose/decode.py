@@ -115,17 +115,17 @@ def _whole(stride: object) -> int:
     return number
 
 
-def _size(given: object, full: tuple[int, int]) -> tuple[int, int]:
-    if given is None:
+def _size(size: object, full: tuple[int, int]) -> tuple[int, int]:
+    if size is None:
         return full
     try:
-        height, width = (int(side) for side in given)  # type: ignore[attr-defined]
-        whole = (height, width) == tuple(given)  # type: ignore[arg-type]
+        height, width = (int(side) for side in size)  # type: ignore[attr-defined]
+        is_whole = (height, width) == tuple(size)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        whole = False
-    if not whole or not (1 <= height <= full[0] and 1 <= width <= full[1]):
+        is_whole = False
+    if not is_whole or not (1 <= height <= full[0] and 1 <= width <= full[1]):
         raise ArgumentError(
             f"'image_size' must be height and width of at most {full[0]} x {full[1]} pixels, "
-            f"the maps' size times the stride, not {given!r}"
+            f"the maps' size times the stride, not {size!r}"
         )
     return height, width

@@ -42,8 +42,8 @@ def connect(pafs: Surface, layout: Layout, peaks: Peaks, decoding: Decoding) -> 
     """
     limb, start, end = _pairs(layout, peaks)
     scores = np.zeros(len(limb))
-    for at in range(0, len(limb), _TOGETHER):
-        part = slice(at, at + _TOGETHER)
+    for begin in range(0, len(limb), _TOGETHER):
+        part = slice(begin, begin + _TOGETHER)
         pairs = limb[part], start[part], end[part]
         scores[part] = _scores(pafs, layout, peaks, pairs, decoding)
     kept = np.flatnonzero(scores > 0)
@@ -94,8 +94,8 @@ def _scores(
 def _greedy(connections: Iterator[Connection]) -> Iterator[Connection]:
     """Pass over a connection if one of its peaks is already used in the same limb."""
     used: set[tuple[int, int]] = set()
-    for one in connections:
-        ends = {(one.limb, one.start), (one.limb, one.end)}
+    for connection in connections:
+        ends = {(connection.limb, connection.start), (connection.limb, connection.end)}
         if used.isdisjoint(ends):
             used |= ends
-            yield one
+            yield connection

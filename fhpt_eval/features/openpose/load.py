@@ -35,8 +35,8 @@ def build_network(
     Raises:
         WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
     """
-    found = _checked(name, state, label)
-    return Network(name, {entry: _placed(value, device) for entry, value in found.items()})
+    entries = _checked(name, state, label)
+    return Network(name, {entry: _placed(value, device) for entry, value in entries.items()})
 
 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
@@ -47,16 +47,16 @@ def _placed(value: Tensor, device: torch.device) -> Tensor:
 def _checked(name: PoseNetworkName, state: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:
     """Return the entries by the layers' own names, or say which are wrong."""
     expected = shapes(name)
-    given: dict[str, list[str]] = {}
+    by_layer: dict[str, list[str]] = {}
     for entry in state:
-        given.setdefault(".".join(entry.split(".")[-2:]), []).append(entry)
-    twice = [" and ".join(entries) for entries in given.values() if len(entries) > 1]
-    there = {layer: entries[0] for layer, entries in given.items()}
+        by_layer.setdefault(".".join(entry.split(".")[-2:]), []).append(entry)
+    twice = [" and ".join(entries) for entries in by_layer.values() if len(entries) > 1]
+    entry_of = {layer: entries[0] for layer, entries in by_layer.items()}
     check_entries(
-        {entry: state[entry] for entry in there.values()},
-        {there.get(layer, layer): shape for layer, shape in expected.items()},
+        {entry: state[entry] for entry in entry_of.values()},
+        {entry_of.get(layer, layer): shape for layer, shape in expected.items()},
         label,
         f"the network {name}",
         twice=twice,
     )
-    return {layer: state[there[layer]] for layer in expected}
+    return {layer: state[entry_of[layer]] for layer in expected}

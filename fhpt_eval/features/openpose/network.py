@@ -118,19 +118,19 @@ class Network:
             images: ``(N, 3, H, W)`` float32 on the weights' device: blue, green, red, each level
                 divided by 256 less 0.5. H and W are multiples of 8.
         """
-        made = self.stages(images)
-        return Maps(*(made[name] for name in self._outputs))
+        outputs = self.stages(images)
+        return Maps(*(outputs[name] for name in self._outputs))
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Run it, and return what every stage says, by its name; arguments as above."""
-        made: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         for stage in self._stages:
-            seen = [made[name] for name in stage.sees]
+            seen = [outputs[name] for name in stage.sees]
             x = torch.cat(seen, 1) if len(seen) > 1 else (seen or [images])[0]
             for step in stage.chain:
                 x = self._run(step, x)
-            made[stage.name] = x
-        return made
+            outputs[stage.name] = x
+        return outputs
 
     def _run(self, step: Step, x: Tensor) -> Tensor:
         if isinstance(step, Pool):
@@ -151,14 +151,14 @@ class Network:
 
 def shapes(name: PoseNetworkName) -> dict[str, Shape]:
     """Return name and shape of every tensor of a network, in the order of its layers."""
-    found: dict[str, Shape] = {}
+    tensors: dict[str, Shape] = {}
     for stage in stages(name):
         for conv in _convolutions(stage.chain):
-            found[f"{conv.name}.weight"] = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
-            found[f"{conv.name}.bias"] = (conv.outputs,)
+            tensors[f"{conv.name}.weight"] = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
+            tensors[f"{conv.name}.bias"] = (conv.outputs,)
             if conv.then == "prelu":
-                found[f"{conv.slopes}.weight"] = (conv.outputs,)
-    return found
+                tensors[f"{conv.slopes}.weight"] = (conv.outputs,)
+    return tensors
 
 
 #: Chains that give heatmaps and part affinity fields.

@@ -47,20 +47,20 @@ def group(
     """
     owners: dict[int, _Person] = {}
     confidence = peaks.confidence.tolist()
-    for one in connections:
-        _use(one, layout, confidence, owners)
+    for connection in connections:
+        _use(connection, layout, confidence, owners)
     persons = [
         person
         for person in dict.fromkeys(owners.values())
         if len(person.peaks) >= min_joints and person.score / len(person.peaks) >= min_score
     ]
-    found = np.full((len(persons), len(layout.joints), 3), np.nan)
+    rows = np.full((len(persons), len(layout.joints), 3), np.nan)
     places = np.stack([peaks.x, peaks.y], axis=1) + peaks.offset
     for row, person in enumerate(persons):
         joints, numbers = list(person.peaks), list(person.peaks.values())
-        found[row, joints, :2] = places[numbers]
-        found[row, joints, 2] = peaks.confidence[numbers]
-    return found[rank(found)]
+        rows[row, joints, :2] = places[numbers]
+        rows[row, joints, 2] = peaks.confidence[numbers]
+    return rows[rank(rows)]
 
 
 def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -93,27 +93,29 @@ def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _use(
-    one: Connection, layout: Layout, confidence: Sequence[float], owners: dict[int, _Person]
+    limb_used: Connection, layout: Layout, confidence: Sequence[float], owners: dict[int, _Person]
 ) -> None:
     """Let one limb found, extend or join persons."""
-    limb = layout.limbs[one.limb]
-    first, second = owners.get(one.start), owners.get(one.end)
+    limb = layout.limbs[limb_used.limb]
+    first, second = owners.get(limb_used.start), owners.get(limb_used.end)
     if first is None and second is None:
         if limb.founds:
-            person = _Person({limb.start: one.start, limb.end: one.end}, one.score)
-            person.score += confidence[one.start] + confidence[one.end]
-            owners[one.start] = owners[one.end] = person
+            person = _Person(
+                {limb.start: limb_used.start, limb.end: limb_used.end}, limb_used.score
+            )
+            person.score += confidence[limb_used.start] + confidence[limb_used.end]
+            owners[limb_used.start] = owners[limb_used.end] = person
     elif first is not None and second is None:
         before = first.peaks.get(limb.end)
         if before is not None:
             first.score -= confidence[before]
             del owners[before]
-        first.peaks[limb.end] = one.end
-        first.score += confidence[one.end] + one.score
-        owners[one.end] = first
+        first.peaks[limb.end] = limb_used.end
+        first.score += confidence[limb_used.end] + limb_used.score
+        owners[limb_used.end] = first
     elif first is None or second is None or first is second:
         return
     elif first.peaks.keys().isdisjoint(second.peaks):
         first.peaks |= second.peaks
-        first.score += second.score + one.score
+        first.score += second.score + limb_used.score
         owners.update(dict.fromkeys(second.peaks.values(), first))

@@ -127,13 +127,13 @@ def smoothed(surface: Surface, where: NDArray[np.intp]) -> Iterator[tuple[int, F
         before the next are asked for: arrays are used again, since getting memory takes as long as
         filling it.
     """
-    first, *others = [_Part(plane) for plane in surface]
-    for at in range(0, len(where), _TOGETHER):
-        tiles = where[at : at + _TOGETHER]
+    first, *further = [_Part(plane) for plane in surface]
+    for start in range(0, len(where), _TOGETHER):
+        tiles = where[start : start + _TOGETHER]
         values = first.of(tiles)
-        for part in others:
+        for part in further:
             values += part.of(tiles)
-        yield at, values
+        yield start, values
 
 
 class _Part:

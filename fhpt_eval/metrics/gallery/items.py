@@ -51,8 +51,8 @@ def digest_of_items(path: str) -> str:
 def _items(reader: csv.DictReader[str], path: str) -> Mapping[str, str]:
     columns = {name.strip(): name for name in reader.fieldnames or []}
     if not {"image", "item"} <= columns.keys():
-        found = ", ".join(columns) or "missing"
-        raise InputError(f"{path}, line 1: the columns are {found}; expected image and item.")
+        header = ", ".join(columns) or "missing"
+        raise InputError(f"{path}, line 1: the columns are {header}; expected image and item.")
     items: dict[str, str] = {}
     for row in reader:
         name, item = ((row[columns[column]] or "").strip() for column in ("image", "item"))

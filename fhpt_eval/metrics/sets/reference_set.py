@@ -75,9 +75,9 @@ def digest(reference: str) -> str:
     path = Path(reference)
     try:
         if path.is_dir():
-            found = find_images(path, "The reference folder")
-            files = tuple(one for paths in found.values() for one in paths)
-            states = (one.stat() for one in files)
+            paths_by_name = find_images(path, "The reference folder")
+            files = tuple(path for paths in paths_by_name.values() for path in paths)
+            states = (file.stat() for file in files)
             seen = tuple(
                 (str(f), s.st_size, s.st_mtime_ns) for f, s in zip(files, states, strict=True)
             )
@@ -95,7 +95,7 @@ def digest(reference: str) -> str:
 def _folder_digest(root: str, seen: tuple[tuple[str, int, int], ...]) -> str:
     """Take the digest once per process, as long as sizes and times of change stay."""
     names = [Path(name).relative_to(root).as_posix() for name, _, _ in seen]
-    sums = [_file_digest(*one) for one in seen]
+    sums = [_file_digest(*file) for file in seen]
     return digest_of(dict(zip(names, sums, strict=True)))
 
 

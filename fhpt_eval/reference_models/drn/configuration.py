@@ -7,16 +7,15 @@ sections' docstrings explain every key.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fhpt_eval.common.files import read_text
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.files import read_text, toml_table
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import InputError, did_you_mean
 
 #: Largest configuration file that is read, in bytes.
@@ -302,14 +301,8 @@ def parse_configuration(text: str, label: str) -> Configuration:
     Raises:
         InputError: lists every fault.
     """
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{label}: is not valid TOML: {error}.") from error
-    try:
-        return Configuration.model_validate(table)
-    except ValidationError as error:
-        raise InputError(explain_validation(error, Configuration, label)) from None
+    with explained(Configuration, label):
+        return Configuration.model_validate(toml_table(text, label))
 
 
 def _shipped() -> resources.abc.Traversable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ PROTOCOL = Protocol("p", "", "", (), (Entry("ssim", SSIM(), ()), Entry("gap", Co
 class Pickled(LocalExecutor):
     """Sends everything through bytes, as an executor on other machines would."""
 
-    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Sequence[Any]
+    ) -> Generator[tuple[Any, Any]]:
         for job, outcome in super().run(pickle.loads(pickle.dumps(function)), jobs):  # noqa: S301
             yield pickle.loads(pickle.dumps((job, outcome)))  # noqa: S301 - our own bytes
 
@@ -44,7 +46,9 @@ class Elsewhere:
 
     workers = 1
 
-    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Sequence[Any]
+    ) -> Generator[tuple[Any, Any]]:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             for job in jobs:
@@ -83,7 +87,7 @@ def test_an_outcome_carries_what_no_disk_has(make_pairs: Maker, tmp_path: Path) 
     class Watching(LocalExecutor):
         def run(
             self, function: Callable[[Any], Any], jobs: Sequence[Any]
-        ) -> Iterator[tuple[Any, Any]]:
+        ) -> Generator[tuple[Any, Any]]:
             for job, outcome in super().run(function, jobs):
                 seen.append(outcome)
                 yield job, outcome

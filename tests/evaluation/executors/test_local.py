@@ -35,7 +35,7 @@ def test_closing_the_iterator_stops_after_the_jobs_that_have_begun() -> None:
 
     running = LocalExecutor(1).run(begin, range(1000))
     next(running)
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     assert len(begun) < 10
 
 
