@@ -86,9 +86,7 @@ def head(figure: Figure, place: Head) -> None:
     """Paint head, ears, face and the hair on the head."""
     person, canvas = figure.person, figure.canvas
     left, right = silhouette(place.rows, place.yaw, place.wide)
-    field = canvas.sheet(place.crown, place.chin, left, right, 0.0, place.wide * 0.7)
-    if field is None:
-        return
+    field = canvas.sheet(place.crown, place.chin, left, right, place.wide * 0.7)
     ears = [side for side in (-1.0, 1.0) if place.facing(side * 1.57) > -0.75]
     for side in ears:
         if place.facing(side * 1.57) <= 0.25:
@@ -323,8 +321,6 @@ def long_hair(figure: Figure, head: Head) -> None:
     turned = sin(head.yaw)
     left, right = _hair_outline(rows, head, turned)
     field = canvas.sheet(head.crown, end, left, right)
-    if field is None:
-        return
     angle, down = field.across * 1.4, field.along * (1 / head.tall)
     inside = field.inside
     if person.hair == "wavy":
@@ -353,7 +349,6 @@ def _ponytail(figure: Figure, head: Head) -> None:
     away = 1.0 if end[0] >= head.crown[0] else -1.0
     drop = (end[0] + away * size * 0.1, end[1] + head.tall * 0.75)
     field = figure.canvas.tube([root, end, drop], [size * 0.2, size * 0.42, size * 0.1])
-    if field is not None:
-        down = field.along * (1 / head.tall)
-        colours = _strands(figure.person.hair_colour, field, field.across, down)
-        figure.canvas.paint(field, colours, "hair", HAIR, edge=0.4, shadow=0.2)
+    down = field.along * (1 / head.tall)
+    colours = _strands(figure.person.hair_colour, field, field.across, down)
+    figure.canvas.paint(field, colours, "hair", HAIR, edge=0.4, shadow=0.2)

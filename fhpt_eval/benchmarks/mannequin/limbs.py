@@ -24,7 +24,7 @@ from fhpt_eval.benchmarks.mannequin.figure import (
 )
 
 
-def _bent(a: XY, b: XY, c: XY, radii: Sequence[float]) -> tuple[list[XY], list[float]]:
+def _bent(a: XY, b: XY, c: XY) -> list[XY]:
     """Return a line through two bones that is round at the joint between them."""
 
     def between(p: XY, q: XY, share: float) -> XY:
@@ -32,8 +32,7 @@ def _bent(a: XY, b: XY, c: XY, radii: Sequence[float]) -> tuple[list[XY], list[f
 
     before, after = between(a, b, 0.84), between(b, c, 0.16)
     round_ = between(between(before, after, 0.5), b, 0.6)
-    points = [a, between(a, b, 0.45), before, round_, after, between(b, c, 0.42), c]
-    return points, list(radii)
+    return [a, between(a, b, 0.45), before, round_, after, between(b, c, 0.42), c]
 
 
 def arm(figure: Figure, right: bool) -> None:
@@ -46,18 +45,13 @@ def arm(figure: Figure, right: bool) -> None:
     thick = person.build * size
     _hand(figure, wrist, hand, label, part)
     radii = [r * thick for r in (0.0235, 0.0265, 0.0225, 0.022, 0.022, 0.0205, 0.014)]
-    points, radii = _bent(shoulder, elbow, wrist, radii)
+    points = _bent(shoulder, elbow, wrist)
     field = canvas.tube(points, radii, 0.02 * size)
-    if field is None:
-        return
     fade = np.clip(field.along / (0.075 * size) - 0.25, 0, 1)
     skin = shaded(flat(person.skin, field.inside), field.across)
     canvas.paint(field, skin, label, part, edge=fade * 0.42, shadow=fade * 0.3)
-    top = person.top
-    if top.sleeve > 0:
-        way = sum(hypot(q[0] - p[0], q[1] - p[1]) for p, q in pairwise(points))
-        # The way along the arm that is seen, so that a sleeve shortens with the arm.
-        _sleeve(figure, field, way, fade, part)
+    if person.top.sleeve > 0:
+        _sleeve(figure, field, _way(points), fade, part)
 
 
 def _sleeve(figure: Figure, field: Field, way: float, fade: Array, part: int) -> None:
@@ -92,9 +86,8 @@ def _hand(figure: Figure, wrist: XY, end: XY, label: str, part: int) -> None:
         ([wrist, middle, (end[0] + dx * 0.25, end[1] + dy * 0.25)], [0.012, 0.0155, 0.007]),
     ):
         field = figure.canvas.tube(points, [r * size for r in radii])
-        if field is not None:
-            colours = shaded(flat(skin, field.inside), field.across)
-            figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
+        colours = shaded(flat(skin, field.inside), field.across)
+        figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
 
 
 def leg(figure: Figure, right: bool) -> None:
@@ -105,10 +98,8 @@ def leg(figure: Figure, right: bool) -> None:
     part, label = (RIGHT_LEG, "right_leg") if right else (LEFT_LEG, "left_leg")
     thick = person.build * size
     radii = [r * thick for r in (0.047, 0.043, 0.033, 0.031, 0.031, 0.032, 0.0175)]
-    points, radii = _bent(hip, knee, ankle, radii)
+    points = _bent(hip, knee, ankle)
     field = figure.canvas.tube(points, radii, 0.04 * size)
-    if field is None:
-        return
     if figure.pose.half is False:
         _shoe(figure, ankle, right, part)
     colours = shaded(flat(person.skin, field.inside), field.across)
@@ -120,7 +111,8 @@ def leg(figure: Figure, right: bool) -> None:
 
 
 def _way(points: Sequence[XY]) -> float:
-    total = 0.0
+    """Return the way along a limb that is seen, so that a sleeve shortens with its arm."""
+    total = 0.0  # not the sum of the standard library, whose last bit depends on its version
     for p, q in pairwise(points):
         total = total + hypot(q[0] - p[0], q[1] - p[1])
     return total
@@ -163,16 +155,13 @@ def _shoe(figure: Figure, ankle: XY, right: bool, part: int) -> None:
     colour = person.shoe_colour
     if person.shoes == "flat":  # what a low shoe leaves free
         field = figure.canvas.tube([ankle, middle, toe], [0.017 * size, 0.018 * size, 0.011 * size])
-        if field is not None:
-            skin = shaded(flat(person.skin, field.inside), field.across)
-            figure.canvas.paint(field, skin, "right_leg" if right else "left_leg", part, edge=0.4)
+        skin = shaded(flat(person.skin, field.inside), field.across)
+        figure.canvas.paint(field, skin, "right_leg" if right else "left_leg", part, edge=0.4)
     field = figure.canvas.tube(
         [heel, middle, toe], [0.018 * size, 0.02 * size, 0.0165 * size], 0.01 * size
     )
-    if field is None:
-        return
     low = (0.012 * size) if person.shoes == "flat" else (-0.002 * size)
-    ys = np.arange(field.inside.shape[0], dtype=np.float32)[:, None] + field.top
+    ys = np.arange(field.inside.shape[0], dtype=np.float32)[:, None] + field.place[0].start
     sole = max(heel[1], toe[1]) + 0.013 * size
     inside = np.minimum(field.inside, np.minimum(ys - ankle[1] - low, sole - ys))
     colours = shaded(flat(colour, inside), field.across)

@@ -64,10 +64,9 @@ def neck(figure: Figure) -> None:
     low = figure.place((0.0, 0.04, 0.0))
     wide = (0.023 if figure.person.woman else 0.029) * figure.person.build * size
     field = canvas.tube([top, low], [wide, wide * 1.15])
-    if field is not None:
-        skin = shaded(flat(figure.person.skin, field.inside), field.across)
-        skin = skin * (0.86 + np.clip(field.along / (0.09 * size), 0, 1) * 0.14)
-        canvas.paint(field, skin, "neck", TORSO, edge=0.4)
+    skin = shaded(flat(figure.person.skin, field.inside), field.across)
+    skin = skin * (0.86 + np.clip(field.along / (0.09 * size), 0, 1) * 0.14)
+    canvas.paint(field, skin, "neck", TORSO, edge=0.4)
 
 
 def trunk(figure: Figure) -> None:
@@ -75,9 +74,7 @@ def trunk(figure: Figure) -> None:
     size, canvas, person = figure.scale, figure.canvas, figure.person
     left, right = silhouette(_rows(person), figure.pose.yaw, size)
     start, end = _axis(figure)
-    field = canvas.sheet(start, end, left, right, 0.0, 0.02 * size)
-    if field is None:
-        return
+    field = canvas.sheet(start, end, left, right, 0.02 * size)
     edge = np.clip(field.along / (0.05 * size) - 0.4, 0, 1) * 0.4
     skin = shaded(flat(person.skin, field.inside), field.across)
     canvas.paint(field, skin, "torso_skin", TORSO, edge=edge)
@@ -114,9 +111,7 @@ def _skirt(figure: Figure, start: XY, end: XY) -> None:
     ]
     left, right = silhouette(rows, yaw, size)
     left, right = _over_knees(figure, finish[0], left, right)
-    field = canvas.sheet(begin, finish, left, right, 0.0, 0.03 * size)
-    if field is None:
-        return
+    field = canvas.sheet(begin, finish, left, right, 0.03 * size)
     angle = field.angle(yaw)
     curve = (field.across * field.across) * (0.012 * size)
     length = hypot(finish[0] - begin[0], finish[1] - begin[1])
@@ -173,9 +168,7 @@ def top(figure: Figure) -> None:
     garment, yaw = person.top, figure.pose.yaw
     left, right = silhouette(_rows(person), yaw, size)
     start, end = _axis(figure)
-    field = canvas.sheet(start, end, left, right, 0.0, 0.03 * size)
-    if field is None:
-        return
+    field = canvas.sheet(start, end, left, right, 0.03 * size)
     angle = field.angle(yaw)
     down = field.along * (1 / size)
     fitted = 0.35 if garment.kind in ("dress", "tank") else 1.0
@@ -275,8 +268,6 @@ def _collar(figure: Figure) -> None:
     x = figure.pose.head[0] * 0.3
     high, low = figure.place((x, -rise, 0.0)), figure.place((0.0, 0.018, 0.0))
     field = figure.canvas.tube([high, low], [wide * size, wide * 1.1 * size])
-    if field is None:
-        return
     angle = np.abs(field.angle(figure.pose.yaw))
     over = field.along + (0.01 * size)
     inside = np.minimum(field.inside, over)
