@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, instance_norm, leaky_relu, relu
 
-from fhpt_eval.reference_models.drn.configuration import Configuration, ModelSettings
+from fhpt_eval.reference_models.drn.configuration import Configuration, ModelSettings, Precision
 from fhpt_eval.reference_models.drn.model.extensions import (
     CoarseFilter,
     EvenDoubling,
@@ -119,6 +119,11 @@ class Outputs:
     face: Tensor | None
     face_mask: Tensor
     final: Tensor
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which networks compute in a precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 # ---- Layers that all networks are made of ------------------------------------------------------

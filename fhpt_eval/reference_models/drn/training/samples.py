@@ -85,8 +85,9 @@ class Samples:
 def grid_of(columns: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Put columns of images ``(rows, H, W, 3)`` side by side, with white gaps between them."""
     images = torch.from_numpy(np.stack(columns, axis=1)).flatten(0, 1).permute(0, 3, 1, 2)
-    grid = make_grid(images, nrow=len(columns), padding=_GAP, pad_value=255)
-    return grid[:, _GAP:-_GAP, _GAP:-_GAP].permute(1, 2, 0).numpy()
+    framed = make_grid(images, nrow=len(columns), padding=_GAP, pad_value=255).permute(1, 2, 0)
+    grid: NDArray[np.uint8] = framed[_GAP:-_GAP, _GAP:-_GAP].numpy()
+    return grid
 
 
 def draw_skeleton(points: NDArray[np.floating], height: int, width: int) -> NDArray[np.uint8]:

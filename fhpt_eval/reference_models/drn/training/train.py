@@ -29,10 +29,15 @@ from fhpt_eval.reference_models.drn.training.checkpoints import (
 )
 from fhpt_eval.reference_models.drn.training.distributed import World
 from fhpt_eval.reference_models.drn.training.logs import Log
-from fhpt_eval.reference_models.drn.training.plan import WEIGHTS, Plan, prepare_folder
+from fhpt_eval.reference_models.drn.training.plan import (
+    WEIGHTS,
+    Plan,
+    check_same_start,
+    prepare_folder,
+    start_of,
+)
 from fhpt_eval.reference_models.drn.training.samples import Samples
 from fhpt_eval.reference_models.drn.training.schedule import pairs_at
-from fhpt_eval.reference_models.drn.training.start import check_same_start, start_of
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 
 #: Processes ask each other this often, in steps, whether one of them was told to stop.

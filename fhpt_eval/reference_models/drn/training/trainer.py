@@ -8,7 +8,6 @@ on the images just made.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +16,14 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from fhpt_eval.common.training import load_optimiser
-from fhpt_eval.reference_models.drn.configuration import Configuration
-from fhpt_eval.reference_models.drn.model.drn import Discriminators, Inputs, Model, Outputs
+from fhpt_eval.reference_models.drn.configuration import Configuration, LossSettings
+from fhpt_eval.reference_models.drn.model.drn import (
+    Discriminators,
+    Inputs,
+    Model,
+    Outputs,
+    autocast,
+)
 from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
 from fhpt_eval.reference_models.drn.training import losses
 from fhpt_eval.reference_models.drn.training.distributed import World
@@ -32,18 +37,9 @@ from fhpt_eval.reference_models.drn.training.schedule import (
 
 #: The losses that a step may give, in the order in which they are shown.
 LOSSES = (
-    "total",
-    "l1_coarse",
-    "perceptual_coarse",
-    "l1",
-    "perceptual",
-    "style",
-    "texture",
-    "summary",
-    "adversarial",
-    "discriminator_appearance",
-    "discriminator_pose",
-)
+    "total", *(name for name in LossSettings.model_fields if name != "perceptual_network"),
+    "discriminator_appearance", "discriminator_pose",
+)  # fmt: skip
 
 
 class Trainer:
@@ -131,11 +127,9 @@ class Trainer:
         """Whether the last step was of the coarse stage."""
         return self._stage == "coarse"
 
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
+    def autocast(self) -> torch.autocast:
         """Return the context in which networks compute in the configured precision."""
-        if self.configuration.training.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return autocast(self.device, self.configuration.training.precision)
 
     def _enter(self, stage: Stage) -> None:
         """Begin a stage: in the coarse one the detail branch has no gradients, and a pose transfer

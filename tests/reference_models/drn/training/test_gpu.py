@@ -92,6 +92,7 @@ def test_gradients_are_those_of_a_cpu(
     ):
         trainer = Trainer(settings, device, World())
         there = batch.to(device)
+        assert there.target is not None
         trainer.step(10, to_inputs(there, 2.0, 16), to_unit(there.target))
         parts = (trainer.model, trainer.discriminators)
         found.append([gradient(part).cpu() for part in parts])
