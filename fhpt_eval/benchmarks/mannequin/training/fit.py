@@ -215,15 +215,14 @@ class _Averaging(Task):
 
 def _check_same(checkpoint: Checkpoint, about: dict[str, Any], path: Path) -> None:
     """Refuse to go on with other settings, or with parameters of other names or shapes."""
-    then = dict(checkpoint.about)
-    shapes = then.pop("parameters", None), about.pop("parameters")
-    changes = [
-        f"{name} is {old!r} there and {new!r} here" for name, new, old in differences(about, then)
-    ]
-    if shapes[0] != shapes[1]:
-        changes.append("the parameters have other names or shapes")
+    changes = {
+        "the parameters have other names or shapes"
+        if name.startswith("parameters.")
+        else f"{name} is {old!r} there and {new!r} here"
+        for name, new, old in differences(about, checkpoint.about)
+    }
     if changes:
         raise ArgumentError(
-            f"{path} is of a run with other settings: {', '.join(changes)}. Choose another folder, "
-            "or the settings that it was begun with."
+            f"{path} is of a run with other settings: {', '.join(sorted(changes))}. Choose another "
+            "folder, or the settings that it was begun with."
         )

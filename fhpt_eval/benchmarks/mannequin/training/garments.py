@@ -151,15 +151,13 @@ class GarmentTask:
         }
         state = {name: plain[f"{_NETWORK}{name}"] for name in network.state_dict()}
         network.load_state_dict(state, assign=True)
+        # Batches of pictures as in training, by which the statistics are fixed.
+        chances = (step_generator(self._seed, -2 - number) for number in range(_CALIBRATION))
         with torch.no_grad():
-            read = torch.cat([network.read(network.maps(images)) for images in self._calibration()])
+            maps = (network.maps(self._batch(chance)[1]) for chance in chances)
+            read = torch.cat([network.read(images) for images in maps])
         state |= folded(state["hidden.weight"], state["hidden.bias"], plain["gain"], read)
         return {name: value.to("cpu").contiguous() for name, value in state.items()}
-
-    def _calibration(self) -> Iterator[Tensor]:
-        """Yield batches of pictures as in training, by which the statistics are fixed."""
-        for number in range(_CALIBRATION):
-            yield self._batch(step_generator(self._seed, -2 - number))[1]
 
     def _batch(self, generator: torch.Generator) -> tuple[NDArray[np.int64], Tensor, Tensor]:
         """Return rows, pictures in [0, 1], and how much each was spoilt."""

@@ -89,13 +89,8 @@ class PoseTask:
         self._settings = settings
         self.images = settings.batch
         self._device = device
-        self._parameters = initial_weights(settings.seed, device)
-        self._network = Network(NETWORK, self._parameters)
-
-    @property
-    def parameters(self) -> Mapping[str, Tensor]:
-        """The network's filters and biases."""
-        return self._parameters
+        self.parameters: Mapping[str, Tensor] = initial_weights(settings.seed, device)
+        self._network = Network(NETWORK, self.parameters)
 
     def loss(self, generator: Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - a Task's
         """Return the loss of randomly chosen, randomly changed pictures."""

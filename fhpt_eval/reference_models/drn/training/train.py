@@ -139,7 +139,7 @@ class _PairTask(Task):
         plan = self.plan
         start = start_of(plan.start_from, plan.configuration, plan.out)
         if start is not None:
-            start.give_to(self.trainer.model)
+            self.trainer.model.load_state_dict(dict(start.state), strict=False)
             self.start = start.values()
             self.progress.say(str(start))
         return self.record(0, 0.0)
