@@ -14,8 +14,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 from threading import Lock
@@ -109,17 +107,25 @@ class Pool:
             MetricError: dlib failed, or its process ended twice on this image.
             WeightsError: a model is not there, or another file.
         """
-        ends = []
         for _ in range(2):
+            worker = self._take()
             try:
-                with self._borrowed() as worker:
-                    return worker.find(image, upsample)
-            except _EndedError as end:
-                ends.append(str(end))
+                row = worker.find(image, upsample)
+            except BaseException as error:  # what it would answer next belongs to another image
+                with self._lock:
+                    self._all.discard(worker)
+                worker.end()
+                if not isinstance(error, _EndedError):
+                    raise
+                reason = str(error)
+            else:
+                with self._lock:
+                    self._idle.append(worker)
+                return row
         height, width, _ = image.shape
         raise MetricError(
             f"The process that looks for faces ended twice on an image of {width} x {height} "
-            f"pixels ({ends[-1]}). Status -9 mostly means too little memory: use fewer workers. "
+            f"pixels ({reason}). Status -9 mostly means too little memory: use fewer workers. "
             'Otherwise dlib may not fit this machine: python -c "import dlib" tells.'
         )
 
@@ -141,19 +147,6 @@ class Pool:
         """How many processes run."""
         with self._lock:
             return sum(worker.alive for worker in self._all)
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Worker]:
-        worker = self._take()
-        try:
-            yield worker
-        except BaseException:  # of any kind: what it would answer next belongs to another image
-            with self._lock:
-                self._all.discard(worker)
-            worker.end()
-            raise
-        with self._lock:
-            self._idle.append(worker)
 
     def _take(self) -> Worker:
         with self._lock:
@@ -193,5 +186,4 @@ def _start_anew() -> None:
 
 
 atexit.register(lambda: _pool.end())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+os.register_at_fork(after_in_child=_start_anew)
