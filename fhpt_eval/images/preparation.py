@@ -12,13 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fhpt_eval.errors import ImageError
 from fhpt_eval.images.resize import Kernel, ResizeResult, opencv_version, resize
@@ -59,13 +53,13 @@ class Step(BaseModel):
     #: Whether what it does depends on the pair's names, and not on pixels alone.
     by_name: ClassVar[bool] = False
 
-    @abstractmethod
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) that the step gives for an image of this size.
+        """Return the (width, height) that the step gives for an image of this size: the same.
 
         Raises:
             ImageError: the step cannot be applied to such an image.
         """
+        return width, height
 
     @abstractmethod
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -217,10 +211,6 @@ class Color(Step):
 
     step: Literal["color"] = "color"
     space: Literal["grey"]
-
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
-        return width, height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """See :meth:`Step.apply`."""

@@ -10,7 +10,6 @@ without work, and whenever this process is gone.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import subprocess
 import sys
@@ -26,11 +25,8 @@ from fhpt_eval.features.faces import models
 
 #: Seconds without work after which a worker ends itself.
 _IDLE = 60
-#: A worker imports what this process would import, wherever that comes from.
-_CODE = (
-    "import sys, json; sys.path[:], *arguments = json.loads(sys.argv[1]);"
-    "from fhpt_eval.features.faces.find import serve; serve(*arguments)"
-)
+#: What a worker runs, without this package, so that it does not wait for torch.
+_SCRIPT = Path(__file__).with_name("find.py")
 #: Threads of linear algebra libraries, which would only take memory.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -44,15 +40,15 @@ class Worker:
 
     def __init__(self, predictor: Path, network: Path, idle: int = _IDLE) -> None:
         self._connection, theirs = Pipe()
-        handle, paths = theirs.fileno(), (str(predictor), str(network))
+        handle = theirs.fileno()
+        imports = os.pathsep.join(filter(None, sys.path))  # no others, with -P
         with theirs:
             self._process = subprocess.Popen(
-                # -P: nothing from the current folder
-                [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, handle, *paths, idle])],
+                [sys.executable, "-P", _SCRIPT, str(handle), predictor, network, str(idle)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # what a library prints is no part of what a command prints
                 pass_fds=[handle],
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": imports},
                 start_new_session=True,  # Ctrl-C is for this process, which then ends its workers
             )
 
