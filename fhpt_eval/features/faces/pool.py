@@ -182,4 +182,5 @@ def _start_anew() -> None:
 
 
 atexit.register(lambda: _pool.end())
-os.register_at_fork(after_in_child=_start_anew)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
