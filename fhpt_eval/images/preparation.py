@@ -119,7 +119,6 @@ class Crop(Step):
         return self
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
         if self._spares(width):
             return width, height
         if self.right > width or self.bottom > height:
@@ -130,7 +129,6 @@ class Crop(Step):
         return self.right - self.left, self.bottom - self.top
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         if self._spares(pixels.shape[1]):
             return pixels
         return pixels[self.top : self.bottom, self.left : self.right]
@@ -151,7 +149,6 @@ class Pad(Step):
     color: tuple[Level, Level, Level] = Field(default=(255, 255, 255), strict=False)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
         if width > self.width or height > self.height:
             raise ImageError(
                 f"is {width} x {height}, larger than the {self.width} x {self.height} "
@@ -160,7 +157,6 @@ class Pad(Step):
         return self.width, self.height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         height, width = pixels.shape[:2]
         top, left = (self.height - height) // 2, (self.width - width) // 2
         padded = np.empty((self.height, self.width, 3), pixels.dtype)
@@ -204,11 +200,9 @@ class Resize(Step):
         return self.width, self.height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         return resize(pixels, self.width, self.height, self.kernel, self.result)
 
     def software(self) -> dict[str, str]:
-        """See :meth:`Step.software`."""
         return {"opencv": opencv_version()} if self.kernel.startswith("cv2.") else {}
 
 
@@ -219,11 +213,9 @@ class Color(Step):
     space: Literal["grey"]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
         return width, height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         if pixels.dtype != np.uint8:
             luma = pixels @ (_LUMA / 2**16).astype(pixels.dtype)
         else:

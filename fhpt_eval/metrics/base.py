@@ -317,7 +317,6 @@ class PairMetric(Metric):
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, shown: Batch) -> Mapping[str, Tensor]:
-        """See :meth:`Metric.columns`."""
         if shown.ground_truth is None:
             raise ArgumentError(f"{self.name} needs ground truth, which this batch lacks")
         return {"": self.measure(shown.generated, shown.ground_truth)}
@@ -344,7 +343,6 @@ class ImageMetric(Metric):
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, shown: Batch) -> Mapping[str, Tensor]:
-        """See :meth:`Metric.columns`."""
         return {"": self.measure(shown.generated)}
 
 

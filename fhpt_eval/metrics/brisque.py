@@ -360,7 +360,6 @@ class BRISQUE(ImageMetric):
     )
 
     def weights(self) -> Mapping[str, str]:
-        """See :meth:`Metric.weights`."""
         return {_MODEL_FILE: hashlib.sha256(_model_bytes()).hexdigest()}
 
     def measure(self, images: Tensor) -> Tensor:

@@ -63,7 +63,6 @@ class ReferenceMetric(SetNetworkMetric):
         return {**super().canonical(), "reference": reference}
 
     def reference_folder(self) -> Path | None:
-        """See :meth:`FeatureSetMetric.reference_folder`."""
         return reference_set.folder_of(self.reference)
 
     def statistics(self) -> reference_set.Statistics | None:
@@ -107,11 +106,9 @@ class FID(ReferenceMetric):
         return lacks_moments(self) or super().lacks()
 
     def empty(self) -> State:
-        """See :meth:`StateMetric.empty`."""
         return _join(moments.empty(), moments.empty())
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         real = _part(state, "real")
         if not self.reference:
             chosen = rows.distinct if self.ground_truth == "images" else slice(None)
@@ -126,20 +123,17 @@ class FID(ReferenceMetric):
         features: Mapping[str, Arrays],
         images: tuple[str, ...] = (),
     ) -> State:
-        """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
         real = moments.add(_part(state, "real"), vectors_of(features["network"]))
         return _join(_part(state, "generated"), real)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`StateMetric.merge`."""
         sides = (
             moments.merge(_part(first, side), _part(second, side)) for side in ("generated", "real")
         )
         return _join(*sides)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`StateMetric.compute`."""
         generated = gaussian(_part(state, "generated"))
         real = real_gaussian(self, len(generated.mean)) or gaussian(_part(state, "real"))
         return {"": frechet(generated, real)}
@@ -147,7 +141,6 @@ class FID(ReferenceMetric):
     def statistics_of(
         self, state: State, steps: Sequence[Mapping[str, Any]]
     ) -> reference_set.Statistics:
-        """See :meth:`Metric.statistics_of`."""
         count, mean, covariance = moments.moments(_part(state, "real"))
         return reference_set.Statistics(mean, covariance, count, self.settings(steps))
 

@@ -66,12 +66,10 @@ class FIDInfinity(ReferenceMetric):
         return lacks_moments(self) or super().lacks()
 
     def empty(self) -> State:
-        """See :meth:`StateMetric.empty`."""
         real = {f"real.{name}": array for name, array in moments.empty().items()}
         return {"generated": np.zeros((0,)), "generated.keys": np.zeros((0,)), **real}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         new = self.empty()
         new["generated"] = vectors_of(rows.generated["network"])
         new["generated.keys"] = np.array(rows.keys, dtype=np.str_)
@@ -86,17 +84,14 @@ class FIDInfinity(ReferenceMetric):
         features: Mapping[str, Arrays],
         images: tuple[str, ...] = (),
     ) -> State:
-        """See :meth:`FeatureSetMetric.refer`."""
         _ = names, images
         return state | _real(moments.add(_moments(state), vectors_of(features["network"])))
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`StateMetric.merge`."""
         ours = [{n: state[n] for n in ("generated", "generated.keys")} for state in (first, second)]
         return merge_rows(*ours) | _real(moments.merge(_moments(first), _moments(second)))
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`StateMetric.compute`."""
         rows = in_order(state, "generated")
         if len(rows) <= self.smallest:
             raise Undefined(
@@ -114,7 +109,6 @@ class FIDInfinity(ReferenceMetric):
         return {"": float(at_zero)}
 
     def note(self, state: State) -> str:
-        """See :meth:`StateMetric.note`."""
         # Few generated images are what it extrapolates from: only the real ones may be too few.
         width = moments.width(_moments(state))
         return few_images(width + 1, moments.count(_moments(state)), width, self)

@@ -52,7 +52,6 @@ class InceptionScore(SetNetworkMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         return {
             "mean": Part("Inception score", "higher", (1.0, math.inf)),
             "std": Part(
@@ -61,11 +60,9 @@ class InceptionScore(SetNetworkMetric):
         }
 
     def empty(self) -> State:
-        """See :meth:`FeatureSetMetric.empty`."""
         return {"keys": np.zeros((0,)), "logits": np.zeros((0,))}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         name = "logits_unbiased" if self.logits == "unbiased" else "logits"
         new = {
             "keys": np.array(rows.keys, dtype=np.str_),
@@ -74,11 +71,9 @@ class InceptionScore(SetNetworkMetric):
         return self.merge(state, new)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureSetMetric.merge`."""
         return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureSetMetric.compute`."""
         count = len(state["keys"])
         if count < self.splits:
             raise Undefined(f"has {self.splits} splits (splits), and there are {count} images")

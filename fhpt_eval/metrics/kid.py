@@ -46,7 +46,6 @@ class KID(ReferenceMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         return {
             "mean": Part("KID", "lower"),
             "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf), judges=False),
@@ -69,12 +68,10 @@ class KID(ReferenceMetric):
         return super().lacks()
 
     def empty(self) -> State:
-        """See :meth:`FeatureSetMetric.empty`."""
         names = ("generated", "generated.keys", "real", "real.keys")
         return {name: np.zeros((0,)) for name in names}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         keys = np.array(rows.keys, dtype=np.str_)
         new = self.empty()
         new |= {"generated": vectors_of(rows.generated["network"]), "generated.keys": keys}
@@ -90,18 +87,15 @@ class KID(ReferenceMetric):
         features: Mapping[str, Arrays],
         images: tuple[str, ...] = (),
     ) -> State:
-        """See :meth:`FeatureSetMetric.refer`."""
         _ = images
         keys = np.array(names, dtype=np.str_)
         new = {"real": vectors_of(features["network"]), "real.keys": keys}
         return self.merge(state, self.empty() | new)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureSetMetric.merge`."""
         return merge_rows(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureSetMetric.compute`."""
         generated = in_order(state, "generated")
         listed = self._features_in_file()
         real = in_order(state, "real") if listed is None else listed
@@ -120,7 +114,6 @@ class KID(ReferenceMetric):
         return {"mean": float(np.mean(values)), "std": float(np.std(values))}
 
     def note(self, state: State) -> str:
-        """See :meth:`StateMetric.note`."""
         _ = state
         return origin(self)
 

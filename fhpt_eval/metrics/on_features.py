@@ -112,7 +112,6 @@ class FeaturePairMetric(FeatureMetric):
         return self.measure(compute_rows(self, generated, ground_truth, source))
 
     def columns(self, shown: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
-        """See :meth:`Metric.columns`."""
         return self.measure(shown)
 
     @abstractmethod

@@ -89,7 +89,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         recall = {
             f"recall@{k}": Part(f"Retrieval recall@{k}", "higher", (0.0, 1.0), detail=k != _SHOWN)
             for k in KS
@@ -101,7 +100,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return frozenset({"item"}) if self.gallery else self.needs
 
     def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
         return {"embedding": self.chosen()}
 
     def canonical(self) -> Mapping[str, Any]:
@@ -129,11 +127,9 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return self._folder()
 
     def empty(self) -> State:
-        """See :meth:`StateMetric.empty`."""
         return {name: np.zeros((0,)) for name in _QUERIES + _GALLERY}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         new = self.empty() | {
             "queries": self._vectors(rows.generated),
             "queries.keys": _texts(rows.keys),
@@ -194,7 +190,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     def pair_values(
         self, state: State
     ) -> tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]]]:
-        """See :meth:`FeatureSetMetric.pair_values`."""
         count = len(state["queries"])
         values = {part: np.full(count, np.nan) for part in self.parts()}
         if count and len(state["gallery"]):

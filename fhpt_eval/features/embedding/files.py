@@ -101,7 +101,6 @@ class NetworkFile(NormalisedInput, Network):
 
     @property
     def label(self) -> str:
-        """See :attr:`Network.label`."""
         return "an ONNX file" if self._is_onnx else "a TorchScript file"
 
     def software(self) -> dict[str, str]:

@@ -71,7 +71,6 @@ class ResNet50(NormalisedInput, WeightedNetwork):
     def build(
         cls, state: Mapping[str, Tensor], device: torch.device, label: str
     ) -> torch.nn.Module:
-        """See :meth:`WeightedNetwork.build`."""
         return build_resnet50(state, device, label)
 
 
@@ -113,7 +112,6 @@ class Timm(Network):
         return run_in_batches(run, levels, 1, 1)
 
     def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
         self._network(device)
 
     def digests(self) -> dict[str, str]:
@@ -133,7 +131,6 @@ class Timm(Network):
 
     @property
     def label(self) -> str:
-        """See :attr:`Network.label`."""
         return f"timm:{self.model}, timm {_version_of('timm')}"
 
     def lacks(self) -> str:

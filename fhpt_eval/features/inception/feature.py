@@ -73,7 +73,6 @@ class Inception(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> _Layers:
-        """See :meth:`WeightedNetwork.build`."""
         return build_network(cls.name, state, device, label)
 
     def _checked(self, images: object) -> Tensor:

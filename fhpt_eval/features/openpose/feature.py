@@ -81,7 +81,6 @@ class PoseNetwork(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Network:
-        """See :meth:`WeightedNetwork.build`."""
         return build_network(cls.name, state, device, label)
 
     def _persons(self, images: Tensor) -> list[Floats]:
