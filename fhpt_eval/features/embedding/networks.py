@@ -15,9 +15,8 @@ from torch import Tensor
 
 from fhpt_eval.errors import WeightsError, did_you_mean
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised
+from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised, vectors
 from fhpt_eval.features.embedding.resnet import FEATURES, build_resnet50
-from fhpt_eval.features.embedding.vectors import vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.networks import Gift, Network

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, WeightsError
-from fhpt_eval.features.exact import exact
+from fhpt_eval.features.batches import exact
 from fhpt_eval.features.networks import Gift
 from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
