@@ -171,11 +171,13 @@ class Metric(BaseModel):
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
-        return {}
+        return {name: sha for part in self.rests_on() for name, sha in part.digests().items()}
 
     def software(self) -> Mapping[str, str]:
         """Return the versions of libraries that its values rest on, beyond those of the package."""
-        return {}
+        return {
+            name: number for part in self.rests_on() for name, number in part.software().items()
+        }
 
     def lacks(self) -> str:
         """Say what this machine lacks for the metric and what would cure it, or nothing.
@@ -183,7 +185,7 @@ class Metric(BaseModel):
         Such as "needs the weights inception-2015 (fhpt-eval weights pull inception-2015)". Asked
         before any work; the metric is then unavailable, with this reason.
         """
-        return ""
+        return next(filter(None, (part.lacks() for part in self.rests_on())), "")
 
     def load(self, device: torch.device) -> None:
         """Load what it computes with; asked before any work, if nothing is lacking.
@@ -192,13 +194,15 @@ class Metric(BaseModel):
             WeightsError: a file of weights cannot be used; the metric is then unavailable, with
                 this reason.
         """
+        for part in self.rests_on():
+            part.load(device)
 
     def features(self) -> Mapping[str, Feature]:
         """Return the features that it rests on, by a name of its own for each."""
         return {}
 
-    def rests_on(self) -> Iterable[object]:
-        """Return the objects, such as networks, whose code its values rest on besides its own."""
+    def rests_on(self) -> Iterable[Feature]:
+        """Return what its values rest on besides its own code: features, and other networks."""
         return tuple(self.features().values())
 
     def reference_folder(self) -> Path | None:
@@ -234,23 +238,13 @@ class Metric(BaseModel):
         """
         return {}
 
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Mapping[str, NDArray[Any]]],
-        images: tuple[str, ...] = (),
-    ) -> State:
+    def refer(self, state: State, shown: Any) -> State:
         """Return the state with images of the :meth:`reference_folder` added.
 
-        Args:
-            state: is left alone.
-            names: of N images, without endings.
-            features: by the metric's own name for each feature, named arrays of N rows.
-            images: what each image is by its content, as ``FeatureRows.target_images``.
+        ``state`` is left alone. ``shown`` is ``FeatureRows``, whose ``keys`` are the images' names
+        without endings, ``ground_truth`` their features, ``target_images`` what each is by content.
         """
-        _ = names, features, images
-        return state
+        raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
 
     def statistics_of(self, state: State, steps: Sequence[Mapping[str, Any]]) -> Statistics | None:
         """Return the statistics of the reference images in a state, if the metric has such.
@@ -359,20 +353,13 @@ class StateMetric(Metric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
     @abstractmethod
-    def empty(self) -> State:
-        """Return the state of no pairs."""
+    def empty(self) -> State: ...
 
     @abstractmethod
-    def merge(self, first: State, second: State) -> State:
-        """Return the state of both sets of pairs; the arguments are left alone."""
+    def merge(self, first: State, second: State) -> State: ...
 
     @abstractmethod
-    def compute(self, state: State) -> Mapping[str, float]:
-        """Return the values by part ("" for a single one).
-
-        Raises:
-            Undefined: the set has no such value; the message is the reason.
-        """
+    def compute(self, state: State) -> Mapping[str, float]: ...
 
 
 class SetMetric(StateMetric):
@@ -393,8 +380,7 @@ class SetMetric(StateMetric):
         return self.compute(self.update(self.empty(), batch))
 
     @abstractmethod
-    def update(self, state: State, shown: Batch) -> State:
-        """Return the state with the batch's pairs added; ``state`` itself is left alone."""
+    def update(self, state: State, shown: Batch) -> State: ...
 
 
 def check_images(images: object, argument: str) -> None:

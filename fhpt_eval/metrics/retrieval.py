@@ -123,7 +123,7 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return super().lacks()
 
     def reference_folder(self) -> Path | None:
-        """See :meth:`FeatureSetMetric.reference_folder`: the gallery."""
+        """See :meth:`Metric.reference_folder`: the gallery."""
         return self._folder()
 
     def empty(self) -> State:
@@ -149,29 +149,23 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
             }
         return self.merge(state, new)
 
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Arrays],
-        images: tuple[str, ...] = (),
-    ) -> State:
-        """See :meth:`FeatureSetMetric.refer`: adds images of the gallery.
+    def refer(self, state: State, rows: FeatureRows) -> State:
+        """See :meth:`Metric.refer`: adds images of the gallery.
 
         Raises:
             InputError: the CSV of items cannot be read.
         """
         if self.gallery_items:
             known = read_gallery_items(self.gallery_items)
-            items = [known.get(name, "") for name in names]
+            items = [known.get(name, "") for name in rows.keys]
         else:
-            items = [item_of(name) or "" for name in names]
+            items = [item_of(name) or "" for name in rows.keys]
         new = self.empty() | {
-            "gallery": self._vectors(features),
-            "gallery.names": _texts(names),
+            "gallery": self._vectors(rows.ground_truth),
+            "gallery.names": _texts(rows.keys),
             "gallery.items": _texts(items),
-            "gallery.keys": _texts([""] * len(names)),
-            "gallery.images": _texts(images or [""] * len(names)),
+            "gallery.keys": _texts([""] * len(rows.keys)),
+            "gallery.images": _texts(rows.target_images or [""] * len(rows.keys)),
         }
         return self.merge(state, new)
 
