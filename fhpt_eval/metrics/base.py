@@ -31,6 +31,7 @@ from torch import Tensor
 
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ArgumentError, ProtocolError
+from fhpt_eval.features.levels import checked_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -300,8 +301,8 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        check_images(generated, "generated")
-        check_images(ground_truth, "ground_truth")
+        checked_images(generated, argument="generated")
+        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         with torch.no_grad():
             return self.measure(generated, ground_truth)
@@ -328,7 +329,7 @@ class ImageMetric(Metric):
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
-        check_images(images, "images")
+        checked_images(images)
         with torch.no_grad():
             return self.measure(images)
 
@@ -372,8 +373,8 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
-        check_images(generated, "generated")
-        check_images(ground_truth, "ground_truth")
+        checked_images(generated, argument="generated")
+        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         keys = tuple(str(n) for n in range(len(generated)))
         batch = Batch(keys, generated, ground_truth)
@@ -381,32 +382,6 @@ class SetMetric(StateMetric):
 
     @abstractmethod
     def update(self, state: State, shown: Batch) -> State: ...
-
-
-def check_images(images: object, argument: str) -> None:
-    """Refuse what is not a batch of images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-
-    Raises:
-        ArgumentError: says which argument, what was expected and what was given.
-    """
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"'{argument}' must be a torch.Tensor, not {type(images).__name__}")
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ArgumentError(
-            f"'{argument}' must have shape (N, 3, H, W), not {tuple(images.shape)}"
-            + (" (add a batch dimension: x[None])" if images.ndim == 3 else "")
-        )
-    if images.numel() == 0:
-        raise ArgumentError(f"'{argument}' is empty: its shape is {tuple(images.shape)}")
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise ArgumentError(f"'{argument}' must be uint8 or float in [0, 1], not {images.dtype}")
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):
-        raise ArgumentError(
-            f"'{argument}' must lie in [0, 1] or be uint8; its values run from {low:g} to {high:g}"
-        )
 
 
 def check_alike(generated: Tensor, ground_truth: Tensor) -> None:

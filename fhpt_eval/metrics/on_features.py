@@ -18,7 +18,8 @@ from torch import Tensor
 from fhpt_eval.common.intervals import mean
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes, check_images
+from fhpt_eval.features.levels import checked_images
+from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes
 
 #: Named arrays, a row per image.
 Arrays = Mapping[str, NDArray[Any]]
@@ -154,7 +155,7 @@ def compute_rows(
             continue
         if images is None:
             raise ArgumentError(f"'{side}' is missing; {metric.name} needs it")
-        check_images(images, side)
+        checked_images(images, argument=side)
         if len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
         for name, feature in metric.features().items():
