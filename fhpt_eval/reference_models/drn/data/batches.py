@@ -72,7 +72,6 @@ class Cached:
         self.images = images
 
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
-        """See :class:`Pixels`."""
         rows = torch.from_numpy(places)
         if self.images.device.type == "cuda":
             rows = rows.pin_memory().to(self.images.device, non_blocking=True)
@@ -88,7 +87,6 @@ class Decoded:
         self.people, self.size, self.pool = people, (height, width), pool
 
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
-        """See :class:`Pixels`."""
         chosen = [self.people[place] for place in places.tolist()]
         return torch.stack(
             list(self.pool.map(lambda person: read_person(person, *self.size), chosen))
