@@ -18,7 +18,7 @@ from fhpt_eval.metrics.registry import metric_distribution, metric_names
 from fhpt_eval.protocol import Entry
 
 #: Modules that make what every task is shown, by name, since they reach what plans tasks too.
-_COMPUTE = ("fhpt_eval.images.files", "fhpt_eval.images.tensors")
+_COMPUTE = ("fhpt_eval.images.files", "fhpt_eval.images.preparation")
 #: Modules that turn what tasks yield into scores.
 _REDUCE = (
     "fhpt_eval.evaluation.reduce.reduce",

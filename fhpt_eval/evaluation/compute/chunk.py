@@ -23,8 +23,7 @@ from fhpt_eval.evaluation.store.store import Store
 from fhpt_eval.evaluation.survey.chunks import Chunk, Member, Size
 from fhpt_eval.evaluation.tasks import MetricTask, RowsTask, Task, blame
 from fhpt_eval.images.files import decode
-from fhpt_eval.images.preparation import Side, Step, prepared_size
-from fhpt_eval.images.tensors import as_floats, prepared_tensor
+from fhpt_eval.images.preparation import Side, Step, as_floats, prepared_size, prepared_tensor
 from fhpt_eval.metrics.base import Batch, Metric
 from fhpt_eval.pairs.pair import Problem
 

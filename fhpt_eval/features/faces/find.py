@@ -11,6 +11,7 @@ one core busy.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -98,3 +99,8 @@ def serve(handle: int, predictor: str, network: str, idle: float) -> None:
             except Exception as error:  # noqa: BLE001 - the process that asked raises it
                 answer = f"{type(error).__name__}: {error}"
             requests.send(answer)
+
+
+if __name__ == "__main__":
+    _, connection, points, encoder, seconds = sys.argv
+    serve(int(connection), points, encoder, float(seconds))

@@ -10,12 +10,9 @@ without work, and whenever this process is gone.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 from threading import Lock
@@ -28,11 +25,8 @@ from fhpt_eval.features.faces import models
 
 #: Seconds without work after which a worker ends itself.
 _IDLE = 60
-#: A worker imports what this process would import, wherever that comes from.
-_CODE = (
-    "import sys, json; sys.path[:], *arguments = json.loads(sys.argv[1]);"
-    "from fhpt_eval.features.faces.find import serve; serve(*arguments)"
-)
+#: What a worker runs, without this package, so that it does not wait for torch.
+_SCRIPT = Path(__file__).with_name("find.py")
 #: Threads of linear algebra libraries, which would only take memory.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -46,15 +40,15 @@ class Worker:
 
     def __init__(self, predictor: Path, network: Path, idle: int = _IDLE) -> None:
         self._connection, theirs = Pipe()
-        handle, paths = theirs.fileno(), (str(predictor), str(network))
+        handle = theirs.fileno()
+        imports = os.pathsep.join(filter(None, sys.path))  # no others, with -P
         with theirs:
             self._process = subprocess.Popen(
-                # -P: nothing from the current folder
-                [sys.executable, "-P", "-c", _CODE, json.dumps([sys.path, handle, *paths, idle])],
+                [sys.executable, "-P", _SCRIPT, str(handle), predictor, network, str(idle)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # what a library prints is no part of what a command prints
                 pass_fds=[handle],
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": imports},
                 start_new_session=True,  # Ctrl-C is for this process, which then ends its workers
             )
 
@@ -109,17 +103,25 @@ class Pool:
             MetricError: dlib failed, or its process ended twice on this image.
             WeightsError: a model is not there, or another file.
         """
-        ends = []
         for _ in range(2):
+            worker = self._take()
             try:
-                with self._borrowed() as worker:
-                    return worker.find(image, upsample)
-            except _EndedError as end:
-                ends.append(str(end))
+                row = worker.find(image, upsample)
+            except BaseException as error:  # what it would answer next belongs to another image
+                with self._lock:
+                    self._all.discard(worker)
+                worker.end()
+                if not isinstance(error, _EndedError):
+                    raise
+                reason = str(error)
+            else:
+                with self._lock:
+                    self._idle.append(worker)
+                return row
         height, width, _ = image.shape
         raise MetricError(
             f"The process that looks for faces ended twice on an image of {width} x {height} "
-            f"pixels ({ends[-1]}). Status -9 mostly means too little memory: use fewer workers. "
+            f"pixels ({reason}). Status -9 mostly means too little memory: use fewer workers. "
             'Otherwise dlib may not fit this machine: python -c "import dlib" tells.'
         )
 
@@ -141,19 +143,6 @@ class Pool:
         """How many processes run."""
         with self._lock:
             return sum(worker.alive for worker in self._all)
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Worker]:
-        worker = self._take()
-        try:
-            yield worker
-        except BaseException:  # of any kind: what it would answer next belongs to another image
-            with self._lock:
-                self._all.discard(worker)
-            worker.end()
-            raise
-        with self._lock:
-            self._idle.append(worker)
 
     def _take(self) -> Worker:
         with self._lock:

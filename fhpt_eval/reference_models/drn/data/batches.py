@@ -69,7 +69,6 @@ class Cached:
         self.images = images
 
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
-        """See :data:`Pixels`."""
         rows = torch.from_numpy(places)
         if self.images.device.type == "cuda":
             rows = rows.pin_memory().to(self.images.device, non_blocking=True)
@@ -85,7 +84,6 @@ class Decoded:
         self.people, self.size, self.pool = people, (height, width), pool
 
     def __call__(self, places: NDArray[np.int64]) -> Tensor:
-        """See :data:`Pixels`."""
         chosen = [self.people[place] for place in places.tolist()]
         return torch.stack(
             list(self.pool.map(lambda person: read_person(person, *self.size), chosen))

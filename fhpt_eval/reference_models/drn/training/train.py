@@ -208,11 +208,9 @@ class _PairTask(Task):
         return self.record(0, 0.0).values()
 
     def state(self) -> dict[str, Any]:
-        """See :class:`Task`."""
         return self.trainer.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """See :class:`Task`."""
         self.trainer.restore(state)
 
     def steps(self, first: int, stop: int) -> Generator[dict[str, Tensor], None, None]:
@@ -243,7 +241,6 @@ class _PairTask(Task):
         return self.trainer.step(step, inputs, targets)
 
     def log(self, row: Row) -> None:
-        """See :class:`Task`."""
         if self.written is not None:
             self.written.write(row)
 
@@ -256,11 +253,9 @@ class _PairTask(Task):
         self.written.image(self.samples.draw(self.trainer), path, step)
 
     def mean(self, losses: Tensor) -> Tensor:
-        """See :class:`Task`."""
         return self.trainer.world.mean(losses)
 
     def asked_to_stop(self, number: int, step: int) -> int:
-        """See :class:`Task`."""
         if self.processes == 1:
             return number
         if step % _ASK_EVERY:
@@ -268,7 +263,6 @@ class _PairTask(Task):
         return self.trainer.world.largest(number, self.trainer.device)
 
     def advice(self, checkpoint: Path) -> str:
-        """See :class:`Task`."""
         cure = "or with --precision float32."
         if checkpoint.is_file():
             cure = (
