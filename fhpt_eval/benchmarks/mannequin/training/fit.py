@@ -44,6 +44,7 @@ _REPORT_EVERY = 25
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Lesson(Protocol):
@@ -83,7 +84,7 @@ class FitSettings(CheckedSettings):
     """
 
     steps: Count
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     warmup: Annotated[int, Field(ge=0)] = 100
     seed: Seed = 0

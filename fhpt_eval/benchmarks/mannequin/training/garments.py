@@ -21,18 +21,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss, normalize, relu
 
-from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, fit, step_generator
+from fhpt_eval.benchmarks.mannequin.training.fit import (
+    Count,
+    FitSettings,
+    Rate,
+    fit,
+    step_generator,
+)
 from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented
 from fhpt_eval.benchmarks.mannequin.training.pictures import PER_ITEM, WEARERS, Pictures
 from fhpt_eval.common.files import write_atomically
@@ -67,7 +71,7 @@ class GarmentSettings(FitSettings):
     """What training depends on, beside the pictures; the defaults made the shipped network."""
 
     steps: Count = 4000
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5e-3
+    learning_rate: Rate = 1.5e-3
 
 
 def train(
