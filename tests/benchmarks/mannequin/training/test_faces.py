@@ -56,6 +56,8 @@ def generator(seed: int = 0) -> torch.Generator:
 class Drawn:
     """Pictures of four people from the front, the side and the back, as ``Pictures`` has them."""
 
+    digest = Pictures.digest
+
     def __init__(self) -> None:
         seen: list[tuple[int, Drawing]] = [
             (person, draw(5, person, view)) for person in range(4) for view in range(3)
