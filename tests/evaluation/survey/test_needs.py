@@ -46,9 +46,7 @@ Strict.checks = (_refuse_many,)
 
 
 def test_floats_are_refused_before_any_work_with_metric_step_and_cure(make_pairs: Maker) -> None:
-    with pytest.raises(
-        InputError, match=r"colour_gap takes 8-bit.*'float'.*of its own"
-    ):
+    with pytest.raises(InputError, match=r"colour_gap takes 8-bit.*'float'.*of its own"):
         run(make_pairs(3), ColourGap(), FLOATS)
 
 
