@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import math
 import re
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -82,6 +84,38 @@ def test_every_module_belongs_to_a_room() -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def is_a_default(kind: type, name: str) -> bool:
+    """Whether a function in a class is what a field of it has by default."""
+    return name in getattr(kind, "__dataclass_fields__", ())
+
+
+def undocumented(path: Path) -> list[str]:
+    """Return the public methods and properties of a module that have no docstring of their own.
+
+    Nor, as an overriding one may, of a base class.
+    """
+    if path.stem == "__main__":
+        return []  # it runs when it is imported, and has no class
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    module = importlib.import_module(name)
+    classes = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    return [
+        f"{kind.__name__}.{method}"
+        for kind in classes
+        if kind.__module__ == name and not kind.__name__.startswith("_")
+        for method, value in vars(kind).items()
+        if not method.startswith("_")
+        and (inspect.isroutine(value) or isinstance(value, property | cached_property))
+        and not is_a_default(kind, method)
+        and not inspect.getdoc(getattr(kind, method))
+    ]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_public_method_says_what_it_does_or_overrides_one_that_does(path: Path) -> None:
+    assert not undocumented(path)
 
 
 def front_doors() -> list[str]:

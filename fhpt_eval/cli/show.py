@@ -41,12 +41,10 @@ class TerminalProgress(Progress):
         self.close()
 
     def say(self, message: str) -> None:
-        """See :meth:`Progress.say`."""
         self.close()
         click.echo(message, err=True)
 
     def stage(self, name: str, total: int, unit: str = "") -> None:
-        """See :meth:`Progress.stage`."""
         self.close()
         self._name, self._total, self._unit, self._first = name, total, unit, None
         self._logged = time.monotonic()
@@ -64,7 +62,6 @@ class TerminalProgress(Progress):
             self._bars.start()
 
     def advance(self, done: int, note: str = "") -> None:
-        """See :meth:`Progress.advance`."""
         now = time.monotonic()
         beside = ", ".join(filter(None, (self._rate(done, now), note)))
         if self._bars is not None and self._task is not None:

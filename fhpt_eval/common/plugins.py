@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +24,23 @@ def installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
 
 
 def _no_fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
+    return ""
+
+
+def fault_of_class(plugin: object, name: str, base: type, attributes: Sequence[str]) -> str:
+    """Say why a plugin is no complete class of a kind, with these attributes, or nothing."""
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        package = base.__module__.rpartition(".")[0]
+        return f"is not a subclass of {package}.{base.__name__}"
+    abstract: frozenset[str] = getattr(plugin, "__abstractmethods__", frozenset())
+    if abstract:
+        return f"lacks {', '.join(sorted(abstract))}"
+    missing = [attribute for attribute in attributes if not hasattr(plugin, attribute)]
+    if missing:
+        return f"lacks the class attribute {' and '.join(missing)}"
+    registered = getattr(plugin, "name", None)
+    if registered != name:
+        return f"calls itself {registered!r}; its name and its entry point must agree"
     return ""
 
 

@@ -205,10 +205,11 @@ class _Loop:
         saves = ends or self.step % self.pace.save_every == 0
         if saves or self.step % self.pace.report_every == 0:
             self.report()
-        with self._paused():
-            self.task.show(self.step, ends)
-            if saves:
-                self.save()
+        began = time.monotonic()
+        self.task.show(self.step, ends)
+        if saves:
+            self.save()
+        self._since += time.monotonic() - began
         if number:
             raise Stopped(number, self.step, self.path)
 
@@ -251,12 +252,6 @@ class _Loop:
                 f"The training diverged before step {self.step:,}: {', '.join(wrong)} is not "
                 f"finite. {self.task.advice(self.path)}"
             )
-
-    @contextlib.contextmanager
-    def _paused(self) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self._since += time.monotonic() - began
 
 
 class _Signals:

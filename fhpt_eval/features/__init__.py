@@ -1,8 +1,8 @@
 """Features: arrays computed from one image by a named network; one file or folder each.
 
 What they share: ``base``, ``networks`` and ``weighted`` (what a network is), ``levels`` (the images
-it takes), ``loading`` (weights), ``batches`` and ``exact`` (running it). The names below are for
-networks of your own.
+it takes), ``loading`` (weights), ``batches`` (running it). The names below are for networks of your
+own.
 """
 
 from fhpt_eval.features.base import Feature

@@ -1,13 +1,36 @@
-"""Running a network over images such that a row depends on its own image alone."""
+"""Running a network over images such that a row depends on its own image alone, to the bit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.exact import exact
+_accelerator = threading.Lock()
+
+
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Keep a GPU from rounding inputs to 10 bits (TF32) and from kernels that vary by run.
+
+    These settings belong to the process, so that one thread at a time uses the device.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with (
+        _accelerator,
+        torch.backends.cudnn.flags(
+            enabled=True,  # the default of this function is False
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=False,
+        ),
+    ):
+        yield
 
 
 def run_in_batches(

@@ -11,30 +11,35 @@ from fhpt_eval.errors import ArgumentError
 OVERSHOOT = 0.5
 
 
-def checked_images(images: object, overshoot: float = 0.0) -> Tensor:
+def checked_images(images: object, overshoot: float = 0.0, argument: str = "images") -> Tensor:
     """Return images as they are, if they are images.
 
     Args:
         images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
         overshoot: how far beyond [0, 1] floats may lie; 0 or :data:`OVERSHOOT`.
+        argument: what an error calls them.
 
     Raises:
-        ArgumentError: says what was expected and what was given.
+        ArgumentError: says which argument, what was expected and what was given.
     """
     if not isinstance(images, Tensor):
-        raise ArgumentError(f"'images' must be a torch.Tensor, not {type(images).__name__}")
+        raise ArgumentError(f"'{argument}' must be a torch.Tensor, not {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
-        raise ArgumentError(f"'images' must be (N, 3, H, W), not {tuple(images.shape)}")
+        cure = " (add a batch dimension: x[None])" if images.ndim == 3 else ""
+        raise ArgumentError(
+            f"'{argument}' must have shape (N, 3, H, W), none of them 0, not "
+            f"{tuple(images.shape)}{cure}"
+        )
     if images.dtype == torch.uint8:
         return images
     if not images.is_floating_point():
-        raise ArgumentError(f"'images' must be uint8 or float in [0, 1], not {images.dtype}")
+        raise ArgumentError(f"'{argument}' must be uint8 or float in [0, 1], not {images.dtype}")
     low, high = images.min().item(), images.max().item()
     if not (low >= -overshoot and high <= 1 + overshoot):  # also where one of them is NaN
         beyond = f" (a resize may overshoot by {overshoot:g})" if overshoot else ""
         raise ArgumentError(
-            f"'images' must lie in [0, 1]{beyond} or be uint8; "
-            f"their values run from {low:g} to {high:g}"
+            f"'{argument}' must lie in [0, 1]{beyond} or be uint8; "
+            f"its values run from {low:g} to {high:g}"
         )
     return images
 

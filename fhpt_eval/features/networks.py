@@ -7,14 +7,13 @@ a file with a network are named by form, ``timm:MODEL`` and ``FILE.pt``, ``.ts``
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from fhpt_eval.common.plugins import Group
+from fhpt_eval.common.plugins import Group, fault_of_class
 from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.base import Feature
@@ -163,16 +162,7 @@ def vectors_of(arrays: Mapping[str, Any], names: Iterable[str] = ROWS) -> Any:
 
 def _fault(kind: object, name: str) -> str:
     """Say why an entry point is not the network that it should be, or return an empty text."""
-    if not (isinstance(kind, type) and issubclass(kind, Network)):
-        return "is not a subclass of fhpt_eval.features.Network"
-    if inspect.isabstract(kind):
-        return f"lacks {', '.join(sorted(kind.__abstractmethods__))}"
-    missing = [a for a in ("name", "title", "gives", "made_for") if not hasattr(kind, a)]
-    if missing:
-        return f"lacks the class attribute {' and '.join(missing)}"
-    if kind.name != name:
-        return f"calls itself {kind.name!r}; its name and its entry point must agree"
-    return ""
+    return fault_of_class(kind, name, Network, ("name", "title", "gives", "made_for"))
 
 
 _GROUP = Group(

@@ -54,7 +54,6 @@ class PerceptualTrunk(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Trunk:
-        """See :meth:`WeightedNetwork.build`."""
         return load_trunk(cls.trunk, state, device, label)
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002

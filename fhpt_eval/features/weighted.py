@@ -59,7 +59,6 @@ class WeightedNetwork(Network):
         return _built(self.weights_used, type(self), device)
 
     def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
         self.loaded(device)
 
     def digests(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ import unicodedata
 import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -200,6 +200,13 @@ def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
         )
     panel_width = width // panel.count
     return (panel.index - 1) * panel_width, panel.index * panel_width
+
+
+def encode(pixels: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
+    """Return ``(H, W)`` or ``(H, W, 3)`` uint8 as a file of a format, with Pillow's options."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def _read(path: Path) -> bytes:

@@ -114,7 +114,6 @@ class Crop(Step):
         return self
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
         if self._spares(width):
             return width, height
         if self.right > width or self.bottom > height:
@@ -125,7 +124,6 @@ class Crop(Step):
         return self.right - self.left, self.bottom - self.top
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         if self._spares(pixels.shape[1]):
             return pixels
         return pixels[self.top : self.bottom, self.left : self.right]
@@ -146,7 +144,6 @@ class Pad(Step):
     color: tuple[Level, Level, Level] = Field(default=(255, 255, 255), strict=False)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`Step.size`."""
         if width > self.width or height > self.height:
             raise ImageError(
                 f"is {width} x {height}, larger than the {self.width} x {self.height} "
@@ -155,7 +152,6 @@ class Pad(Step):
         return self.width, self.height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         height, width = pixels.shape[:2]
         top, left = (self.height - height) // 2, (self.width - width) // 2
         padded = np.empty((self.height, self.width, 3), pixels.dtype)
@@ -199,11 +195,9 @@ class Resize(Step):
         return self.width, self.height
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         return resize(pixels, self.width, self.height, self.kernel, self.result)
 
     def software(self) -> dict[str, str]:
-        """See :meth:`Step.software`."""
         return {"opencv": opencv_version()} if self.kernel.startswith("cv2.") else {}
 
 
@@ -214,7 +208,6 @@ class Color(Step):
     space: Literal["grey"]
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """See :meth:`Step.apply`."""
         if pixels.dtype != np.uint8:
             luma = pixels @ (_LUMA / 2**16).astype(pixels.dtype)
         else:

@@ -50,7 +50,6 @@ class Mask(Step):
         raise ArgumentError("a mask needs the names of the pair; use apply_to")
 
     def apply_to(self, pixels: NDArray[Any], names: Names) -> NDArray[Any]:
-        """See :meth:`Step.apply_to`."""
         mask = self._mask(names, pixels.shape[0], pixels.shape[1])
         is_level = float(self.fill).is_integer()
         masked = pixels.copy() if is_level else pixels.astype(np.float32)
@@ -71,7 +70,6 @@ class Mask(Step):
         return {"scikit-image": version("scikit-image")}
 
     def lacks(self) -> str:
-        """See :meth:`Step.lacks`."""
         return "" if self.keypoints else f"needs the {self.pose}s' key points (--keypoints)"
 
     def check(self, names: Sequence[Names], sizes: NDArray[np.int64]) -> None:

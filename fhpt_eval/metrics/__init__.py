@@ -71,41 +71,32 @@ __all__ = [
     "StateMetric",
 ]
 
+#: Where they are, but for those in ``base``.
 _HOMES = {
-    "BRISQUE": "fhpt_eval.metrics.brisque",
-    "Batch": "fhpt_eval.metrics.base",
-    "Columns": "fhpt_eval.metrics.base",
-    "FID": "fhpt_eval.metrics.fid",
-    "FIDInfinity": "fhpt_eval.metrics.fid_infinity",
-    "FaceIdentity": "fhpt_eval.metrics.face_identity",
-    "FeatureMetric": "fhpt_eval.metrics.on_features",
-    "FeaturePairMetric": "fhpt_eval.metrics.on_features",
-    "FeatureRows": "fhpt_eval.metrics.on_features",
-    "FeatureSetMetric": "fhpt_eval.metrics.on_features",
-    "ImageMetric": "fhpt_eval.metrics.base",
-    "InceptionScore": "fhpt_eval.metrics.inception_score",
-    "Joints": "fhpt_eval.metrics.joints",
-    "KID": "fhpt_eval.metrics.kid",
-    "L1": "fhpt_eval.metrics.l1",
-    "LPIPS": "fhpt_eval.metrics.lpips",
-    "Metric": "fhpt_eval.metrics.base",
-    "Option": "fhpt_eval.metrics.options",
-    "PSNR": "fhpt_eval.metrics.psnr",
-    "PairMetric": "fhpt_eval.metrics.base",
-    "Part": "fhpt_eval.metrics.base",
-    "Retrieval": "fhpt_eval.metrics.retrieval",
-    "SSIM": "fhpt_eval.metrics.ssim",
-    "SetMetric": "fhpt_eval.metrics.base",
-    "Shown": "fhpt_eval.metrics.base",
-    "State": "fhpt_eval.metrics.base",
-    "StateMetric": "fhpt_eval.metrics.base",
+    "BRISQUE": "brisque",
+    "FID": "fid",
+    "FIDInfinity": "fid_infinity",
+    "FaceIdentity": "face_identity",
+    "FeatureMetric": "on_features",
+    "FeaturePairMetric": "on_features",
+    "FeatureRows": "on_features",
+    "FeatureSetMetric": "on_features",
+    "InceptionScore": "inception_score",
+    "Joints": "joints",
+    "KID": "kid",
+    "L1": "l1",
+    "LPIPS": "lpips",
+    "Option": "options",
+    "PSNR": "psnr",
+    "Retrieval": "retrieval",
+    "SSIM": "ssim",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'fhpt_eval.metrics' has no attribute '{name}'")
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'base')}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
+from fhpt_eval.features.levels import checked_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,11 +170,13 @@ class Metric(BaseModel):
 
     def weights(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of learned figures that the values rest on, by name."""
-        return {}
+        return {name: sha for part in self.rests_on() for name, sha in part.digests().items()}
 
     def software(self) -> Mapping[str, str]:
         """Return the versions of libraries that its values rest on, beyond those of the package."""
-        return {}
+        return {
+            name: number for part in self.rests_on() for name, number in part.software().items()
+        }
 
     def lacks(self) -> str:
         """Say what this machine lacks for the metric and what would cure it, or nothing.
@@ -181,7 +184,7 @@ class Metric(BaseModel):
         Such as "needs the weights inception-2015 (fhpt-eval weights pull inception-2015)". Asked
         before any work; the metric is then unavailable, with this reason.
         """
-        return ""
+        return next(filter(None, (part.lacks() for part in self.rests_on())), "")
 
     def load(self, device: torch.device) -> None:
         """Load what it computes with; asked before any work, if nothing is lacking.
@@ -190,13 +193,15 @@ class Metric(BaseModel):
             WeightsError: a file of weights cannot be used; the metric is then unavailable, with
                 this reason.
         """
+        for part in self.rests_on():
+            part.load(device)
 
     def features(self) -> Mapping[str, Feature]:
         """Return the features that it rests on, by a name of its own for each."""
         return {}
 
-    def rests_on(self) -> Iterable[object]:
-        """Return the objects, such as networks, whose code its values rest on besides its own."""
+    def rests_on(self) -> Iterable[Feature]:
+        """Return what its values rest on besides its own code: features, and other networks."""
         return tuple(self.features().values())
 
     def reference_folder(self) -> Path | None:
@@ -232,23 +237,13 @@ class Metric(BaseModel):
         """
         return {}
 
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Mapping[str, NDArray[Any]]],
-        images: tuple[str, ...] = (),
-    ) -> State:
+    def refer(self, state: State, shown: Any) -> State:
         """Return the state with images of the :meth:`reference_folder` added.
 
-        Args:
-            state: is left alone.
-            names: of N images, without endings.
-            features: by the metric's own name for each feature, named arrays of N rows.
-            images: what each image is by its content, as ``FeatureRows.target_images``.
+        ``state`` is left alone. ``shown`` is ``FeatureRows``, whose ``keys`` are the images' names
+        without endings, ``ground_truth`` their features, ``target_images`` what each is by content.
         """
-        _ = names, features, images
-        return state
+        raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
 
     def statistics_of(self, state: State, steps: Sequence[Mapping[str, Any]]) -> Statistics | None:
         """Return the statistics of the reference images in a state, if the metric has such.
@@ -304,8 +299,8 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        check_images(generated, "generated")
-        check_images(ground_truth, "ground_truth")
+        checked_images(generated, argument="generated")
+        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         with torch.no_grad():
             return self.measure(generated, ground_truth)
@@ -315,7 +310,6 @@ class PairMetric(Metric):
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, shown: Batch) -> Mapping[str, Tensor]:
-        """See :meth:`Metric.columns`."""
         if shown.ground_truth is None:
             raise ArgumentError(f"{self.name} needs ground truth, which this batch lacks")
         return {"": self.measure(shown.generated, shown.ground_truth)}
@@ -333,7 +327,7 @@ class ImageMetric(Metric):
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
-        check_images(images, "images")
+        checked_images(images)
         with torch.no_grad():
             return self.measure(images)
 
@@ -342,7 +336,6 @@ class ImageMetric(Metric):
         """Return ``(N,)`` values for checked images, NaN where undefined."""
 
     def columns(self, shown: Batch) -> Mapping[str, Tensor]:
-        """See :meth:`Metric.columns`."""
         return {"": self.measure(shown.generated)}
 
 
@@ -359,20 +352,13 @@ class StateMetric(Metric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
     @abstractmethod
-    def empty(self) -> State:
-        """Return the state of no pairs."""
+    def empty(self) -> State: ...
 
     @abstractmethod
-    def merge(self, first: State, second: State) -> State:
-        """Return the state of both sets of pairs; the arguments are left alone."""
+    def merge(self, first: State, second: State) -> State: ...
 
     @abstractmethod
-    def compute(self, state: State) -> Mapping[str, float]:
-        """Return the values by part ("" for a single one).
-
-        Raises:
-            Undefined: the set has no such value; the message is the reason.
-        """
+    def compute(self, state: State) -> Mapping[str, float]: ...
 
 
 class SetMetric(StateMetric):
@@ -385,42 +371,15 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
-        check_images(generated, "generated")
-        check_images(ground_truth, "ground_truth")
+        checked_images(generated, argument="generated")
+        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         keys = tuple(str(n) for n in range(len(generated)))
         batch = Batch(keys, generated, ground_truth)
         return self.compute(self.update(self.empty(), batch))
 
     @abstractmethod
-    def update(self, state: State, shown: Batch) -> State:
-        """Return the state with the batch's pairs added; ``state`` itself is left alone."""
-
-
-def check_images(images: object, argument: str) -> None:
-    """Refuse what is not a batch of images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-
-    Raises:
-        ArgumentError: says which argument, what was expected and what was given.
-    """
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"'{argument}' must be a torch.Tensor, not {type(images).__name__}")
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ArgumentError(
-            f"'{argument}' must have shape (N, 3, H, W), not {tuple(images.shape)}"
-            + (" (add a batch dimension: x[None])" if images.ndim == 3 else "")
-        )
-    if images.numel() == 0:
-        raise ArgumentError(f"'{argument}' is empty: its shape is {tuple(images.shape)}")
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise ArgumentError(f"'{argument}' must be uint8 or float in [0, 1], not {images.dtype}")
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):
-        raise ArgumentError(
-            f"'{argument}' must lie in [0, 1] or be uint8; its values run from {low:g} to {high:g}"
-        )
+    def update(self, state: State, shown: Batch) -> State: ...
 
 
 def check_alike(generated: Tensor, ground_truth: Tensor) -> None:

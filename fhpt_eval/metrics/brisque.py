@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import hardshrink, pad
 
-from fhpt_eval.metrics.base import Direction, ImageMetric, check_images
+from fhpt_eval.features.levels import checked_images
+from fhpt_eval.metrics.base import Direction, ImageMetric
 from fhpt_eval.metrics.tensors import STEP, band, round_up, slide, to_grey
 
 _MODEL_FILE = "brisque_live.libsvm"
@@ -88,7 +89,7 @@ def brisque(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    check_images(images, "images")
+    checked_images(images)
     return _scores(images)
 
 
@@ -108,7 +109,7 @@ def brisque_features(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    check_images(images, "images")
+    checked_images(images)
     return _features(images)
 
 
@@ -350,7 +351,6 @@ class BRISQUE(ImageMetric):
     )
 
     def weights(self) -> Mapping[str, str]:
-        """See :meth:`Metric.weights`."""
         return {_MODEL_FILE: hashlib.sha256(_model_bytes()).hexdigest()}
 
     def measure(self, images: Tensor) -> Tensor:

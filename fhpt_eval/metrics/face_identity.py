@@ -82,7 +82,6 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         share = (0.0, 1.0)
         return {
             "rate": Part("Faces that stay the same person's", "higher", share),
@@ -107,7 +106,6 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
         return frozenset({self.against})
 
     def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
         return {"faces": self.chosen()}
 
     def measure(self, rows: FeatureRows) -> Mapping[str, Floats]:

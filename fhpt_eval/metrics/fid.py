@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.features.networks import Gift, vectors_of
@@ -46,6 +48,8 @@ class ReferenceMetric(SetNetworkMetric):
     reference: str | None = None
 
     checks: ClassVar = (_made_otherwise,)
+    #: How rows of the generated and of the real images are held in a state.
+    holds: ClassVar[Mapping[str, ModuleType]] = {"generated": moments, "real": moments}
 
     @property
     def dimensions(self) -> int | None:
@@ -63,7 +67,6 @@ class ReferenceMetric(SetNetworkMetric):
         return {**super().canonical(), "reference": reference}
 
     def reference_folder(self) -> Path | None:
-        """See :meth:`FeatureSetMetric.reference_folder`."""
         return reference_set.folder_of(self.reference)
 
     def statistics(self) -> reference_set.Statistics | None:
@@ -75,6 +78,58 @@ class ReferenceMetric(SetNetworkMetric):
         if self.reference is None or self.reference_folder() is not None:
             return None
         return reference_set.load_statistics(self.reference)
+
+    def lacks(self) -> str:
+        """See :meth:`Metric.lacks`; a file of statistics is read.
+
+        Raises:
+            InputError: the file of statistics cannot be used.
+        """
+        statistics = self.statistics()
+        return (statistics and self.missing(statistics)) or super().lacks()
+
+    def missing(self, statistics: reference_set.Statistics) -> str:
+        """Say what a file of statistics does not hold that the value rests on, or nothing.
+
+        Raises:
+            InputError: it is of another network's rows.
+        """
+        if statistics.gaussian is None:
+            return (
+                f"needs mean and covariance of the reference images, and {self.reference} holds "
+                "features alone (fhpt-eval stats makes them)"
+            )
+        check_size(self, len(statistics.gaussian.mean))
+        return ""
+
+    def counted(self, rows: FeatureRows) -> NDArray[np.bool_]:
+        """Return which ground-truth images count, ``(N,)``: each distinct one once."""
+        return rows.distinct
+
+    def empty(self) -> State:
+        return _joined({side: kind.empty() for side, kind in self.holds.items()})
+
+    def update(self, state: State, rows: FeatureRows) -> State:
+        added = self._add(state, "generated", rows.generated, rows.keys)
+        if self.reference:
+            return added
+        return self._add(added, "real", rows.ground_truth, rows.keys, self.counted(rows))
+
+    def refer(self, state: State, rows: FeatureRows) -> State:
+        return self._add(state, "real", rows.ground_truth, rows.keys)
+
+    def merge(self, first: State, second: State) -> State:
+        return _joined({
+            side: kind.merge(side_of(first, side), side_of(second, side))
+            for side, kind in self.holds.items()
+        })  # fmt: skip
+
+    def _add(
+        self, state: State, side: str, features: Mapping[str, Arrays], keys: Sequence[str],
+        counted: NDArray[np.bool_] | slice = slice(None),
+    ) -> State:  # fmt: skip
+        rows, kept_keys = vectors_of(features["network"])[counted], np.array(keys)[counted]
+        return state | _joined({side: self.holds[side].add(side_of(state, side), rows, kept_keys)})
 
     def settings(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what makes features of real images, as a file of statistics says it."""
@@ -98,62 +153,23 @@ class FID(ReferenceMetric):
 
     ground_truth: Literal["images", "pairs"] = "images"
 
-    def lacks(self) -> str:
-        """See :meth:`Metric.lacks`; a file of statistics is read.
-
-        Raises:
-            InputError: the file of statistics cannot be used.
-        """
-        return lacks_moments(self) or super().lacks()
-
-    def empty(self) -> State:
-        """See :meth:`StateMetric.empty`."""
-        return _join(moments.empty(), moments.empty())
-
-    def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
-        real = _part(state, "real")
-        if not self.reference:
-            chosen = rows.distinct if self.ground_truth == "images" else slice(None)
-            real = moments.add(real, vectors_of(rows.ground_truth["network"])[chosen])
-        generated = moments.add(_part(state, "generated"), vectors_of(rows.generated["network"]))
-        return _join(generated, real)
-
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Arrays],
-        images: tuple[str, ...] = (),
-    ) -> State:
-        """See :meth:`FeatureSetMetric.refer`."""
-        _ = names, images
-        real = moments.add(_part(state, "real"), vectors_of(features["network"]))
-        return _join(_part(state, "generated"), real)
-
-    def merge(self, first: State, second: State) -> State:
-        """See :meth:`StateMetric.merge`."""
-        sides = (
-            moments.merge(_part(first, side), _part(second, side)) for side in ("generated", "real")
-        )
-        return _join(*sides)
+    def counted(self, rows: FeatureRows) -> NDArray[np.bool_]:
+        return rows.distinct if self.ground_truth == "images" else np.ones_like(rows.distinct)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`StateMetric.compute`."""
-        generated = gaussian(_part(state, "generated"))
-        real = real_gaussian(self, len(generated.mean)) or gaussian(_part(state, "real"))
+        generated = gaussian(side_of(state, "generated"))
+        real = real_gaussian(self, len(generated.mean)) or gaussian(side_of(state, "real"))
         return {"": frechet(generated, real)}
 
     def statistics_of(
         self, state: State, steps: Sequence[Mapping[str, Any]]
     ) -> reference_set.Statistics:
-        """See :meth:`Metric.statistics_of`."""
-        count, mean, covariance = moments.moments(_part(state, "real"))
+        count, mean, covariance = moments.moments(side_of(state, "real"))
         return reference_set.Statistics(mean, covariance, count, self.settings(steps))
 
     def note(self, state: State) -> str:
         """See :meth:`StateMetric.note`: says when there are fewer images than dimensions."""
-        generated, real = (_part(state, side) for side in ("generated", "real"))
+        generated, real = (side_of(state, side) for side in ("generated", "real"))
         counts = moments.count(generated), moments.count(real)
         return few_images(*counts, moments.width(generated), self)
 
@@ -187,24 +203,6 @@ def real_gaussian(metric: ReferenceMetric, width: int) -> Gaussian | None:
     if size != width:  # seen only now where the network does not state its size beforehand
         raise Undefined(f"{metric.reference} has {size:,} dimensions, and the network {width:,}")
     return statistics.gaussian
-
-
-def lacks_moments(metric: ReferenceMetric) -> str:
-    """Say what a file of statistics lacks for a Fréchet distance, or nothing.
-
-    Raises:
-        InputError: the file cannot be used.
-    """
-    statistics = metric.statistics()
-    if statistics is None:
-        return ""
-    if statistics.gaussian is None:
-        return (
-            f"needs mean and covariance of the reference images, and {metric.reference} holds "
-            "features alone (fhpt-eval stats makes them)"
-        )
-    check_size(metric, len(statistics.gaussian.mean))
-    return ""
 
 
 def check_size(metric: ReferenceMetric, size: int) -> None:
@@ -250,11 +248,11 @@ def origin(metric: ReferenceMetric) -> str:
     )
 
 
-def _join(generated: State, real: State) -> State:
-    state = {f"generated.{name}": array for name, array in generated.items()}
-    return state | {f"real.{name}": array for name, array in real.items()}
+def _joined(sides: Mapping[str, State]) -> State:
+    return {f"{side}.{n}": array for side, held in sides.items() for n, array in held.items()}
 
 
-def _part(state: State, side: str) -> State:
+def side_of(state: State, side: str) -> State:
+    """Return what a state holds of one side."""
     prefix = f"{side}."
     return {n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)}

@@ -17,15 +17,10 @@ from pydantic import Field
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.features.networks import Gift
-from fhpt_eval.metrics.base import (
-    Direction,
-    Need,
-    Part,
-    State,
-    merge_rows,
-)
+from fhpt_eval.metrics.base import Direction, Need, Part, State
 from fhpt_eval.metrics.networks import SetNetworkMetric
 from fhpt_eval.metrics.on_features import FeatureRows
+from fhpt_eval.metrics.sets import kept
 
 
 class InceptionScore(SetNetworkMetric):
@@ -52,7 +47,6 @@ class InceptionScore(SetNetworkMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         return {
             "mean": Part("Inception score", "higher", (1.0, math.inf)),
             "std": Part(
@@ -61,28 +55,20 @@ class InceptionScore(SetNetworkMetric):
         }
 
     def empty(self) -> State:
-        """See :meth:`FeatureSetMetric.empty`."""
-        return {"keys": np.zeros((0,)), "logits": np.zeros((0,))}
+        return kept.empty()
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         name = "logits_unbiased" if self.logits == "unbiased" else "logits"
-        new = {
-            "keys": np.array(rows.keys, dtype=np.str_),
-            "logits": rows.generated["network"][name],
-        }
-        return self.merge(state, new)
+        return kept.add(state, rows.generated["network"][name], rows.keys)
 
     def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureSetMetric.merge`."""
-        return merge_rows(first, second)
+        return kept.merge(first, second)
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureSetMetric.compute`."""
         count = len(state["keys"])
         if count < self.splits:
             raise Undefined(f"has {self.splits} splits (splits), and there are {count} images")
-        logits = state["logits"][np.argsort(state["keys"], kind="stable")].astype(np.float64)
+        logits = kept.in_order(state)
         ends = [split * count // self.splits for split in range(self.splits + 1)]
         scores = [_score(logits[start:end]) for start, end in pairwise(ends)]
         return {"mean": float(np.mean(scores)), "std": float(np.std(scores))}

@@ -150,7 +150,6 @@ class Joints(NetworkMetric, FeaturePairMetric):
         return self.needs if self.keypoints is None else frozenset()
 
     def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
         return {"pose": self.chosen()}
 
     def canonical(self) -> Mapping[str, Any]:

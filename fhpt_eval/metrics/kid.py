@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import Undefined
-from fhpt_eval.features.networks import vectors_of
-from fhpt_eval.metrics.base import Direction, Part, State, merge_rows
-from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin
-from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.metrics.base import Direction, Part, State
+from fhpt_eval.metrics.fid import ReferenceMetric, check_size, origin, side_of
+from fhpt_eval.metrics.sets import kept
+from fhpt_eval.metrics.sets.reference_set import Statistics
 
 # Rows of a kernel that are held at a time.
 _BLOCK = 2048
@@ -39,6 +40,7 @@ class KID(ReferenceMetric):
     name: ClassVar[str] = "kid"
     title: ClassVar[str] = "KID"
     direction: ClassVar[Direction] = "lower"
+    holds: ClassVar[Mapping[str, ModuleType]] = {"generated": kept, "real": kept}
 
     subsets: Annotated[int, Field(ge=1, le=10_000)] = 100
     subset_size: Annotated[int, Field(ge=2, le=100_000)] = 1000
@@ -46,65 +48,25 @@ class KID(ReferenceMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         return {
             "mean": Part("KID", "lower"),
             "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf), judges=False),
         }
 
-    def lacks(self) -> str:
-        """See :meth:`Metric.lacks`; a file of statistics is read.
-
-        Raises:
-            InputError: the file of statistics cannot be used.
-        """
-        statistics = self.statistics()
-        if statistics is not None and statistics.features is not None:
-            check_size(self, statistics.features.shape[1])
-        elif statistics is not None:
+    def missing(self, statistics: Statistics) -> str:
+        if statistics.features is None:
             return (
                 f"needs the features of the reference images, and {self.reference} holds moments "
                 "alone (give the folder of images, or clean-fid's file for KID)"
             )
-        return super().lacks()
-
-    def empty(self) -> State:
-        """See :meth:`FeatureSetMetric.empty`."""
-        names = ("generated", "generated.keys", "real", "real.keys")
-        return {name: np.zeros((0,)) for name in names}
-
-    def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
-        keys = np.array(rows.keys, dtype=np.str_)
-        new = self.empty()
-        new |= {"generated": vectors_of(rows.generated["network"]), "generated.keys": keys}
-        if not self.reference:
-            pool = vectors_of(rows.ground_truth["network"])
-            new |= {"real": pool[rows.distinct], "real.keys": keys[rows.distinct]}
-        return self.merge(state, new)
-
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Arrays],
-        images: tuple[str, ...] = (),
-    ) -> State:
-        """See :meth:`FeatureSetMetric.refer`."""
-        _ = images
-        keys = np.array(names, dtype=np.str_)
-        new = {"real": vectors_of(features["network"]), "real.keys": keys}
-        return self.merge(state, self.empty() | new)
-
-    def merge(self, first: State, second: State) -> State:
-        """See :meth:`FeatureSetMetric.merge`."""
-        return merge_rows(first, second)
+        check_size(self, statistics.features.shape[1])
+        return ""
 
     def compute(self, state: State) -> Mapping[str, float]:
-        """See :meth:`FeatureSetMetric.compute`."""
-        generated = in_order(state, "generated")
-        listed = self._features_in_file()
-        real = in_order(state, "real") if listed is None else listed
+        generated, real = (kept.in_order(side_of(state, side)) for side in ("generated", "real"))
+        statistics = self.statistics()
+        if statistics is not None and statistics.features is not None:
+            real = statistics.features.astype(np.float64)
         least = min(len(generated), len(real))
         if self.subset_size > least:
             raise Undefined(
@@ -120,15 +82,8 @@ class KID(ReferenceMetric):
         return {"mean": float(np.mean(values)), "std": float(np.std(values))}
 
     def note(self, state: State) -> str:
-        """See :meth:`StateMetric.note`."""
         _ = state
         return origin(self)
-
-    def _features_in_file(self) -> NDArray[np.float64] | None:
-        statistics = self.statistics()
-        if statistics is None or statistics.features is None:
-            return None
-        return statistics.features.astype(np.float64)
 
 
 def squared_mmd(x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -149,9 +104,3 @@ def _kernel_sum(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 def _kernel(products: NDArray[Any], size: int) -> NDArray[Any]:
     return (products / size + 1) ** 3
-
-
-def in_order(state: State, side: str) -> NDArray[np.float64]:
-    """Return the rows of one side in the order of their keys, in float64."""
-    order = np.argsort(state[f"{side}.keys"], kind="stable")
-    return np.asarray(state[side][order], dtype=np.float64)

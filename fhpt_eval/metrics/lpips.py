@@ -11,7 +11,6 @@ another order; float64 from the mean over positions on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -56,21 +55,8 @@ class LPIPS(NetworkMetric, PairMetric):
     release: Text | None = None
     scale: Text | None = None
 
-    def rests_on(self) -> Iterable[object]:
-        """See :meth:`Metric.rests_on`: the network."""
+    def rests_on(self) -> tuple[Network]:
         return (self.chosen(),)
-
-    def weights(self) -> Mapping[str, str]:
-        """See :meth:`Metric.weights`: the network's."""
-        return self.chosen().digests()
-
-    def lacks(self) -> str:
-        """See :meth:`Metric.lacks`: what the network lacks."""
-        return self.chosen().lacks()
-
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Metric.load`: the network."""
-        self.chosen().load(device)
 
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
         """Return ``(N,)`` float64, at least 0; NaN where the image is too small for the network.

@@ -91,8 +91,8 @@ class NetworkMetric(Metric):
         return load_network(self.network, settings)
 
     def software(self) -> Mapping[str, str]:
-        """See :meth:`Metric.software`: that of the network, and the package that brings it."""
-        versions = {**super().software(), **self.chosen().software()}
+        """See :meth:`Metric.software`: with the package that brings the network."""
+        versions = super().software()
         if self.network in network_names():
             package, version = network_package(self.network)
             return versions if package == "fhpt-eval" else {**versions, package: version}

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fhpt_eval.common.intervals import mean
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
-from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes, check_images
+from fhpt_eval.features.levels import checked_images
+from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes
 
 #: Named arrays, a row per image.
 Arrays = Mapping[str, NDArray[Any]]
@@ -71,31 +71,7 @@ class FeatureMetric(Metric):
     checks: ClassVar[tuple[Callable[[Any, Shown], None], ...]] = (refuse_floats,)
 
     @abstractmethod
-    def features(self) -> Mapping[str, Feature]:
-        """Return the features that it rests on, by a name of its own for each."""
-
-    def weights(self) -> Mapping[str, str]:
-        """See :meth:`Metric.weights`: those of its features."""
-        found: dict[str, str] = {}
-        for feature in self.features().values():
-            found |= feature.digests()
-        return found
-
-    def software(self) -> Mapping[str, str]:
-        """See :meth:`Metric.software`: that of its features."""
-        found: dict[str, str] = {}
-        for feature in self.features().values():
-            found |= feature.software()
-        return found
-
-    def lacks(self) -> str:
-        """See :meth:`Metric.lacks`: what the first of its features lacks."""
-        return next(filter(None, (f.lacks() for f in self.features().values())), "")
-
-    def load(self, device: torch.device) -> None:
-        """See :meth:`Metric.load`: what its features compute with."""
-        for feature in self.features().values():
-            feature.load(device)
+    def features(self) -> Mapping[str, Feature]: ...
 
 
 class FeaturePairMetric(FeatureMetric):
@@ -112,7 +88,6 @@ class FeaturePairMetric(FeatureMetric):
         return self.measure(compute_rows(self, generated, ground_truth, source))
 
     def columns(self, shown: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
-        """See :meth:`Metric.columns`."""
         return self.measure(shown)
 
     @abstractmethod
@@ -152,25 +127,7 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
         return {**means, **self.compute(state)}
 
     @abstractmethod
-    def update(self, state: State, shown: FeatureRows) -> State:
-        """Return the state with these pairs added; ``state`` itself is left alone."""
-
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Arrays],
-        images: tuple[str, ...] = (),
-    ) -> State:
-        """Return the state with images of the :meth:`reference_folder` added.
-
-        Args:
-            state: is left alone.
-            names: of N images, without endings.
-            features: by the metric's own name for each feature, named arrays of N rows.
-            images: what each image is by its content, as ``FeatureRows.target_images``.
-        """
-        raise NotImplementedError(f"{self.name} has a reference folder and no refer()")
+    def update(self, state: State, shown: FeatureRows) -> State: ...
 
 
 def mean_of_defined(values: NDArray[np.float64]) -> float:
@@ -198,7 +155,7 @@ def compute_rows(
             continue
         if images is None:
             raise ArgumentError(f"'{side}' is missing; {metric.name} needs it")
-        check_images(images, side)
+        checked_images(images, argument=side)
         if len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
         for name, feature in metric.features().items():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING
 
-from fhpt_eval.common.plugins import Group
+from fhpt_eval.common.plugins import Group, fault_of_class
 from fhpt_eval.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -16,16 +15,7 @@ def _fault(metric: object, name: str) -> str:
     """Say why an entry point is not the metric that it should be, or return an empty text."""
     from fhpt_eval.metrics.base import Metric
 
-    if not (isinstance(metric, type) and issubclass(metric, Metric)):
-        return "is not a subclass of fhpt_eval.metrics.Metric"
-    if inspect.isabstract(metric):
-        return f"lacks {', '.join(sorted(metric.__abstractmethods__))}"
-    missing = [a for a in ("name", "title", "direction") if not hasattr(metric, a)]
-    if missing:
-        return f"lacks the class attribute {' and '.join(missing)}"
-    if metric.name != name:
-        return f"calls itself {metric.name!r}; its name and its entry point must agree"
-    return ""
+    return fault_of_class(metric, name, Metric, ("name", "title", "direction"))
 
 
 #: Built-in and third-party metrics, which register alike.

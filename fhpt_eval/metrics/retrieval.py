@@ -89,7 +89,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        """See :meth:`Metric.parts`."""
         recall = {
             f"recall@{k}": Part(f"Retrieval recall@{k}", "higher", (0.0, 1.0), detail=k != _SHOWN)
             for k in KS
@@ -101,7 +100,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return frozenset({"item"}) if self.gallery else self.needs
 
     def features(self) -> Mapping[str, Feature]:
-        """See :meth:`FeatureMetric.features`."""
         return {"embedding": self.chosen()}
 
     def canonical(self) -> Mapping[str, Any]:
@@ -125,15 +123,13 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return super().lacks()
 
     def reference_folder(self) -> Path | None:
-        """See :meth:`FeatureSetMetric.reference_folder`: the gallery."""
+        """See :meth:`Metric.reference_folder`: the gallery."""
         return self._folder()
 
     def empty(self) -> State:
-        """See :meth:`StateMetric.empty`."""
         return {name: np.zeros((0,)) for name in _QUERIES + _GALLERY}
 
     def update(self, state: State, rows: FeatureRows) -> State:
-        """See :meth:`FeatureSetMetric.update`."""
         new = self.empty() | {
             "queries": self._vectors(rows.generated),
             "queries.keys": _texts(rows.keys),
@@ -153,29 +149,23 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
             }
         return self.merge(state, new)
 
-    def refer(
-        self,
-        state: State,
-        names: tuple[str, ...],
-        features: Mapping[str, Arrays],
-        images: tuple[str, ...] = (),
-    ) -> State:
-        """See :meth:`FeatureSetMetric.refer`: adds images of the gallery.
+    def refer(self, state: State, rows: FeatureRows) -> State:
+        """See :meth:`Metric.refer`: adds images of the gallery.
 
         Raises:
             InputError: the CSV of items cannot be read.
         """
         if self.gallery_items:
             known = read_gallery_items(self.gallery_items)
-            items = [known.get(name, "") for name in names]
+            items = [known.get(name, "") for name in rows.keys]
         else:
-            items = [item_of(name) or "" for name in names]
+            items = [item_of(name) or "" for name in rows.keys]
         new = self.empty() | {
-            "gallery": self._vectors(features),
-            "gallery.names": _texts(names),
+            "gallery": self._vectors(rows.ground_truth),
+            "gallery.names": _texts(rows.keys),
             "gallery.items": _texts(items),
-            "gallery.keys": _texts([""] * len(names)),
-            "gallery.images": _texts(images or [""] * len(names)),
+            "gallery.keys": _texts([""] * len(rows.keys)),
+            "gallery.images": _texts(rows.target_images or [""] * len(rows.keys)),
         }
         return self.merge(state, new)
 
@@ -194,7 +184,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     def pair_values(
         self, state: State
     ) -> tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]]]:
-        """See :meth:`FeatureSetMetric.pair_values`."""
         count = len(state["queries"])
         values = {part: np.full(count, np.nan) for part in self.parts()}
         if count and len(state["gallery"]):

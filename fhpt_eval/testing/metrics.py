@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import pickle
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -26,26 +25,26 @@ from PIL import Image
 from torch import Tensor
 
 from fhpt_eval.common.machine import one_thread
-from fhpt_eval.errors import ArgumentError, InputError, Undefined
+from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.images.preparation import Resize, Side, Step, prepared_tensor
 from fhpt_eval.metrics.base import Batch, Metric, Shown, State, check_shown
 from fhpt_eval.metrics.on_features import compute_rows, mean_of_defined
 from fhpt_eval.protocol import Entry, Protocol
+from fhpt_eval.testing.clauses import (
+    DEVICE_TOLERANCE,
+    bad_images,
+    hold,
+    pickled,
+    require,
+    require_refusal,
+    require_texts,
+    textures,
+)
 
 #: Relative difference allowed between ways of computing one value on one device.
 TOLERANCE = 1e-6
-#: The same between a CPU and a GPU, whose sums have another order.
-DEVICE_TOLERANCE = 1e-4
 
 Values = dict[str, NDArray[np.float64]]
-
-
-class ConformanceError(AssertionError):
-    """A metric breaks a clause; ``clause`` names it."""
-
-    def __init__(self, clause: str, message: str) -> None:
-        super().__init__(f"{clause}: {message}")
-        self.clause = clause
 
 
 def check_metric(
@@ -72,37 +71,10 @@ def check_metric(
     built = metric() if isinstance(metric, type) else metric
     generated, truth = images or textures()
     batch = Batch(tuple(f"pair {n}" for n in range(len(generated))), generated, truth, truth)
-    for name, clause in _CLAUSES.items():
-        try:
-            clause(built, batch)
-        except ConformanceError:
-            raise
-        except Exception as error:  # whatever a metric raises where a clause expects a value
-            raise ConformanceError(name, f"raised {type(error).__name__}: {error}") from error
+    hold(_CLAUSES, built, batch)
 
 
-def textures(count: int = 6, height: int = 97, width: int = 71) -> tuple[Tensor, Tensor]:
-    """Return seeded images with structure at several scales, and spoilt copies of them.
-
-    Returns:
-        (spoilt, original): ``(count, 3, height, width)`` uint8 each.
-    """
-    generator = torch.Generator().manual_seed(1)
-    original = torch.zeros(count, 3, height, width)
-    for scale in (1, 4, 16):
-        coarse = torch.randn(count, 3, height // scale + 2, width // scale + 2, generator=generator)
-        fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
-        original += fine * scale
-    original = 127 + original * 6
-    spoilt = original + 12 * torch.randn(original.shape, generator=generator)
-    return _levels(spoilt), _levels(original)
-
-
-def _levels(images: Tensor) -> Tensor:
-    return images.round().clamp(0, 255).to(torch.uint8)
-
-
-def _values(metric: Metric, batch: Batch) -> Values:
+def _measured(metric: Metric, batch: Batch) -> Values:
     """Return a metric's values by part: per pair, or for the set as a whole."""
     if metric.gives == "set":
         return _computed(metric, _state(metric, metric.empty(), batch))
@@ -142,21 +114,16 @@ def _computed(metric: Metric, state: State) -> Values:
     return by_part | {part: np.array([value]) for part, value in values.items()}
 
 
-def _channels_last(images: Tensor | None) -> Tensor | None:
-    """Return equal images in the order in memory that a decoder gives."""
-    if images is None:
-        return None
-    return images.contiguous(memory_format=torch.channels_last)
+def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Return the batch with all its images changed in one way."""
+    sides = (batch.generated, batch.ground_truth, batch.source)
+    return Batch(batch.keys, *(change(images) for images in sides if images is not None))
 
 
-def _some(batch: Batch, rows: list[int]) -> Batch:
+def _rows(batch: Batch, numbers: list[int]) -> Batch:
     """Return the batch of these rows."""
-
-    def take(images: Tensor | None) -> Tensor | None:
-        return None if images is None else images[rows]
-
-    keys = tuple(batch.keys[row] for row in rows)
-    return Batch(keys, batch.generated[rows], take(batch.ground_truth), take(batch.source))
+    keys = tuple(batch.keys[number] for number in numbers)
+    return replace(_each(batch, lambda images: images[numbers]), keys=keys)
 
 
 def _agree(ours: Values, theirs: Values, tolerance: float = TOLERANCE) -> bool:
@@ -166,50 +133,38 @@ def _agree(ours: Values, theirs: Values, tolerance: float = TOLERANCE) -> bool:
     )
 
 
-def _require(condition: bool, clause: str, message: str) -> None:
-    if not condition:
-        raise ConformanceError(clause, message)
-
-
 def _declaration(metric: Metric, _: Batch) -> None:
-    for attribute in ("name", "title", "direction"):
-        _require(
-            isinstance(getattr(metric, attribute, None), str),
-            "declaration",
-            f"the class attribute '{attribute}' is missing or no text",
-        )
+    require_texts(metric, "name", "title", "direction")
     named = re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
-    _require(bool(named), "declaration", f"the name {metric.name!r} is not lower_case")
+    require(bool(named), f"the name {metric.name!r} is not lower_case")
     unknown = metric.needs - {"ground_truth", "source", "item"}
-    _require(not unknown, "declaration", f"needs {sorted(unknown)}, which no run has")
-    _require(bool(metric.parts()), "declaration", "parts() is empty")
+    require(not unknown, f"needs {sorted(unknown)}, which no run has")
+    require(bool(metric.parts()), "parts() is empty")
     for part, declared in metric.parts().items():
         low, high = declared.range
-        _require(low < high, "declaration", f"the range of '{part}' is empty: {declared.range}")
+        require(low < high, f"the range of '{part}' is empty: {declared.range}")
         directed = declared.direction in ("higher", "lower")
-        _require(directed, "declaration", f"the direction {declared.direction!r} is unknown")
+        require(directed, f"the direction {declared.direction!r} is unknown")
 
 
-def _shape(metric: Metric, batch: Batch) -> None:
-    values = _values(metric, batch)
-    _require(
+def _values(metric: Metric, batch: Batch) -> None:
+    values = _measured(metric, batch)
+    require(
         values.keys() == metric.parts().keys(),
-        "values",
         f"gave {sorted(values)}, declared {sorted(metric.parts())}",
     )
     wanted = (1,) if metric.gives == "set" else (len(batch.keys),)
     for part, array in values.items():
-        _require(array.shape == wanted, "values", f"'{part}' has shape {array.shape}, not {wanted}")
-        _require(not np.isnan(array).all(), "values", f"'{part}' is undefined for every test image")
+        require(array.shape == wanted, f"'{part}' has shape {array.shape}, not {wanted}")
+        require(not np.isnan(array).all(), f"'{part}' is undefined for every test image")
 
 
 def _range(metric: Metric, batch: Batch) -> None:
-    for part, array in _values(metric, batch).items():
+    for part, array in _measured(metric, batch).items():
         low, high = metric.parts()[part].range
         defined = array[~np.isnan(array)]
-        _require(
+        require(
             bool(((defined >= low) & (defined <= high)).all()),
-            "range",
             f"'{part}' has values from {defined.min():g} to {defined.max():g}, "
             f"declared [{low:g}, {high:g}]",
         )
@@ -220,7 +175,7 @@ def _identical(metric: Metric, batch: Batch) -> None:
     if "ground_truth" not in metric.uses() or batch.ground_truth is None:
         return
     same = Batch(batch.keys, batch.ground_truth, batch.ground_truth, batch.source)
-    best, other = _values(metric, same), _values(metric, batch)
+    best, other = _measured(metric, same), _measured(metric, batch)
     for part, declared in metric.parts().items():
         if not declared.judges:
             continue
@@ -228,44 +183,35 @@ def _identical(metric: Metric, batch: Batch) -> None:
         bound, sign = (high, 1) if declared.direction == "higher" else (low, -1)
         if math.isfinite(bound):
             reached = np.allclose(best[part], bound, rtol=0, atol=1e-6)
-            _require(
-                reached,
-                "identical",
-                f"'{part}' of equal images is {best[part][0]:g}, not {bound:g}",
-            )
+            require(reached, f"'{part}' of equal images is {best[part][0]:g}, not {bound:g}")
         worse = np.nanmax(sign * other[part]) <= np.nanmin(sign * best[part])
-        _require(bool(worse), "identical", f"'{part}' of equal images is not the best value")
+        require(bool(worse), f"'{part}' of equal images is not the best value")
 
 
 def _determinism(metric: Metric, batch: Batch) -> None:
-    first, second = _values(metric, batch), _values(metric, batch)
+    first, second = _measured(metric, batch), _measured(metric, batch)
     equal = all(np.array_equal(first[part], second[part], equal_nan=True) for part in first)
-    _require(equal, "determinism", "two calls on the same images differ")
+    require(equal, "two calls on the same images differ")
 
 
 def _batches(metric: Metric, batch: Batch) -> None:
     """Feed the same pairs one by one, backwards, and from memory in another order."""
     rows = list(range(len(batch.keys)))
-    whole = _values(metric, batch)
-    strided = Batch(
-        batch.keys,
-        batch.generated.contiguous(memory_format=torch.channels_last),
-        _channels_last(batch.ground_truth),
-        _channels_last(batch.source),
-    )
-    _require(_agree(whole, _values(metric, strided)), "batches", "memory order moves the values")
+    whole = _measured(metric, batch)
+    strided = _each(batch, lambda images: images.contiguous(memory_format=torch.channels_last))
+    require(_agree(whole, _measured(metric, strided)), "memory order moves the values")
     if metric.gives == "set":
         state = metric.empty()
         for row in reversed(rows):
-            state = _state(metric, state, _some(batch, [row]))
+            state = _state(metric, state, _rows(batch, [row]))
         single = backward = _computed(metric, state)
     else:
-        pieces = [_values(metric, _some(batch, [row])) for row in rows]
+        pieces = [_measured(metric, _rows(batch, [row])) for row in rows]
         single = {part: np.concatenate([piece[part] for piece in pieces]) for part in whole}
-        turned = _values(metric, _some(batch, rows[::-1]))
+        turned = _measured(metric, _rows(batch, rows[::-1]))
         backward = {part: array[::-1] for part, array in turned.items()}
-    _require(_agree(whole, single), "batches", "the batch size moves the values")
-    _require(_agree(whole, backward), "batches", "the order of the images moves the values")
+    require(_agree(whole, single), "the batch size moves the values")
+    require(_agree(whole, backward), "the order of the images moves the values")
 
 
 def _merge(metric: Metric, batch: Batch) -> None:
@@ -274,39 +220,32 @@ def _merge(metric: Metric, batch: Batch) -> None:
         return
     count = len(batch.keys)
     cuts = [list(range(count))[part::3] for part in range(3)]
-    a, b, c = (_state(metric, metric.empty(), _some(batch, rows)) for rows in cuts)
+    a, b, c = (_state(metric, metric.empty(), _rows(batch, rows)) for rows in cuts)
     kept = {name: array.copy() for name, array in a.items()}
     left = _computed(metric, metric.merge(metric.merge(a, b), c))
     right = _computed(metric, metric.merge(a, metric.merge(b, c)))
-    _require(_agree(left, right), "merge", "merging is not associative")
-    whole = _values(metric, batch)
-    _require(_agree(left, whole), "merge", "merged parts differ from the whole")
+    require(_agree(left, right), "merging is not associative")
+    whole = _measured(metric, batch)
+    require(_agree(left, whole), "merged parts differ from the whole")
     for unit in (metric.merge(metric.empty(), a), metric.merge(a, metric.empty())):
         same = _agree(_computed(metric, unit), _computed(metric, a))
-        _require(same, "merge", "the empty state is not neutral")
+        require(same, "the empty state is not neutral")
     untouched = all(np.array_equal(kept[name], a[name]) for name in kept)
-    _require(untouched, "merge", "merging changed its argument")
+    require(untouched, "merging changed its argument")
 
 
 def _inputs(metric: Metric, batch: Batch) -> None:
     if not callable(metric):
         return  # used by the engine alone, which checks its images itself
     good = batch.generated
-    bad = {
-        "one channel": good[:, :1],
-        "no batch dimension": good[0],
-        "floats up to 255": good.float(),
-        "64-bit integers": good.long(),
-        "no images": good[:0],
-        "an array": good.numpy(),
-    }
     call: Callable[..., object] = metric
     arguments = _arguments(call, batch)
-    for what, images in bad.items():
+    for what, images in bad_images(good).items():
         wrong = {name: images if name != "items" else value for name, value in arguments.items()}
-        _refuses(call, wrong, what)
+        require_refusal(call, what, **wrong)
     if metric.takes == "images" and "ground_truth" in arguments:
-        _refuses(call, arguments | {"ground_truth": good[:, :, 1:]}, "different sizes")
+        wrong = arguments | {"ground_truth": good[:, :, 1:]}
+        require_refusal(call, "different sizes", **wrong)
 
 
 def _arguments(call: Callable[..., object], batch: Batch) -> dict[str, object]:
@@ -320,18 +259,6 @@ def _arguments(call: Callable[..., object], batch: Batch) -> dict[str, object]:
     }
     names = inspect.signature(call).parameters
     return {name: value for name, value in known.items() if name in names}
-
-
-def _refuses(call: Callable[..., object], arguments: Mapping[str, object], what: str) -> None:
-    try:
-        call(**arguments)
-    except ArgumentError:
-        return
-    except Exception as error:
-        raise ConformanceError(
-            "inputs", f"{what} raised {type(error).__name__} instead of ArgumentError"
-        ) from error
-    raise ConformanceError("inputs", f"{what} was accepted")
 
 
 def _engine(metric: Metric, batch: Batch) -> None:
@@ -355,13 +282,12 @@ def _engine(metric: Metric, batch: Batch) -> None:
         for part, values in called.items():
             same = np.array_equal(values, run[part], equal_nan=True)
             kind = "floats" if steps else "8-bit images"
-            _require(same, "engine", f"'{part}' of {kind} differs: {values} and {run[part]}")
+            require(same, f"'{part}' of {kind} differs: {values} and {run[part]}")
 
 
 def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
     def prepared(images: Tensor | None, side: Side) -> Tensor:
-        if images is None:
-            raise ValueError(f"the kit has no {side} images")
+        assert images is not None, side  # noqa: S101 - the kit has made all three
         return prepared_tensor(list(images.permute(0, 2, 3, 1).numpy()), steps, side)
 
     return Batch(
@@ -415,37 +341,17 @@ def _run(metric: Metric, batch: Batch, steps: tuple[Step, ...]) -> Values:
 
 
 def _pickle(metric: Metric, batch: Batch) -> None:
-    try:
-        copy = pickle.loads(pickle.dumps(metric))  # noqa: S301 - our own bytes, a moment old
-    except Exception as error:
-        raise ConformanceError("pickle", f"cannot be pickled ({error})") from error
-    _require(_agree(_values(metric, batch), _values(copy, batch)), "pickle", "a copy differs")
+    copy = pickled(metric)
+    require(_agree(_measured(metric, batch), _measured(copy, batch)), "a copy differs")
 
 
 def _devices(metric: Metric, batch: Batch) -> None:
-    if not torch.cuda.is_available():
-        return
-
-    def to_gpu(images: Tensor | None) -> Tensor | None:
-        return None if images is None else images.cuda()
-
-    there = Batch(
-        batch.keys, batch.generated.cuda(), to_gpu(batch.ground_truth), to_gpu(batch.source)
-    )
-    agree = _agree(_values(metric, batch), _values(metric, there), DEVICE_TOLERANCE)
-    _require(agree, "devices", "CPU and GPU differ")
+    if torch.cuda.is_available():
+        on_gpu = _measured(metric, _each(batch, Tensor.cuda))
+        require(_agree(_measured(metric, batch), on_gpu, DEVICE_TOLERANCE), "CPU and GPU differ")
 
 
-_CLAUSES = {
-    "declaration": _declaration,
-    "values": _shape,
-    "range": _range,
-    "identical": _identical,
-    "determinism": _determinism,
-    "batches": _batches,
-    "merge": _merge,
-    "inputs": _inputs,
-    "engine": _engine,
-    "pickle": _pickle,
-    "devices": _devices,
-}
+_CLAUSES = (
+    _declaration, _values, _range, _identical, _determinism, _batches,
+    _merge, _inputs, _engine, _pickle, _devices,
+)  # fmt: skip

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
-from torch.nn.functional import batch_norm, conv2d
 
 from fhpt_eval.errors import ArgumentError, WeightsError
 from fhpt_eval.features import weighted
@@ -22,9 +21,15 @@ from fhpt_eval.features.inception import (
     Inception2015,
     InceptionImageNet,
     ResizeName,
-    load,
 )
-from fhpt_eval.features.inception.network import Conv, InceptionName, Network, layout, run, shapes
+from fhpt_eval.features.inception.network import (
+    InceptionName,
+    Network,
+    build_network,
+    expected_shapes,
+    layers_of,
+    torchvisions,
+)
 from fhpt_eval.features.inception.resize import RESIZE
 from fhpt_eval.weights.state import load_state
 from tests.support.photographs import Pixels, crops, tensor
@@ -86,7 +91,7 @@ def test_images_are_told_apart(features: dict[str, Tensor]) -> None:
 
 def test_torchvisions_network_has_1000_classes(images: Tensor) -> None:
     name: InceptionName = "inception_v3-imagenet"
-    network = load.build_network(name, random_state(name), CPU, "random")
+    network = build_network(name, random_state(name), CPU, "random")
     outputs = network(RESIZE["torchvision"](images[:1].float()))
     assert outputs.pool.shape == (1, 2048)
     assert outputs.logits.shape == (1, 1000)
@@ -131,7 +136,7 @@ def test_values_of_the_original_implementations(
     photographs: dict[str, Pixels], name: InceptionName
 ) -> None:
     image = tensor([np.ascontiguousarray(photographs["astronaut"][:256, :176])])
-    network = load.build_network(name, random_state(name), CPU, "random")
+    network = build_network(name, random_state(name), CPU, "random")
     outputs = network(RESIZE["pytorch-fid"](image.float()))
     pool, logits = (torch.tensor(values) for values in FROZEN[name])
     # Both sides add in float32, each in its own order: vectors agree to 4e-6 of their length.
@@ -177,7 +182,7 @@ def test_a_file_that_changes_is_loaded_again(tmp_path: Path, images: Tensor) -> 
 
 
 def build(state: dict[str, Tensor], name: InceptionName = "inception-2015") -> Network:
-    return load.build_network(name, state, CPU, "some.pth")
+    return build_network(name, state, CPU, "some.pth")
 
 
 def test_missing_unknown_and_misshapen_entries_are_named() -> None:
@@ -230,9 +235,10 @@ def test_counters_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(InceptionName))
-def test_the_layout_has_94_convolutions_and_2048_features(name: InceptionName) -> None:
-    convolutions, features = shapes(layout(name))
-    assert (len(convolutions), features) == (94, 2048)
+def test_the_network_has_94_convolutions_and_2048_features(name: InceptionName) -> None:
+    shapes = expected_shapes(name)
+    assert sum(entry.endswith(".conv.weight") for entry in shapes) == 94
+    assert shapes["fc.weight"][1] == 2048
 
 
 # --- the network ---
@@ -240,22 +246,16 @@ def test_the_layout_has_94_convolutions_and_2048_features(name: InceptionName) -
 
 @pytest.mark.parametrize("name", get_args(InceptionName))
 def test_folding_changes_nothing_but_rounding(name: InceptionName, images: Tensor) -> None:
-    """Against the same layout in float64, batch norms on their own."""
+    """Against the same layers in float64, batch norms on their own."""
     state = random_state(name)
-    wide = {entry: values.double() for entry, values in state.items()}
-
-    def unfolded(step: Conv, x: Tensor) -> Tensor:
-        x = conv2d(x, wide[f"{step.name}.conv.weight"], None, step.stride, step.padding)
-        mean, variance, gain, offset = (
-            wide[f"{step.name}.bn.{part}"]
-            for part in ("running_mean", "running_var", "weight", "bias")
-        )
-        return batch_norm(x, mean, variance, gain, offset, eps=0.001).relu()
-
+    network = torchvisions(name)
+    network.load_state_dict(state, strict=False)  # but for its second classifier
     x = RESIZE["pytorch-fid"](images[:1].float())
-    pool = run(layout(name), x.double(), unfolded).mean(dim=(2, 3))
+    with torch.no_grad():
+        pool = layers_of(name, network.double().eval())(x.double()).mean(dim=(2, 3))
+    wide = {entry: values.double() for entry, values in state.items()}
     logits = pool @ wide["fc.weight"].T + wide["fc.bias"]
-    outputs = load.build_network(name, state, CPU, "random")(x)
+    outputs = build_network(name, state, CPU, "random")(x)
     assert relative(outputs.pool, pool) < 5e-6
     assert relative(outputs.logits, logits) < 5e-6
 

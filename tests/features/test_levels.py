@@ -7,7 +7,7 @@ import torch
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.levels import OVERSHOOT, as_levels, checked_images
-from fhpt_eval.testing.networks import bad_images
+from fhpt_eval.testing.clauses import bad_images
 
 IMAGES = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).reshape(2, 3, 4, 5)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, InputError, MetricError, ProtocolError
 from fhpt_eval.evaluation.evaluate import evaluate
+from fhpt_eval.evaluation.reduce.folds import reference_rows
 from fhpt_eval.features.base import Feature
 from fhpt_eval.metrics.base import State
 from fhpt_eval.metrics.gallery.nearest import search
@@ -506,6 +507,12 @@ def test_a_gallery_that_is_not_there_is_named(tmp_path: Path) -> None:
         Retrieval(gallery=str(tmp_path / "no")).canonical()
 
 
+def images_of_gallery(
+    names: tuple[str, ...], vectors: np.ndarray, images: tuple[str, ...] = ()
+) -> FeatureRows:
+    return reference_rows(names, {"embedding": {"embedding": vectors}}, images)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -525,7 +532,7 @@ def test_a_csv_of_items_that_cannot_be_used_is_named(
     path.write_bytes(text)
     metric = Retrieval(gallery=str(tmp_path), gallery_items=str(path))
     with pytest.raises(InputError, match=message):
-        metric.refer(metric.empty(), ("a",), {"embedding": {"embedding": np.ones((1, 2))}})
+        metric.refer(metric.empty(), images_of_gallery(("a",), np.ones((1, 2))))
 
 
 def test_a_csv_of_items_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -562,8 +569,7 @@ def test_a_gallerys_copy_of_a_ground_truth_counts_only_if_asked(
     metric = Retrieval(gallery=str(tmp_path / "gallery"), own_ground_truth=asked)
     names = ("fashionWOMENDressesid0000000101_1front", "fashionWOMENDressesid0000000201_1front")
     vectors = np.eye(2)
-    features = {"embedding": {"embedding": vectors}}
-    state = metric.refer(metric.empty(), names, features, ("copy", "other"))
+    state = metric.refer(metric.empty(), images_of_gallery(names, vectors, ("copy", "other")))
     query = FeatureRows(
         ("a",), ("t",), ("",), (item_of(names[0]) or "",), np.ones(1, bool),
         {"embedding": {"embedding": vectors[:1]}}, {}, {}, ("copy",), ("",),

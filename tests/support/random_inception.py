@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.inception.load import expected_shapes
-from fhpt_eval.features.inception.network import InceptionName
+from fhpt_eval.features.inception.network import InceptionName, expected_shapes
 
 #: Share of a filter's mean that is taken away.
 _CENTRED = 0.5

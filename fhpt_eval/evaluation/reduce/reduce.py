@@ -206,7 +206,7 @@ class _Reducer:
     def _referred(self, state: State, passed: Iterable[Released]) -> State:
         for _, rows in passed:
             with blame(self.name, "adding its reference images"):
-                state = self._metric.refer(state, rows.keys, rows.ground_truth, rows.target_images)
+                state = self._metric.refer(state, rows)
         return state
 
     def result(self) -> Reduced:

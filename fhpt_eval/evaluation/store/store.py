@@ -30,7 +30,7 @@ class Store(Protocol):
         """Keep a partial at its address; an interruption leaves the whole one or none."""
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Keeps partials for the time of one call."""
 
     on_disk = False
@@ -39,11 +39,9 @@ class MemoryStore:
         self._partials: dict[str, Partial] = {}
 
     def load(self, address: str) -> Partial | None:
-        """See :meth:`Store.load`."""
         return self._partials.get(address)
 
     def save(self, partial: Partial) -> None:
-        """See :meth:`Store.save`."""
         self._partials[partial.address] = partial
 
 
@@ -52,7 +50,7 @@ def default_cache() -> Path:
     return Path(platformdirs.user_cache_dir("fhpt-eval")) / "features"
 
 
-class FolderStore:
+class FolderStore(Store):
     """Keeps partials as files, in sub-folders by the first two digits of the address."""
 
     on_disk = True
@@ -61,7 +59,6 @@ class FolderStore:
         self.root = root
 
     def load(self, address: str) -> Partial | None:
-        """See :meth:`Store.load`."""
         try:
             partial = Partial.from_bytes(read_within(self._path(address), _MAX_BYTES))
         except FileNotFoundError:
@@ -71,14 +68,13 @@ class FolderStore:
         return partial if partial is not None and partial.address == address else None
 
     def save(self, partial: Partial) -> None:
-        """See :meth:`Store.save`."""
         write_atomically(self._path(partial.address), partial.to_bytes(), durable=False)
 
     def _path(self, address: str) -> Path:
         return self.root / address[:2] / f"{address}.partial"
 
 
-class SharedStore:
+class SharedStore(Store):
     """Keeps what several protocols yield: each partial with all that want it, so that what is
     common to two of them is computed once, and either may go on alone.
 
@@ -90,7 +86,6 @@ class SharedStore:
 
     @property
     def on_disk(self) -> bool:
-        """See :attr:`Store.on_disk`."""
         return all(store.on_disk for store, _ in self._stores)
 
     def load(self, address: str) -> Partial | None:
@@ -99,7 +94,6 @@ class SharedStore:
         return next((partial for partial in partials if partial is not None), None)
 
     def save(self, partial: Partial) -> None:
-        """See :meth:`Store.save`."""
         wanting = [store for store, tasks in self._stores if partial.task in tasks]
         for store in wanting or [self._stores[0][0]]:
             store.save(partial)

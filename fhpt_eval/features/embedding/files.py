@@ -20,8 +20,7 @@ from torch import Tensor
 
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.embedding.normalised import NormalisedInput
-from fhpt_eval.features.embedding.vectors import vectors
+from fhpt_eval.features.embedding.normalised import NormalisedInput, vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.networks import Gift, Network
@@ -101,7 +100,6 @@ class NetworkFile(NormalisedInput, Network):
 
     @property
     def label(self) -> str:
-        """See :attr:`Network.label`."""
         return "an ONNX file" if self._is_onnx else "a TorchScript file"
 
     def software(self) -> dict[str, str]:

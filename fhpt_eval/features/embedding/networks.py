@@ -15,9 +15,8 @@ from torch import Tensor
 
 from fhpt_eval.errors import WeightsError, did_you_mean
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised
+from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised, vectors
 from fhpt_eval.features.embedding.resnet import FEATURES, build_resnet50
-from fhpt_eval.features.embedding.vectors import vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.networks import Gift, Network
@@ -71,7 +70,6 @@ class ResNet50(NormalisedInput, WeightedNetwork):
     def build(
         cls, state: Mapping[str, Tensor], device: torch.device, label: str
     ) -> torch.nn.Module:
-        """See :meth:`WeightedNetwork.build`."""
         return build_resnet50(state, device, label)
 
 
@@ -113,7 +111,6 @@ class Timm(Network):
         return run_in_batches(run, levels, 1, 1)
 
     def load(self, device: torch.device) -> None:
-        """See :meth:`Feature.load`."""
         self._network(device)
 
     def digests(self) -> dict[str, str]:
@@ -133,7 +130,6 @@ class Timm(Network):
 
     @property
     def label(self) -> str:
-        """See :attr:`Network.label`."""
         return f"timm:{self.model}, timm {_version_of('timm')}"
 
     def lacks(self) -> str:

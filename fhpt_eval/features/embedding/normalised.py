@@ -1,4 +1,4 @@
-"""What networks are fed: images of one size, normalised."""
+"""What networks are fed, images of one size, normalised; and what they give: rows, checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from fhpt_eval.errors import WeightsError
 
 Side = Annotated[int, Field(ge=1, le=2048)]
 Level = Annotated[float, Field(ge=-10, le=10)]
@@ -52,3 +54,23 @@ def normalised(
         x = x.clamp_(0, 1)
     means, deviations = (torch.tensor(three, device=x.device) for three in (mean, std))
     return (x - means[:, None, None]) / deviations[:, None, None]
+
+
+def vectors(output: object, count: int, label: str) -> Tensor:
+    """Return what a network gave for ``count`` images as ``(count, D)`` float32.
+
+    Raises:
+        WeightsError: that is not what it gave; ``label`` names the network.
+    """
+    if not isinstance(output, Tensor):
+        raise WeightsError(f"{label} gives a {type(output).__name__}; rows are one tensor (N, D).")
+    if output.ndim != 2 or len(output) != count or not output.shape[1]:
+        raise WeightsError(
+            f"{label} gives {tuple(output.shape)} for {count} image; rows are (N, D): "
+            "pool feature maps and flatten them inside the network."
+        )
+    if not output.is_floating_point():
+        raise WeightsError(f"{label} gives {output.dtype}; rows are floats.")
+    if not output.isfinite().all():
+        raise WeightsError(f"{label} gives values that are no finite numbers.")
+    return output.float()

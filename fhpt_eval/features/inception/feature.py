@@ -10,8 +10,7 @@ from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.batches import run_in_batches
-from fhpt_eval.features.inception.load import build_network
-from fhpt_eval.features.inception.network import FEATURES, SMALLEST, InceptionName
+from fhpt_eval.features.inception.network import FEATURES, SMALLEST, InceptionName, build_network
 from fhpt_eval.features.inception.network import Network as _Layers
 from fhpt_eval.features.inception.resize import RESIZE, ResizeName
 from fhpt_eval.features.levels import OVERSHOOT, checked_images
@@ -73,7 +72,6 @@ class Inception(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> _Layers:
-        """See :meth:`WeightedNetwork.build`."""
         return build_network(cls.name, state, device, label)
 
     def _checked(self, images: object) -> Tensor:

@@ -98,7 +98,6 @@ class MannequinFaces(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> FaceNetworks:
-        """See :meth:`WeightedNetwork.build`."""
         return module_of(FaceNetworks, state, label, "the networks of drawn faces").to(device)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval.errors import ArgumentError, WeightsError
-from fhpt_eval.features.exact import exact
+from fhpt_eval.features.batches import exact
 from fhpt_eval.features.networks import Gift
 from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
@@ -82,7 +82,6 @@ class PoseNetwork(WeightedNetwork):
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Network:
-        """See :meth:`WeightedNetwork.build`."""
         return build_network(cls.name, state, device, label)
 
     def _persons(self, images: Tensor) -> list[Floats]:

@@ -7,6 +7,7 @@ from the mean), so that a large one is bounded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ def empty() -> State:
     }
 
 
-def add(state: State, rows: NDArray[Any]) -> State:
-    """Return the state with ``(N, D)`` rows added."""
+def add(state: State, rows: NDArray[Any], keys: Sequence[str] = ()) -> State:  # noqa: ARG001
+    """Return the state with ``(N, D)`` rows added, whatever the keys of their images."""
     kept = state["rows"]
     joined = rows if not len(kept) else np.concatenate([kept, rows])
     return _bounded({**state, "rows": np.ascontiguousarray(joined)})

@@ -167,13 +167,11 @@ class _Averaging(Task):
         ])  # fmt: skip
 
     def about(self) -> dict[str, Any]:
-        """See :class:`Task`."""
         settings = self._settings.model_dump(exclude={"save_every"})
         shapes = {name: list(value.shape) for name, value in self._parameters.items()}
         return {**self._about, **settings, "parameters": shapes}
 
     def steps(self, first: int, stop: int) -> Generator[dict[str, Tensor], None, None]:
-        """See :class:`Task`."""
         for step in range(first, stop):
             generator = step_generator(self._settings.seed, step)
             for group in self._optimiser.param_groups:
@@ -189,7 +187,6 @@ class _Averaging(Task):
             yield {name: value.detach() for name, value in values.items()}
 
     def state(self) -> dict[str, Any]:
-        """See :class:`Task`."""
         return {
             "parameters": {name: value.detach() for name, value in self._parameters.items()},
             "average": self._average,
@@ -197,7 +194,6 @@ class _Averaging(Task):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """See :class:`Task`."""
         with torch.no_grad():
             for name, value in self._parameters.items():
                 value.copy_(state["parameters"][name])
