@@ -1,9 +1,8 @@
 """Features: arrays computed from one image by a named network; one file or folder each.
 
 What they share: ``base``, ``networks`` and ``weighted`` (what a network is), ``levels`` (the images
-it takes), ``loading`` (weights), ``batches`` (running it). The names below are for
-networks of your own; they are imported when they are first used, so that a process that looks for
-faces does not wait for torch.
+it takes), ``loading`` (weights), ``batches`` (running it). The names below are for networks of your
+own; they are imported when they are first used: a process that finds faces does not wait for torch.
 """
 
 from __future__ import annotations
