@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fhpt_eval.reference_models.drn.configuration import Configuration, load_configuration
-from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs, to_targets
+from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs, to_unit
 from fhpt_eval.reference_models.drn.training.distributed import World
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 
@@ -85,8 +85,10 @@ def work_of(name: str, configuration: Configuration, device: torch.device, batch
     trainer = Trainer(configuration, device, World())
 
     def step() -> object:
-        inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
-        targets = to_targets(pairs).to(device, channels_last=last)
+        batch = pairs.to(device, channels_last=last)
+        assert batch.target is not None
+        inputs = to_inputs(batch, sigma, face).to(device, channels_last=last)
+        targets = to_unit(batch.target)
         return trainer.step(WORK.index(name), inputs, targets)
 
     def draw() -> object:

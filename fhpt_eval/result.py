@@ -29,8 +29,8 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError

@@ -21,16 +21,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--images",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of images, one person in each.",
+    "--images", required=True, type=options.PATH, metavar="DIR", help="Images, one person in each."
 )
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="PATH",
     help="The CSV to write; with --format json, the folder.",
 )
@@ -88,14 +84,11 @@ def keypoints(
     if lacking:
         raise UnavailableError(f"Key points cannot be estimated: {lacking}. Nothing was written.")
     chosen = choose_device(device)
-    progress = TerminalProgress()
-    try:
+    with TerminalProgress() as progress:
         listed = images_below(images, (), available_cores(), progress, "--images")
         checked = {image.name: image.own_image for image in listed}
         write = _write_csv if layout == "csv" else _write_json
         persons = write(checked, out, pose, chosen, progress)
-    finally:
-        progress.close()
     click.echo(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
 
 

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fhpt_eval.cli import options
+
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.table import Leaderboard
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option(
-    "--csv",
-    "csv_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the leaderboard here.",
-)
+@options.runs
+@click.option("--csv", "csv_file", type=options.PATH, metavar="FILE", help="Write the table here.")
 @click.option("--sort", metavar="SCORE", help="Best first by this score.  [default: the first]")
 def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None) -> None:
     """Put results side by side; each RUN is a folder that 'run' wrote, or a result.json.

@@ -8,27 +8,19 @@ from __future__ import annotations
 
 import sys
 import warnings
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from fhpt_eval._version import __version__
-from fhpt_eval.cli import (
-    benchmark,
-    demo,
-    doctor,
-    drn,
-    keypoints,
-    leaderboard,
-    metrics,
-    networks,
-    protocols,
-    run,
-    sensitivity,
-    stats,
-    weights,
-)
 from fhpt_eval.errors import FhptEvalError, MetricError, did_you_mean
+
+#: In the order of ``--help``: modules of this package, each with a command of its own name.
+_COMMANDS = (
+    "run", "leaderboard", "sensitivity", "metrics", "networks", "protocols", "stats", "keypoints",
+    "weights", "doctor", "benchmark", "drn", "demo",
+)  # fmt: skip
 
 
 class _Group(click.Group):
@@ -58,22 +50,8 @@ def cli() -> None:
     """
 
 
-for _command in (
-    run.run,
-    leaderboard.leaderboard,
-    sensitivity.sensitivity,
-    metrics.metrics,
-    networks.networks,
-    protocols.protocols,
-    stats.stats,
-    keypoints.keypoints,
-    weights.weights,
-    doctor.doctor,
-    benchmark.benchmark,
-    drn.drn,
-    demo.demo,
-):
-    cli.add_command(_command)
+for _name in _COMMANDS:
+    cli.add_command(getattr(import_module(f"fhpt_eval.cli.{_name}"), _name))
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+PATH = click.Path(path_type=Path)
+
 
 def _configure(ctx: click.Context, _parameter: click.Parameter, folder: Path | None) -> None:
     """Set the folder of weights for the time of the command."""
@@ -19,12 +21,13 @@ def _configure(ctx: click.Context, _parameter: click.Parameter, folder: Path | N
 
 weights_dir = click.option(
     "--weights-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     callback=_configure,
     expose_value=False,
     help="Folder of weights.  [default: FHPT_WEIGHTS, else a folder in your cache]",
 )
+runs = click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
 )
@@ -36,7 +39,7 @@ workers = click.option(
 )
 cache = click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=PATH,
     envvar="FHPT_CACHE",
     metavar="DIR",
     help="Where features of real images are kept, for other methods and for an interrupted command."

@@ -7,26 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fhpt_eval.cli import options
+
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.sensitivity import Sensitivity
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@options.runs
 @click.option("--base", metavar="PROTOCOL", help="Whose values move by 0.  [default: the first]")
-@click.option(
-    "--csv",
-    "csv_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the table here, with all digits.",
-)
-@click.option(
-    "--markdown",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the table and its notes here.",
-)
+@click.option("--csv", "csv_file", type=options.PATH, metavar="FILE", help="Write all digits here.")
+@click.option("--markdown", type=options.PATH, metavar="FILE", help="Write table and notes here.")
 def sensitivity(
     runs: tuple[Path, ...], base: str | None, csv_file: Path | None, markdown: Path | None
 ) -> None:

@@ -10,14 +10,9 @@ from fhpt_eval.cli import options
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=options.PATH, metavar="DIR")
 @click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="STATS.npz",
-    help="The file to write.",
+    "-o", "--out", required=True, type=options.PATH, metavar="STATS.npz", help="The file to write."
 )
 @click.option(
     "--protocol",

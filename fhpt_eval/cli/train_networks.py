@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
 
     from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
-    from fhpt_eval.common.checked import CheckedSettings
     from fhpt_eval.common.progress import Progress
+    from fhpt_eval.common.validation import CheckedSettings
 
 #: What the shipped networks have learnt from.
 _ITEMS, _SEED = 2000, 2026

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fhpt_eval.cli.options import weights_dir
+from fhpt_eval.cli.options import PATH, weights_dir
 
 if TYPE_CHECKING:
     from fhpt_eval.weights import WeightsEntry
@@ -54,7 +54,8 @@ def list_(as_json: bool) -> None:
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
-    from fhpt_eval.weights.store import fault_of, path_of
+    from fhpt_eval.weights.registry import path_of
+    from fhpt_eval.weights.store import fault_of
 
     path = path_of(entry)
     fault = fault_of(entry)
@@ -111,11 +112,8 @@ def pull(names: tuple[str, ...], is_all: bool, offline: bool) -> None:
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.weights import pull as fetch
 
-    progress = TerminalProgress()
-    try:
+    with TerminalProgress() as progress:
         fetch(_chosen(names, is_all), progress, offline=offline)
-    finally:
-        progress.close()
 
 
 @weights.command()
@@ -133,8 +131,7 @@ def verify(names: tuple[str, ...]) -> int:
     """
     from fhpt_eval.errors import WeightsError
     from fhpt_eval.weights import find, registered
-    from fhpt_eval.weights.registry import entry_of
-    from fhpt_eval.weights.store import path_of
+    from fhpt_eval.weights.registry import entry_of, path_of
 
     status = 0
     for entry in [entry_of(name) for name in names] or registered().values():
@@ -150,14 +147,7 @@ def verify(names: tuple[str, ...]) -> int:
 
 
 @weights.command()
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The tar file to write.",
-)
+@click.option("-o", "--out", required=True, type=PATH, metavar="FILE", help="The file to write.")
 @_names
 @_all
 @weights_dir
@@ -179,7 +169,7 @@ def bundle(out: Path, names: tuple[str, ...], is_all: bool) -> None:
 
 
 @weights.command("import")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=PATH, metavar="FILE")
 @weights_dir
 def import_(file: Path) -> None:
     """Unpack a bundle; every file is checked against this machine's registry first.

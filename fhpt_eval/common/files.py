@@ -9,10 +9,11 @@ import os
 import stat
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fhpt_eval.errors import FhptEvalError, InputError, StorageError
 
@@ -45,6 +46,14 @@ def read_text(path: Path, limit: int, what: str, *, error: type[FhptEvalError] =
         raise error(
             f"{path}, line {line}: is not UTF-8 text ({fault.reason}). Save the file as UTF-8."
         ) from fault
+
+
+def toml_table(text: str, label: str, *, error: type[FhptEvalError] = InputError) -> dict[str, Any]:
+    """Parse TOML, or raise ``error``; ``label`` names the text."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{label}: is not valid TOML: {fault}.") from fault
 
 
 def read_bytes(

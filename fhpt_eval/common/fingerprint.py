@@ -19,7 +19,7 @@ import torch
 from PIL import features
 
 from fhpt_eval._version import __version__
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 
 #: Raised when partials change their meaning without a change of anything below.
 FORMAT = 2

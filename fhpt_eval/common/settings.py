@@ -1,25 +1,20 @@
-"""Settings as nested tables: their values by dotted names, and how two of them differ."""
+"""Settings as nested tables: their digest, values by dotted names, and how two of them differ."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, NamedTuple
 
 
-class Missing(Enum):
-    """The value of a setting that only the other side has; written "nothing"."""
-
-    MISSING = "nothing"
-
+class _Missing:
     def __repr__(self) -> str:
-        return self.value
-
-    __str__ = __repr__
+        return "nothing"
 
 
-#: The only value of :class:`Missing`.
-MISSING = Missing.MISSING
+#: The value of a setting that only the other side has; written "nothing".
+MISSING = _Missing()
 
 
 class Difference(NamedTuple):
@@ -49,3 +44,9 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Diff
         for name in dict.fromkeys([*first, *second])
     )
     return [difference for difference in compared if difference.ours != difference.theirs]
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON: sorted keys, no white space, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

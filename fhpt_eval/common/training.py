@@ -10,7 +10,6 @@ order.
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import signal
 import time
@@ -24,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fhpt_eval.common.files import write_atomically
+from fhpt_eval.common.files import replacing
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 
@@ -206,10 +205,11 @@ class _Loop:
         saves = ends or self.step % self.pace.save_every == 0
         if saves or self.step % self.pace.report_every == 0:
             self.report()
-        with self._paused():
-            self.task.show(self.step, ends)
-            if saves:
-                self.save()
+        began = time.monotonic()
+        self.task.show(self.step, ends)
+        if saves:
+            self.save()
+        self._since += time.monotonic() - began
         if number:
             raise Stopped(number, self.step, self.path)
 
@@ -253,12 +253,6 @@ class _Loop:
                 f"finite. {self.task.advice(self.path)}"
             )
 
-    @contextlib.contextmanager
-    def _paused(self) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self._since += time.monotonic() - began
-
 
 class _Signals:
     """Notes that somebody wants the training to end: Ctrl-C, or a cluster's SIGTERM.
@@ -294,9 +288,8 @@ def write_checkpoint(path: Path, kind: str, checkpoint: Checkpoint) -> None:
         StorageError: it cannot be written; the one before is still there.
     """
     content = {"format": kind, "format_version": _VERSION, **vars(checkpoint)}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def read_checkpoint(path: Path, kind: str) -> Checkpoint:

@@ -1,16 +1,28 @@
-"""What a failed pydantic validation says to a person."""
+"""Settings that check themselves, and what a failed validation says to a person."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, get_args
 
-from fhpt_eval.errors import did_you_mean
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+from fhpt_eval.errors import ArgumentError, FhptEvalError, InputError, did_you_mean
 
 #: Longest quotation of a wrong value, in characters.
 _QUOTED = 80
+
+
+@contextmanager
+def explained(
+    model: type[BaseModel], label: str, error: type[FhptEvalError] = InputError
+) -> Iterator[None]:
+    """Raise ``error`` where a model is not valid, and say which key of ``label`` is wrong."""
+    try:
+        yield
+    except ValidationError as fault:
+        raise error(explain_validation(fault, model, label)) from None
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], label: str) -> str:
@@ -66,3 +78,19 @@ def brief(value: object) -> str:
     """Quote a value without drowning the message in it."""
     text = repr(value)
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."
+
+
+class CheckedSettings(BaseModel):
+    """Base of settings whose fields say which values they take.
+
+    Raises:
+        ArgumentError: a value is none of these; the message names the field and what is allowed.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    if not TYPE_CHECKING:  # type checkers see the signature that the fields give
+
+        def __init__(self, /, **values: Any) -> None:
+            with explained(type(self), type(self).__name__, ArgumentError):
+                super().__init__(**values)

@@ -12,15 +12,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from fhpt_eval.common.files import read_text
+from fhpt_eval.common.files import read_text, toml_table
 from fhpt_eval.common.plugins import Group
 from fhpt_eval.common.progress import Progress
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, InputError, did_you_mean
 from fhpt_eval.metrics.options import Option
 from fhpt_eval.pairs.naming import RULES
@@ -113,10 +112,8 @@ class Request(BaseModel):
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
         def __init__(self, /, **values: Any) -> None:
-            try:
+            with explained(type(self), "request"):
                 super().__init__(**values)
-            except ValidationError as error:
-                raise InputError(explain_validation(error, type(self), "request")) from None
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -179,12 +176,8 @@ class Request(BaseModel):
         Raises:
             InputError: it cannot be read, or a value makes no sense.
         """
-        text = read_text(Path(path), MAX_BYTES, "a request in TOML", error=InputError)
-        try:
-            table = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: is not valid TOML: {error}.") from error
-        return cls.of(**table | values)
+        text = read_text(Path(path), MAX_BYTES, "a request in TOML")
+        return cls.of(**toml_table(text, str(path)) | values)
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from fhpt_eval.common import fingerprint
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, MetricError, Undefined
 from fhpt_eval.features.base import Feature
 from fhpt_eval.images.preparation import Side, Step, software_of
@@ -18,7 +18,7 @@ from fhpt_eval.metrics.registry import metric_distribution, metric_names
 from fhpt_eval.protocol import Entry
 
 #: Modules that make what every task is shown, by name, since they reach what plans tasks too.
-_COMPUTE = ("fhpt_eval.images.files", "fhpt_eval.images.tensors")
+_COMPUTE = ("fhpt_eval.images.files", "fhpt_eval.images.preparation")
 #: Modules that turn what tasks yield into scores.
 _REDUCE = (
     "fhpt_eval.evaluation.reduce.reduce",

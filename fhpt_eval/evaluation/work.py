@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.machine import one_thread
 from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import InputError, StorageError
 from fhpt_eval.evaluation.compute.chunk import Job, Unit, UnreadableError
 from fhpt_eval.evaluation.executors import Executor

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from fhpt_eval.common.plugins import Group, fault_of_class
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.base import Feature
 
@@ -140,10 +139,8 @@ def load_network(name: str, settings: Mapping[str, Any] | None = None) -> Networ
         fields["model"] = name.removeprefix(_TIMM)
     elif name not in network_names():
         fields["path"] = name
-    try:
+    with explained(kind, f"network {name}", ProtocolError):
         return kind.model_validate(fields)
-    except ValidationError as error:
-        raise ProtocolError(explain_validation(error, kind, f"network {name}")) from None
 
 
 def networks_that_give(gift: Gift) -> list[str]:

@@ -14,7 +14,7 @@ import unicodedata
 import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -184,7 +184,7 @@ def decode(image: CheckedImage) -> NDArray[np.uint8]:
     if hashlib.sha256(data).hexdigest() != image.digest:
         raise ImageError("the file changed while the run was going on; repeat the command")
     with _open(data) as opened:
-        pixels = _to_rgb(opened)
+        pixels = _pixels(opened)[..., :3]
     left, right = panel_columns(pixels.shape[1], image.ref.panel)
     return np.ascontiguousarray(pixels[:, left:right])
 
@@ -200,6 +200,13 @@ def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
         )
     panel_width = width // panel.count
     return (panel.index - 1) * panel_width, panel.index * panel_width
+
+
+def encode(pixels: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
+    """Return ``(H, W)`` or ``(H, W, 3)`` uint8 as a file of a format, with Pillow's options."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def _read(path: Path) -> bytes:
@@ -320,25 +327,16 @@ def _has_alpha(image: Image.Image) -> bool:
 def _check_opaque(data: bytes) -> None:
     """Refuse transparency that hides something; such files are rare, so they are decoded here."""
     with _open(data) as image:
-        if _to_rgba(image)[..., 3].min() < 255:
+        if _pixels(image)[..., 3].min() < 255:
             raise ImageError(
                 "is transparent in places; what shines through depends on the reader, "
                 "so flatten it onto the background that you mean"
             )
 
 
-def _to_rgba(image: Image.Image) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Decode an opened image to RGB, or to RGBA where it has an alpha channel."""
     try:
-        return np.asarray(image.convert("RGBA"))
-    except _DECODING_ERRORS as error:
-        raise ImageError(f"cannot be decoded ({error}); write it again") from error
-
-
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert an opened image to RGB; its alpha channel is known to be opaque."""
-    if _has_alpha(image):
-        return _to_rgba(image)[..., :3]
-    try:
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
     except _DECODING_ERRORS as error:
         raise ImageError(f"cannot be decoded ({error}); write it again") from error

@@ -12,19 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fhpt_eval.errors import ImageError
 from fhpt_eval.images.resize import Kernel, ResizeResult, opencv_version, resize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 Side = Literal["generated", "ground_truth", "source"]
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -59,13 +54,13 @@ class Step(BaseModel):
     #: Whether what it does depends on the pair's names, and not on pixels alone.
     by_name: ClassVar[bool] = False
 
-    @abstractmethod
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) that the step gives for an image of this size.
+        """Return the (width, height) that the step gives for an image of this size: the same.
 
         Raises:
             ImageError: the step cannot be applied to such an image.
         """
+        return width, height
 
     @abstractmethod
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -212,9 +207,6 @@ class Color(Step):
     step: Literal["color"] = "color"
     space: Literal["grey"]
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
-
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         if pixels.dtype != np.uint8:
             luma = pixels @ (_LUMA / 2**16).astype(pixels.dtype)
@@ -256,3 +248,28 @@ def prepared_size(size: tuple[int, int], steps: Sequence[Step], side: Side) -> t
 def software_of(steps: Iterable[Step]) -> dict[str, str]:
     """Return the versions of libraries that some steps rest on and not every run does."""
     return {name: version for step in steps for name, version in step.software().items()}
+
+
+def prepared_tensor(
+    images: Sequence[NDArray[np.uint8]],
+    steps: Sequence[Step],
+    side: Side,
+    names: Sequence[Names] = (),
+) -> Tensor:
+    """Prepare images of one size: ``(N, 3, H, W)``, uint8, or float64 where a resize says so.
+
+    Floats are levels / 255, in [0, 1] but for what a kernel overshoots.
+    """
+    import torch
+
+    pairs = zip(images, names or [NAMELESS] * len(images), strict=True)
+    stacked = np.stack([prepare(pixels, steps, side, name) for pixels, name in pairs])
+    tensor = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+    return tensor if tensor.dtype == torch.uint8 else as_floats(tensor)
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """Return levels, uint8 or float32, over 255; float64 images are so already."""
+    import torch
+
+    return images if images.dtype == torch.float64 else images.double().div_(255)

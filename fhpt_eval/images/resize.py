@@ -47,10 +47,12 @@ def resize(
     library, _, name = kernel.partition(".")
     if pixels.shape[:2] == (height, width):
         return _finish(pixels, result)
-    if result == "uint8" and pixels.dtype == np.uint8:
+    in_levels = result == "uint8" and pixels.dtype == np.uint8
+    if in_levels and library != "torch":  # Pillow and OpenCV have an arithmetic for 8 bits
         return _RESIZE[library](pixels, width, height, name)
-    levels = pixels.astype(np.float32)
-    return _finish(_RESIZE_FLOAT[library](levels, width, height, name), result)
+    white = np.float32(255 if library == "torch" and not in_levels else 1)
+    levels = pixels.astype(np.float32) / white
+    return _finish(_RESIZE[library](levels, width, height, name) * white, result)
 
 
 @lru_cache(maxsize=1)
@@ -80,27 +82,22 @@ def _finish(levels: NDArray[Any], result: ResizeResult) -> NDArray[Any]:
     return rounded.clip(0, 255).astype(np.uint8)
 
 
-def _resize_pil(pixels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
+def _resize_pil(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
+    if levels.dtype != np.uint8 and levels.ndim == 3:  # Pillow takes floats a channel at a time
+        planes = (np.ascontiguousarray(levels[..., channel]) for channel in range(3))
+        return np.stack([_resize_pil(plane, width, height, name) for plane in planes], axis=2)
     kernel = Image.Resampling[name.upper()]
-    return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
+    return np.asarray(Image.fromarray(levels).resize((width, height), kernel))
 
 
-def _resize_pil_float(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
-    """Resize ``(H, W, 3)`` float32: Pillow takes floats one channel at a time."""
-    planes = (np.ascontiguousarray(levels[..., channel]) for channel in range(3))
-    return np.stack([_resize_pil(plane, width, height, name) for plane in planes], axis=2)
-
-
-def _resize_cv2(pixels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
-    """Resize ``(H, W, 3)`` uint8 or float32; OpenCV has an arithmetic for each."""
+def _resize_cv2(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
     import cv2
 
-    resized = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=_CV2[name])
+    resized = cv2.resize(np.ascontiguousarray(levels), (width, height), interpolation=_CV2[name])
     return np.asarray(resized)
 
 
-def _interpolate(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
-    """Resize ``(H, W, 3)`` float32 of any range with torch."""
+def _resize_torch(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
     import torch
     from torch.nn.functional import interpolate
 
@@ -113,13 +110,4 @@ def _interpolate(levels: NDArray[Any], width: int, height: int, name: str) -> ND
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
 
-def _resize_torch(pixels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
-    return _finish(_interpolate(pixels.astype(np.float32), width, height, name), "uint8")
-
-
-def _resize_torch_float(levels: NDArray[Any], width: int, height: int, name: str) -> NDArray[Any]:
-    return _interpolate(levels / np.float32(255), width, height, name) * np.float32(255)
-
-
 _RESIZE = {"pil": _resize_pil, "torch": _resize_torch, "cv2": _resize_cv2}
-_RESIZE_FLOAT = {"pil": _resize_pil_float, "torch": _resize_torch_float, "cv2": _resize_cv2}

@@ -14,9 +14,8 @@ from fhpt_eval.keypoints.openpose_json import (
     read_openpose_folder,
     read_openpose_json,
 )
-from fhpt_eval.keypoints.points import Keypoints
+from fhpt_eval.keypoints.points import Keypoints, image_name
 from fhpt_eval.keypoints.reading import read_keypoints
-from fhpt_eval.keypoints.text import image_name
 
 __all__ = [
     "BODY_25",

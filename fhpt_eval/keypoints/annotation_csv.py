@@ -23,8 +23,7 @@ from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import brief
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import JOINTS
-from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import Number, image_name, unit_fault
+from fhpt_eval.keypoints.points import Keypoints, Number, image_name, unit_fault
 
 #: Largest CSV that is read, in bytes: a million images.
 MAX_CSV_BYTES = 2**28

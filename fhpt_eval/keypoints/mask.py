@@ -45,9 +45,6 @@ class Mask(Step):
     annotation_box: Annotated[Box, Field(strict=False)] | None = None
     outside: Outside = "refuse"
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
-
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
         """See :meth:`Step.apply`: not without a name."""
         raise ArgumentError("a mask needs the names of the pair; use apply_to")

@@ -22,8 +22,7 @@ from fhpt_eval.common.files import read_text
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.keypoints.joints import BODY_25, JOINTS
-from fhpt_eval.keypoints.points import Keypoints
-from fhpt_eval.keypoints.text import Number, image_name, unit_fault
+from fhpt_eval.keypoints.points import Keypoints, Number, image_name, unit_fault
 
 #: Largest file that is read, in bytes: hundreds of persons, with their hands and faces.
 MAX_JSON_BYTES = 2**22
@@ -34,15 +33,9 @@ _KEY = "pose_keypoints_2d"
 #: Numbers of a person, and the joints that are taken of them.
 _LAYOUTS = {3 * len(JOINTS): range(len(JOINTS)), 75: BODY_25}
 #: The lists beside ``pose_keypoints_2d`` that OpenPose writes and its readers may look for.
-_EMPTY = (
-    "face_keypoints_2d",
-    "hand_left_keypoints_2d",
-    "hand_right_keypoints_2d",
-    "pose_keypoints_3d",
-    "face_keypoints_3d",
-    "hand_left_keypoints_3d",
-    "hand_right_keypoints_3d",
-)
+_EMPTY = [
+    f"{part}_keypoints_{d}d" for d in (2, 3) for part in ("pose", "face", "hand_left", "hand_right")
+][1:]
 
 People = NDArray[np.float64]
 
@@ -132,10 +125,9 @@ def read_openpose_folder(folder: str | Path) -> Keypoints:
 def main_person(people: NDArray[Any]) -> int:
     """Return which of ``(P, 18, 3)`` persons an image is about, P > 0.
 
-    The one with most joints; of these the one whose joints have the largest bounding box; of these
-    the one with the largest sum of confidences; of these the first. It is the rule of
-    :func:`fhpt_eval.features.openpose.choose_person`. (Pose-Transfer's ``compute_coordinates.py``
-    takes the largest sum of the scores of joints and limbs; JSON does not hold the latter.)
+    It is the rule of :func:`fhpt_eval.features.openpose.choose_person`. (Pose-Transfer's
+    ``compute_coordinates.py`` takes the largest sum of the scores of joints and limbs; JSON does
+    not hold the latter.)
 
     Raises:
         ArgumentError: there is no person, or the shape is another.
@@ -143,12 +135,24 @@ def main_person(people: NDArray[Any]) -> int:
     people = np.asarray(people)
     if people.ndim != 3 or people.shape[1:] != (len(JOINTS), 3) or not len(people):
         raise ArgumentError(f"'people' must be (P, 18, 3) with P > 0, not {people.shape}")
-    present = ~np.isnan(people).any(axis=2)
-    low = np.where(present[..., None], people, np.inf).min(axis=1)
-    high = np.where(present[..., None], people, -np.inf).max(axis=1)
-    extent = np.where(present.any(axis=1)[:, None], high - low, 0)[:, :2]
-    confidence = np.where(present, people[..., 2], 0).sum(axis=1)
-    return int(np.lexsort((-confidence, -extent.prod(axis=1), -present.sum(axis=1)))[0])
+    return int(rank(people)[0])
+
+
+def rank(persons: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the order of persons ``(P, J, 3)``, the one that an image is about first."""
+    missing = np.isnan(persons[..., 0])
+    sides = [
+        np.where(missing, -np.inf, axis).max(axis=1, initial=-np.inf)
+        - np.where(missing, np.inf, axis).min(axis=1, initial=np.inf)
+        for axis in (persons[..., 0], persons[..., 1])
+    ]
+    joints = (~missing).sum(axis=1)
+    area = np.where(joints > 0, np.maximum(sides[0], 0) * np.maximum(sides[1], 0), 0)
+    confidence = np.where(missing, 0, persons[..., 2]).sum(axis=1)
+    ties = np.where(missing[..., None], np.inf, persons[..., 1::-1]).reshape(
+        -1, 2 * persons.shape[1]
+    )
+    return np.lexsort((*ties.T[::-1], -confidence, -area, -joints))
 
 
 def openpose_json(people: NDArray[Any]) -> str:

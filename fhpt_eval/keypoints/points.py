@@ -1,21 +1,29 @@
-"""Key points of images by name, in memory."""
+"""Key points of images by name, in memory; names, and signs of another unit than pixels."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fhpt_eval.errors import ArgumentError, InputError, did_you_mean
+from fhpt_eval.images.files import without_ending
 from fhpt_eval.keypoints.joints import JOINTS
 
 Points = NDArray[np.float64]
+
+#: Largest coordinate, in pixels: no image that is read here is wider or higher.
+MAX_COORDINATE = 2.0**26
+#: A coordinate or a confidence in a file.
+Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE, allow_inf_nan=False)]
 
 #: Names that a message shows; it says how many more there are.
 _SHOWN = 3
@@ -105,3 +113,32 @@ def _checked(name: str, numbers: NDArray[Any]) -> Points:
     points += 0.0  # -0.0 is 0.0: equal points, equal bytes
     points.setflags(write=False)
     return points
+
+
+def image_name(text: str) -> str:
+    """Return an image's name as pairs have it: its path without the ending of an image.
+
+    Raises:
+        InputError: nothing is left, or it has characters that cannot be printed.
+    """
+    name = without_ending(text)
+    if not name or name.endswith("/"):
+        raise InputError(f"{text[:80]!r} names no image.")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        raise InputError(f"the name {name[:80]!r} has characters that cannot be printed.")
+    return name
+
+
+def unit_fault(points: NDArray[Any]) -> str:
+    """Say if ``(18, 2)`` positions are certainly no pixels, or nothing; NaN are missing joints.
+
+    Several joints of a person do not lie in one pixel: such coordinates are shares of the image's
+    sides, as several tools write them, or zeros that stand for missing joints.
+    """
+    present = points[~np.isnan(points).any(axis=1)]
+    if len(present) < 2 or present.min() < 0 or present.max() > 1:
+        return ""
+    return (
+        f"all {len(present)} joints lie between 0 and 1, so these are no pixels. Multiply shares "
+        "of the width and height by them; a missing joint is -1 in a CSV and 0, 0, 0 in JSON"
+    )

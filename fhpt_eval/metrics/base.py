@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.levels import checked_images
 
@@ -145,11 +145,9 @@ class Metric(BaseModel):
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 
         def __init__(self, /, **parameters: Any) -> None:
-            try:
+            label = getattr(type(self), "name", type(self).__name__)
+            with explained(type(self), label, ProtocolError):
                 super().__init__(**parameters)
-            except ValidationError as error:
-                label = getattr(type(self), "name", type(self).__name__)
-                raise ProtocolError(explain_validation(error, type(self), label)) from None
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:

@@ -35,7 +35,8 @@ _MODEL_FILE = "brisque_live.libsvm"
 
 #: The Gaussian window has 7 taps, 3 to each side, and a standard deviation of 7/6 (the release).
 _REACH = 3
-_DEVIATION = 7 / 6
+_TAPS = [math.exp(-(at**2) / (2 * (7 / 6) ** 2)) for at in range(-_REACH, _REACH + 1)]
+_WINDOW = tuple(tap / sum(_TAPS) for tap in _TAPS)
 
 #: Matlab's ``imresize(x, 0.5)``: the cubic kernel (a = -1/2), stretched to twice its width against
 #: aliasing, at distances -1.75, -1.25, ..., 1.75. Dyadic, so that halving makes no rounding error.
@@ -158,7 +159,7 @@ def _normalise(grey: Tensor) -> Tensor:
     plane = grey.new_zeros(count * rows + 2 * _REACH, columns)
     inner = plane[: count * rows].view(count, rows, columns)
     inner[:, _REACH : _REACH + height, _REACH : _REACH + width] = grey
-    window = _window(grey.device)
+    window = band(_WINDOW, 1, 2 * _REACH, grey.device)
     blurred = [slide(slide(levels, window), window) for levels in (plane, plane.square())]
     mean, variance = (b.view(count, rows, -1)[:, :height, :width] for b in blurred)
     variance.addcmul_(mean, mean, value=-1).abs_()
@@ -176,7 +177,7 @@ def _halve(grey: Tensor) -> Tensor:
     plane = grey.reshape(-1, width).index_select(0, down)
     before, after = across[:_REACH], across[_REACH + width :]
     plane = torch.cat([plane.index_select(1, before), plane, plane.index_select(1, after)], dim=1)
-    cubic = _cubic(grey.device)
+    cubic = band(_HALVING, 2, 2 * _REACH, grey.device)
     halved = slide(slide(plane, cubic), cubic).view(count, -1, len(across) // 2 - _REACH)
     return halved[:, : (height + 1) // 2, : (width + 1) // 2]
 
@@ -256,17 +257,6 @@ def _nearest_shape(table: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     index = torch.where(nearer_above, above, below)
     shape = _FIRST_SHAPE + _SHAPE_STEP * index.double()
     return torch.where(values.isnan(), values, shape), table[index]
-
-
-def _window(device: torch.device) -> Tensor:
-    """Return the Gaussian's band matrix, ``(8, 14)``."""
-    taps = [math.exp(-(at**2) / (2 * _DEVIATION**2)) for at in range(-_REACH, _REACH + 1)]
-    return band(tuple(tap / sum(taps) for tap in taps), 1, 2 * _REACH, device)
-
-
-def _cubic(device: torch.device) -> Tensor:
-    """Return the halving's band matrix, ``(4, 14)``: a value for every second column."""
-    return band(_HALVING, 2, 2 * _REACH, device)
 
 
 @lru_cache(maxsize=64)

@@ -54,8 +54,7 @@ def pckh_counts(generated: NDArray[Any], target: NDArray[Any], alpha: float = 0.
     Raises:
         ArgumentError: an array has the wrong shape or type.
     """
-    generated, target = _checked(generated, "generated"), _checked(target, "target")
-    _check_alike(generated, target)
+    generated, target = _both(generated, target)
     size = head_boxes(target)
     near = np.abs(generated - target) < alpha * size[:, None]
     return _counts(near[..., 0] & near[..., 1], target, ~np.isnan(size[:, 0]))
@@ -70,7 +69,7 @@ def pck_torso_counts(generated: NDArray[Any], target: NDArray[Any], alpha: float
     Raises:
         ArgumentError: an array has the wrong shape or type.
     """
-    generated, target = _checked(generated, "generated"), _checked(target, "target")
+    generated, target = _both(generated, target)
     return _within(generated, target, alpha * torso_sizes(target))
 
 
@@ -92,7 +91,7 @@ def pck_image_counts(
     Raises:
         ArgumentError: an array has the wrong shape or type.
     """
-    generated, target = _checked(generated, "generated"), _checked(target, "target")
+    generated, target = _both(generated, target)
     sides = np.asarray(size)
     if sides.shape != (len(target), 2) or sides.dtype.kind not in "iuf" or not (sides > 0).all():
         raise ArgumentError(f"'size' must be ({len(target)}, 2) positive numbers: heights, widths")
@@ -131,8 +130,7 @@ def distances(generated: NDArray[Any], target: NDArray[Any]) -> Floats:
     Raises:
         ArgumentError: an array has the wrong shape or type.
     """
-    generated, target = _checked(generated, "generated"), _checked(target, "target")
-    _check_alike(generated, target)
+    generated, target = _both(generated, target)
     return _lengths(generated - target)
 
 
@@ -173,8 +171,10 @@ def _checked(points: NDArray[Any], argument: str) -> Floats:
     return positions
 
 
-def _check_alike(generated: Floats, target: Floats) -> None:
-    if generated.shape != target.shape:
+def _both(generated: NDArray[Any], target: NDArray[Any]) -> tuple[Floats, Floats]:
+    ours, theirs = _checked(generated, "generated"), _checked(target, "target")
+    if ours.shape != theirs.shape:
         raise ArgumentError(
-            f"'generated' and 'target' differ in their number: {len(generated)} and {len(target)}"
+            f"'generated' and 'target' differ in their number: {len(ours)} and {len(theirs)}"
         )
+    return ours, theirs

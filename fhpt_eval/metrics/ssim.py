@@ -17,14 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval.metrics.base import Direction, PairMetric
-from fhpt_eval.metrics.tensors import (
-    band,
-    round_up,
-    slide,
-    symmetric_pad,
-    to_grey,
-    to_levels,
-)
+from fhpt_eval.metrics.tensors import band, round_up, slide, symmetric_pad, to_grey, to_levels
 
 _K1, _K2 = 0.01, 0.03
 # Planes are filtered in groups of about this many pixels: larger ones leave the CPU's cache, and
@@ -111,7 +104,7 @@ class SSIM(PairMetric):
             return torch.full((count,), math.nan, dtype=torch.float64, device=generated.device)
         x, y = self._planes(generated), self._planes(ground_truth)
         ranges = self._ranges(x.reshape(count, -1))[:, None, None]
-        group = _planes_at_once(x)
+        group = max(1, (_PIXELS_CPU if x.device.type == "cpu" else _PIXELS_GPU) // (height * width))
         parts = [slice(at, at + group) for at in range(0, len(x), group)]
         levels = ((self._levels(x[part]), self._levels(y[part]), ranges[part]) for part in parts)
         values = [self._similarity(*some) for some in levels]
@@ -174,11 +167,6 @@ class SSIM(PairMetric):
         matrix = band(_gaussian(self._size, self.sigma), 1, reach, x.device)
         means = slide(slide(buffer, matrix), matrix)[:rows].view(4, count, height, -1)
         return means.narrow(2, 0, height - reach).narrow(3, 0, width - reach)
-
-
-def _planes_at_once(planes: Tensor) -> int:
-    pixels = _PIXELS_CPU if planes.device.type == "cpu" else _PIXELS_GPU
-    return max(1, pixels // (planes.shape[-2] * planes.shape[-1]))
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,43 +43,35 @@ def read_pairs_csv(path: Path) -> list[Row]:
     Raises:
         InputError: it cannot be read, or a row is not what the header says; the line is named.
     """
+    label = f"--pairs: {path}"
     text = read_text(path, MAX_CSV_BYTES, "a CSV of pairs (--pairs)")
     reader = csv.DictReader(io.StringIO(text, newline=None))
     try:
         columns = {name.strip(): name for name in reader.fieldnames or []}
+        if {"from", "to"} <= columns.keys():
+            names = ("from", "to", "")
+        elif {"generated", "ground_truth"} <= columns.keys():
+            names = ("source", "ground_truth", "generated")
+        else:
+            raise InputError(
+                f"{label}, line 1: the columns are {', '.join(columns) or 'missing'}; "
+                "expected from,to (source and target names) or generated,ground_truth."
+            )
+        wanted = [columns.get(name) for name in (*names, "item")]
+        rows = [_row(reader.line_num, record, wanted, label) for record in reader]
     except csv.Error as error:
-        raise InputError(f"--pairs: {path}, line 1: {error}.") from error
-    names: tuple[str | None, str, str | None]
-    if {"from", "to"} <= columns.keys():
-        names = (columns["from"], columns["to"], None)
-    elif {"generated", "ground_truth"} <= columns.keys():
-        names = (columns.get("source"), columns["ground_truth"], columns["generated"])
-    else:
-        raise InputError(
-            f"--pairs: {path}, line 1: the columns are {', '.join(columns) or 'missing'}; "
-            "expected from,to (source and target names) or generated,ground_truth."
-        )
-    try:
-        rows = [
-            _row(reader.line_num, record, names, columns.get("item"), path) for record in reader
-        ]
-    except csv.Error as error:
-        raise InputError(f"--pairs: {path}, line {reader.line_num}: {error}.") from error
+        raise InputError(f"{label}, line {max(1, reader.line_num)}: {error}.") from error
     if not rows:
-        raise InputError(f"--pairs: {path} holds no pairs, only a header.")
+        raise InputError(f"{label} holds no pairs, only a header.")
     return rows
 
 
 def _row(
-    line: int,
-    record: Mapping[str, str | None],
-    names: tuple[str | None, str, str | None],
-    item: str | None,
-    path: Path,
+    line: int, record: Mapping[str, str | None], columns: Sequence[str | None], label: str
 ) -> Row:
     source, target, generated = (
-        None if name is None else without_ending(record.get(name) or "") for name in names
+        None if name is None else without_ending(record.get(name) or "") for name in columns[:3]
     )
     if not target or source == "" or generated == "":
-        raise InputError(f"--pairs: {path}, line {line}: a name is missing.")
-    return Row(line, source, target, generated, (record.get(item) or None) if item else None)
+        raise InputError(f"{label}, line {line}: a name is missing.")
+    return Row(line, source, target, generated, record.get(columns[3] or "") or None)

@@ -117,7 +117,10 @@ class _Matcher:
         unmatched = [file for file in self.generated.files if file not in matched]
         lost = self._report_unmatched(unmatched, best)
         if best.separator is None:
-            self._report_missing(key for key in self.truth.files if key not in matched)
+            for key in self.truth.files:
+                if key not in matched and key not in self.generated.duplicates:
+                    reason = f"no generated image; ground truth {self.truth.names[key]} wants it"
+                    self.problems.append(Problem("missing", key, reason))
             expected = len(self.truth.names)  # every ground truth wants its generated image
         else:
             keys = {claim.key for claim in matched.values()}
@@ -255,12 +258,6 @@ class _Matcher:
                 reason = f"is not named as {rule.name} ({rule.title})"
             self.problems.append(Problem("extra", self.generated.names[file], reason))
         return lost
-
-    def _report_missing(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            if key not in self.generated.duplicates:
-                reason = f"no generated image; ground truth {self.truth.names[key]} wants it"
-                self.problems.append(Problem("missing", key, reason))
 
     def _nothing_in_common(self, rules: Sequence[NameRule]) -> str:
         ours = ", ".join(list(self.generated.names.values())[:3])

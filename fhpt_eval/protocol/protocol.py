@@ -6,18 +6,17 @@ The file format is described in docs/protocols.md.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from fhpt_eval.common.digests import digest_of
-from fhpt_eval.common.files import read_text
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.files import read_text, toml_table
+from fhpt_eval.common.settings import digest_of
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.keypoints.mask import Mask
@@ -288,14 +287,8 @@ def parse_protocol(text: str, label: str) -> Protocol:
     Raises:
         ProtocolError: lists every fault at the top level, or the first one below it.
     """
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{label}: is not valid TOML: {error}.") from error
-    try:
-        file = _File.model_validate(table)
-    except ValidationError as error:
-        raise ProtocolError(explain_validation(error, _File, label)) from None
+    with explained(_File, label, ProtocolError):
+        file = _File.model_validate(toml_table(text, label, error=ProtocolError))
     common = _steps(file.prepare, f"{label}: prepare")
     tables = file.metrics.items()
     entries = tuple(_entry(name, table, common, f"{label}: metrics") for name, table in tables)
@@ -357,7 +350,5 @@ def _step(table: Any, label: str) -> Step:
             f"{label}: step must be one of {names}, not {kind!r}."
             f"{did_you_mean(str(kind), list(_STEPS))}"
         )
-    try:
+    with explained(_STEPS[kind], label, ProtocolError):
         return _STEPS[kind].model_validate(table)
-    except ValidationError as error:
-        raise ProtocolError(explain_validation(error, _STEPS[kind], label)) from None

@@ -17,7 +17,7 @@ from pathlib import Path
 from fhpt_eval.common.files import replacing, why
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
-from fhpt_eval.weights.store import Weights, cannot_write, find, install
+from fhpt_eval.weights.store import Weights, find, install, writing
 
 _PIECE = 2**20
 _FORMAT = tarfile.USTAR_FORMAT
@@ -51,16 +51,11 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
         )
     with replacing(target) as file, tarfile.open(fileobj=file, mode="w", format=_FORMAT) as tar:
         for weights in packed:
+            member = tarfile.TarInfo(weights.path.name)
+            member.size = weights.path.stat().st_size
             with weights.path.open("rb") as content:
-                tar.addfile(_member(weights.path.name, weights.path.stat().st_size), content)
+                tar.addfile(member, content)
     return packed
-
-
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mode = 0o644
-    return member
 
 
 def import_bundle(path: Path) -> list[Weights]:
@@ -72,7 +67,7 @@ def import_bundle(path: Path) -> list[Weights]:
         StorageError: the folder cannot be written.
     """
     where = folder()
-    try:
+    with writing(where):
         where.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=where, prefix=".import-", suffix=".tmp") as scratch:
             try:
@@ -83,8 +78,6 @@ def import_bundle(path: Path) -> list[Weights]:
             except Exception as error:  # a hostile file may make its reader fail in any way
                 raise WeightsError(f"{path}: is not a whole tar file ({error}).") from error
             return [install(entry, file) for file, entry in checked.items()]
-    except OSError as error:
-        raise cannot_write(where, error) from error
 
 
 class _Bounded(io.FileIO):

@@ -18,16 +18,16 @@ from typing import Any
 
 from fhpt_eval._version import __version__
 from fhpt_eval.common.progress import Progress
-from fhpt_eval.errors import StorageError, WeightsError
-from fhpt_eval.weights.registry import MAX_BYTES, WeightsEntry, entry_of, folder, is_permitted
-from fhpt_eval.weights.store import (
-    Weights,
-    cannot_write,
-    find,
-    install,
+from fhpt_eval.errors import WeightsError
+from fhpt_eval.weights.registry import (
+    MAX_BYTES,
+    WeightsEntry,
+    entry_of,
+    folder,
+    is_permitted,
     path_of,
-    sha256_of_stream,
 )
+from fhpt_eval.weights.store import Weights, find, install, sha256_of_stream, writing
 
 #: Seconds without a byte after which a connection counts as lost.
 TIMEOUT = 30.0
@@ -62,16 +62,17 @@ def pull(
         StorageError: the folder cannot be written.
     """
     entries = [entry_of(name) for name in dict.fromkeys(names)]
-    tell = progress or Progress()
     brought: list[Weights] = []
     failures: list[str] = []
     for entry in entries:
         try:
-            brought.append(_bring(entry, tell, offline))
+            brought.append(_bring(entry, progress or Progress(), offline))
         except WeightsError as error:
             failures.append(str(error))
     if failures:
-        raise WeightsError("\n".join([*failures, *_without_network(entries, brought)]))
+        have = {weights.name for weights in brought}
+        missing = [e.name for e in entries if e.name not in have and not e.shipped]
+        raise WeightsError("\n".join(failures) + _without_network(" ".join(missing)))
     return brought
 
 
@@ -92,19 +93,14 @@ def _bring(entry: WeightsEntry, tell: Progress, offline: bool) -> Weights:
     return weights
 
 
-def _without_network(entries: list[WeightsEntry], brought: list[Weights]) -> list[str]:
+def _without_network(missing: str) -> str:
     """Say how what is missing comes to a machine without network; shipped files never do."""
-    have = {weights.name for weights in brought}
-    missing = " ".join(e.name for e in entries if e.name not in have and not e.shipped)
-    if not missing:
-        return []
-    return [
-        "For a machine without network, on one that has it:",
-        f"  fhpt-eval weights pull {missing}",
-        f"  fhpt-eval weights bundle -o weights.tar {missing}",
-        "then here:",
-        "  fhpt-eval weights import weights.tar",
-    ]
+    return missing and (
+        "\nFor a machine without network, on one that has it:\n"
+        f"  fhpt-eval weights pull {missing}\n"
+        f"  fhpt-eval weights bundle -o weights.tar {missing}\n"
+        "then here:\n  fhpt-eval weights import weights.tar"
+    )
 
 
 def _download(entry: WeightsEntry, progress: Progress) -> Weights:
@@ -127,11 +123,9 @@ def _download(entry: WeightsEntry, progress: Progress) -> Weights:
 @contextlib.contextmanager
 def _opened(part: Path) -> Iterator[io.BufferedRandom]:
     """Open a half-finished download, or begin one, for this process alone."""
-    try:
+    with writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("a+b")
-    except OSError as error:
-        raise cannot_write(part, error) from error
     with file:
         if not _alone(file):
             raise WeightsError(
@@ -141,8 +135,7 @@ def _opened(part: Path) -> Iterator[io.BufferedRandom]:
         try:
             yield file
         finally:
-            file.flush()
-            if os.fstat(file.fileno()).st_size == 0:
+            if not _size(file):
                 part.unlink(missing_ok=True)
 
 
@@ -245,7 +238,9 @@ def _copy(
         if done > limit:
             _cut(file, 0)
             raise _FailedError(f"sends more than {limit:,} bytes; discarded")
-        _write(file, piece)
+        with writing(Path(file.name)):
+            file.write(piece)
+            file.flush()
         progress.advance(done // _MEGABYTE)
     if total is not None and done < total:
         raise _FailedError(f"the connection ended after {done:,} of {total:,} bytes")
@@ -272,28 +267,9 @@ def _open(request: urllib.request.Request) -> Any:
 
 
 def _size(file: io.BufferedRandom) -> int:
-    file.flush()
-    return os.fstat(file.fileno()).st_size
+    return file.seek(0, os.SEEK_END)
 
 
 def _cut(file: io.BufferedRandom, size: int) -> int:
-    """Cut a file to ``size`` and go on writing there."""
-    try:
-        file.flush()
-        file.truncate(size)
-        file.seek(size)
-    except OSError as error:
-        raise _no_room(file, error) from error
-    return size
-
-
-def _write(file: io.BufferedRandom, piece: bytes) -> None:
-    try:
-        file.write(piece)
-        file.flush()
-    except OSError as error:
-        raise _no_room(file, error) from error
-
-
-def _no_room(file: io.BufferedRandom, error: OSError) -> StorageError:
-    return cannot_write(Path(file.name), error)
+    with writing(Path(file.name)):
+        return file.truncate(size)

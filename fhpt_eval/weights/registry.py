@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from fhpt_eval.common.files import read_text, why
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.files import read_text, toml_table, why
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import WeightsError, did_you_mean
 
 #: The file in a folder of weights that lists a lab's own networks.
@@ -118,11 +111,6 @@ def configure(folder: str | Path | None) -> None:
     _configured = None if folder is None else Path(folder)
 
 
-def configured() -> Path | None:
-    """Return the folder given to :func:`configure`, if any."""
-    return _configured
-
-
 def folder() -> Path:
     """Return the folder of weights; it need not exist.
 
@@ -139,9 +127,17 @@ def folder() -> Path:
     return platformdirs.user_cache_path("fhpt-eval", appauthor=False) / "weights"
 
 
-def shipped_folder() -> Path:
-    """Return the package's folder of shipped files; it holds data alone."""
-    return PACKAGE / "networks"
+def path_of(entry: WeightsEntry) -> Path:
+    """Return where the file of a registered network lies, or would lie."""
+    return (PACKAGE / "networks" if entry.shipped else folder()) / entry.file
+
+
+def cure(entry: WeightsEntry) -> str:
+    """Return the command that brings weights into the folder in use, or what mends shipped ones."""
+    if entry.shipped:
+        return "reinstall fhpt-eval, which brings this file"
+    where = f" --weights-dir {shlex.quote(str(_configured))}" if _configured is not None else ""
+    return f"fhpt-eval weights pull {entry.name}{where}"
 
 
 def registered() -> Mapping[str, WeightsEntry]:
@@ -198,14 +194,8 @@ def parse_registry(text: str, label: str, *, of_package: bool = False) -> dict[s
     Raises:
         WeightsError: names the key that is wrong and what is allowed.
     """
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{label}: is not valid TOML: {error}.") from error
-    try:
-        file = _File.model_validate(table)
-    except ValidationError as error:
-        raise WeightsError(explain_validation(error, _File, label)) from None
+    with explained(_File, label, WeightsError):
+        file = _File.model_validate(toml_table(text, label, error=WeightsError))
     return {name: _entry(name, facts, label, of_package) for name, facts in file.weights.items()}
 
 
@@ -220,10 +210,8 @@ def _entry(name: str, facts: Mapping[str, Any], label: str, of_package: bool) ->
             f"{where}.shipped: only files of the package are shipped. Leave this key out, and put "
             "the file into the folder of weights."
         )
-    try:
+    with explained(WeightsEntry, where, WeightsError):
         return WeightsEntry.model_validate({"name": name, **facts})
-    except ValidationError as error:
-        raise WeightsError(explain_validation(error, WeightsEntry, where)) from None
 
 
 @lru_cache(maxsize=1)

@@ -55,20 +55,16 @@ def _checked(state: object, path: Path) -> dict[str, Tensor]:
     """Refuse what is not a state dict; parameters become plain tensors."""
     import torch
 
+    cure = "Save one with torch.save(network.state_dict(), FILE)."
     if not isinstance(state, Mapping):
-        raise WeightsError(
-            f"{path} holds a {type(state).__name__}, not a state dict (tensors by name). "
-            "Save one with torch.save(network.state_dict(), FILE)."
-        )
-    tensors: dict[str, Tensor] = {}
+        kind = type(state).__name__
+        raise WeightsError(f"{path} holds a {kind}, not a state dict (tensors by name). {cure}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            where, kind = str(name)[:100], type(value).__name__
             raise WeightsError(
-                f"{path} is no state dict: under {str(name)[:100]!r} it holds a "
-                f"{type(value).__name__}, not a tensor. Save one with "
-                "torch.save(network.state_dict(), FILE)."
+                f"{path} is no state dict: under {where!r} it holds a {kind}, not a tensor. {cure}"
             )
-        tensors[name] = value.detach()
-    if not tensors:
+    if not state:
         raise WeightsError(f"{path} is a state dict without any tensor.")
-    return tensors
+    return {name: value.detach() for name, value in state.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,10 @@ from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
     WeightsEntry,
-    configured,
+    cure,
     entry_of,
-    folder,
+    path_of,
     registered,
-    shipped_folder,
 )
 
 #: Digests taken in this process, by path, file, size and time of the last change.
@@ -48,17 +48,13 @@ def find(name_or_path: str | Path) -> Weights:
         WeightsError: the file is missing, cut off, unreadable, or not what the registry says.
     """
     entry = _registered(name_or_path)
-    if entry is None:
-        path = Path(name_or_path)
-        fault = _fault_of_file(path, str(name_or_path))
-        if fault:
-            raise WeightsError(fault)
-        return Weights(path.name, path, sha256_of(path))
-    fault = fault_of(entry)
+    path = path_of(entry) if entry else Path(name_or_path)
+    fault = fault_of(entry) if entry else _fault_of_file(path, str(name_or_path))
     if fault:
         raise WeightsError(fault)
-    path = path_of(entry)
     digest = sha256_of(path)
+    if entry is None:
+        return Weights(path.name, path, digest)
     if digest != entry.sha256:
         raise WeightsError(
             f"{path} is not what the registry calls {entry.name}: its SHA-256 is {digest} and "
@@ -91,11 +87,6 @@ def digest_of(name_or_path: str | Path) -> str:
     """
     entry = _registered(name_or_path)
     return entry.sha256 if entry else find(name_or_path).sha256
-
-
-def path_of(entry: WeightsEntry) -> Path:
-    """Return where the file of a registered network lies, or would lie."""
-    return (shipped_folder() if entry.shipped else folder()) / entry.file
 
 
 def fault_of(entry: WeightsEntry) -> str:
@@ -148,29 +139,26 @@ def install(entry: WeightsEntry, checked: Path) -> Weights:
         StorageError: the folder cannot be written.
     """
     target = path_of(entry)
-    try:
+    with writing(target):
         checked.chmod(0o644)
         checked.replace(target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
     return Weights(entry.name, target, entry.sha256)
 
 
-def cannot_write(path: Path, error: OSError) -> StorageError:
-    """Return the error for a folder of weights that cannot be written."""
-    return StorageError(
-        f"{path} cannot be written ({why(error)}). Free some room, or choose another "
-        "folder with --weights-dir or FHPT_WEIGHTS."
-    )
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of a failure to write what to do about it.
 
-
-def cure(entry: WeightsEntry) -> str:
-    """Return the command that brings weights into the folder in use, or what mends shipped ones."""
-    if entry.shipped:
-        return "reinstall fhpt-eval, which brings this file"
-    chosen = configured()
-    where = f" --weights-dir {shlex.quote(str(chosen))}" if chosen is not None else ""
-    return f"fhpt-eval weights pull {entry.name}{where}"
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({why(error)}). Free some room, or choose another "
+            "folder with --weights-dir or FHPT_WEIGHTS."
+        ) from error
 
 
 def _registered(name_or_path: str | Path) -> WeightsEntry | None:

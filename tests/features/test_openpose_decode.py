@@ -414,5 +414,5 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
     ],
 )  # fmt: skip
 def test_parameters_out_of_range_are_named(name: str, value: Any) -> None:
-    with pytest.raises(ArgumentError, match=f"decoding.{name}: "):
+    with pytest.raises(ArgumentError, match=f"Decoding.{name}: "):
         Decoding(**{name: value})

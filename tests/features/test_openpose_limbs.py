@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 
 from bench import plain_openpose as plain
 from fhpt_eval.features.openpose import COCO_18, Decoding
-from fhpt_eval.features.openpose.limbs import Connection, connect
 from fhpt_eval.features.openpose.peaks import Peaks
+from fhpt_eval.features.openpose.persons import Connection, connect
 from fhpt_eval.features.openpose.surface import Plane, axis
 
 Floats = NDArray[np.float64]

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose import BODY_25, COCO_18, Layout, choose_person
 from fhpt_eval.features.openpose.layout import COCO_18_OF_BODY_25
-from fhpt_eval.features.openpose.limbs import Connection
 from fhpt_eval.features.openpose.peaks import Peaks
-from fhpt_eval.features.openpose.persons import group
+from fhpt_eval.features.openpose.persons import Connection, group
 
 Floats = NDArray[np.float64]
 NECK, NOSE, RSHO, RELB, RWRI, LSHO, REAR, LEAR, REYE, LEYE = 1, 0, 2, 3, 4, 5, 16, 17, 14, 15

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import ResultError
 from fhpt_eval.leaderboard.sensitivity import Sensitivity, build
 from fhpt_eval.result import ProtocolRecord, Result

@@ -18,8 +18,7 @@ from skimage.draw import disk, polygon
 from skimage.metrics import structural_similarity
 from skimage.morphology import dilation, erosion
 
-from fhpt_eval.images.preparation import Names, Side
-from fhpt_eval.images.tensors import prepared_tensor
+from fhpt_eval.images.preparation import Names, Side, prepared_tensor
 from fhpt_eval.metrics import LPIPS
 from fhpt_eval.protocol import Entry, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt

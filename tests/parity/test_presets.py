@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import fhpt_eval
-from fhpt_eval.images.tensors import prepared_tensor
+from fhpt_eval.images.preparation import prepared_tensor
 from fhpt_eval.metrics import FID
 from fhpt_eval.protocol import Entry, Protocol, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.features.networks import network_names
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step

@@ -14,7 +14,7 @@ from fhpt_eval.reference_models.drn.configuration import (
     LossSettings,
     ModelSettings,
 )
-from fhpt_eval.reference_models.drn.model.drn import Inputs, Targets
+from fhpt_eval.reference_models.drn.model.drn import Inputs
 
 HEIGHT, WIDTH, FACE = 32, 24, 16
 
@@ -63,7 +63,7 @@ def heatmaps(points: Tensor, height: int, width: int, sigma: float) -> Tensor:
     return (down[:, :, :, None] * across[:, :, None, :]).float()
 
 
-def drawn_pairs(number: int, height: int, width: int, size: int) -> tuple[Inputs, Targets]:
+def drawn_pairs(number: int, height: int, width: int, size: int) -> tuple[Inputs, Tensor]:
     """Return pairs of the mannequin benchmark, each of another person, with exact poses."""
     from fhpt_eval.reference_models.drn.model.drn import crop_faces
 
@@ -82,7 +82,7 @@ def drawn_pairs(number: int, height: int, width: int, size: int) -> tuple[Inputs
         target_face_pose=heatmaps(in_face, size, size, size / 10).nan_to_num(0.0),
         face_box=boxes,
     )
-    return made, Targets(_images(targets))
+    return made, _images(targets)
 
 
 def _images(drawings: list[Drawing]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhpt_eval.common.digests import digest_of
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.result import (
     Excluded,
     ProtocolRecord,

@@ -15,7 +15,7 @@ def ship(monkeypatch: pytest.MonkeyPatch, package: Path, data: bytes) -> Path:
     registry = (weights_registry.PACKAGE / "weights.toml").read_text("utf-8")
     networks = package / "networks"
     networks.mkdir(parents=True)
-    for path in weights_registry.shipped_folder().glob("*"):
+    for path in (weights_registry.PACKAGE / "networks").glob("*"):
         (networks / path.name).symlink_to(path)
     file = networks / "ours.safetensors"
     file.write_bytes(data)

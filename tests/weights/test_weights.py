@@ -26,7 +26,7 @@ import torch
 from fhpt_eval import weights
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, StorageError, WeightsError
-from fhpt_eval.weights.registry import is_permitted, parse_registry, shipped_folder
+from fhpt_eval.weights.registry import PACKAGE, is_permitted, parse_registry
 from tests.support.shipped import ship
 
 STATE = {"layer.weight": torch.arange(60_000.0).reshape(200, 300), "layer.bias": torch.ones(200)}
@@ -359,9 +359,9 @@ class TestShippedFiles:
 
     def test_the_package_has_the_files_that_it_lists_and_no_others(self) -> None:
         listed = {entry.file: name for name, entry in weights.registered().items() if entry.shipped}
-        assert {path.name for path in shipped_folder().glob("*")} == set(listed)
+        assert {path.name for path in (PACKAGE / "networks").glob("*")} == set(listed)
         for name in listed.values():
-            assert weights.find(name).path.parent == shipped_folder()
+            assert weights.find(name).path.parent == (PACKAGE / "networks")
 
     def test_a_build_of_the_package_has_what_lies_in_networks(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,7 @@ LABELS = (
 LABEL = {name: number for number, name in enumerate(LABELS)}
 
 XY = tuple[float, float]
+Place = tuple[slice, slice]  # rows and columns of the grid
 _MARGIN = 10
 
 
@@ -40,21 +41,20 @@ class Field:
     -1 at the left outline to 1 at the right one; ``along`` is the way from the start.
     """
 
-    top: int
-    left: int
+    place: Place
     inside: Array
     across: Array
     along: Array
 
     def angle(self, yaw: float) -> Array:
         """Return the angle around the shape, 0 at the person's front, positive to their left."""
-        return wrap(arcsine(self.across) - np.float32(yaw))
+        return wrap(arcsine(self.across) - yaw)
 
 
 def wrap(angle: Array) -> Array:
     """Bring angles into [-pi, pi)."""
-    turn = np.float32(6.2831855)
-    wrapped: Array = angle - np.floor(angle / turn + np.float32(0.5)) * turn
+    turn = 6.2831855
+    wrapped: Array = angle - np.floor(angle / turn + 0.5) * turn
     return wrapped
 
 
@@ -70,25 +70,20 @@ class Canvas:
         self.part = np.zeros((self.height, self.width), np.uint8)
         self.unit = self.height / 256 / SAMPLES
 
-    def box(self, points: Sequence[XY], reach: float) -> tuple[Array, Array] | None:
-        """Return x and y of the sub-pixels around points, or nothing if none are in the image."""
+    def box(self, points: Sequence[XY], reach: float) -> tuple[Place, Array, Array]:
+        """Return the box around points, cut off at the image's edges, and x and y within it."""
         reach = reach + _MARGIN
         left = max(int(min(x for x, _ in points) - reach), 0)
-        right = min(int(max(x for x, _ in points) + reach) + 1, self.width)
+        right = max(min(int(max(x for x, _ in points) + reach) + 1, self.width), left)
         top = max(int(min(y for _, y in points) - reach), 0)
-        bottom = min(int(max(y for _, y in points) + reach) + 1, self.height)
-        if left >= right or top >= bottom:
-            return None
-        xs = np.arange(left, right, dtype=np.float32)[None, :] + np.float32(0.5)
-        ys = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5)
-        return xs, ys
+        bottom = max(min(int(max(y for _, y in points) + reach) + 1, self.height), top)
+        xs = np.arange(left, right, dtype=np.float32)[None, :] + 0.5
+        ys = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5
+        return (slice(top, bottom), slice(left, right)), xs, ys
 
-    def tube(self, points: Sequence[XY], radii: Sequence[float], reach: float = 0) -> Field | None:
+    def tube(self, points: Sequence[XY], radii: Sequence[float], reach: float = 0) -> Field:
         """Return a limb around a line of points, with a radius at each; its ends are round."""
-        grid = self.box(points, max(radii) + reach)
-        if grid is None:
-            return None
-        xs, ys = grid
+        place, xs, ys = self.box(points, max(radii) + reach)
         shape = (ys.shape[0], xs.shape[1])
         inside = np.full(shape, -1e6, np.float32)
         across, along = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -98,52 +93,38 @@ class Canvas:
             length = hypot(dx, dy)
             dx, dy = (dx / length, dy / length) if length > 1e-3 else (0.0, 1.0)
             length = max(length, 1e-3)
-            px, py = xs - np.float32(ax), ys - np.float32(ay)
-            along_it = px * np.float32(dx) + py * np.float32(dy)
-            on = np.clip(along_it, 0, np.float32(length))
-            side = py * np.float32(dx) - px * np.float32(dy)
+            px, py = xs - ax, ys - ay
+            along_it = px * dx + py * dy
+            on = np.clip(along_it, 0, length)
+            side = py * dx - px * dy
             beyond = along_it - on
-            radius = np.float32(ra) + on * np.float32((rb - ra) / length)
+            radius = ra + on * ((rb - ra) / length)
             depth = radius - np.sqrt(side * side + beyond * beyond)
             better = depth > inside
             np.copyto(inside, depth, where=better)
             # Limbs point down: their left in the image is on the positive side.
             np.copyto(across, -side / radius, where=better)
-            np.copyto(along, along_it + np.float32(way), where=better)
+            np.copyto(along, along_it + way, where=better)
             way = way + length
-        return Field(int(ys[0, 0]), int(xs[0, 0]), inside, np.clip(across, -1, 1), along)
+        return Field(place, inside, np.clip(across, -1, 1), along)
 
-    def sheet(
-        self, start: XY, end: XY, left: Array, right: Array, ease: float = 0, reach: float = 0
-    ) -> Field | None:
+    def sheet(self, start: XY, end: XY, left: Array, right: Array, reach: float = 0) -> Field:
         """Return a shape along an axis, with tables of how far it goes to the left and right."""
-        most = float(max(left.max(), right.max())) + ease + reach
-        grid = self.box((start, end), most)
-        if grid is None:
-            return None
-        xs, ys = grid
+        place, xs, ys = self.box((start, end), float(max(left.max(), right.max())) + reach)
         dx, dy = end[0] - start[0], end[1] - start[1]
         length = hypot(dx, dy)
         dx, dy = dx / length, dy / length
-        px, py = xs - np.float32(start[0]), ys - np.float32(start[1])
-        along = px * np.float32(dx) + py * np.float32(dy)
-        side = px * np.float32(dy) - py * np.float32(dx)
-        share = np.asarray(along / np.float32(length), np.float32)
-        to_left = lookup(left, share) + np.float32(ease)
-        to_right = lookup(right, share) + np.float32(ease)
+        px, py = xs - start[0], ys - start[1]
+        along = px * dx + py * dy
+        side = px * dy - py * dx
+        share = np.asarray(along / length, np.float32)
+        to_left, to_right = lookup(left, share), lookup(right, share)
         inside = np.minimum(to_left + side, to_right - side)
-        ends = np.minimum(along, np.float32(length) - along) + np.float32(ease)
-        inside = inside + np.minimum(np.minimum(along, np.float32(length) - along), 0)
-        half = np.maximum((to_left + to_right) * np.float32(0.5), np.float32(0.5))
-        middle = (to_right - to_left) * np.float32(0.5)
-        across = np.clip((side - middle) / half, -1, 1)
-        return Field(
-            int(ys[0, 0]),
-            int(xs[0, 0]),
-            np.asarray(np.minimum(inside, ends), np.float32),
-            np.asarray(across, np.float32),
-            np.asarray(along, np.float32),
-        )
+        ends = np.minimum(along, length - along)
+        inside = np.minimum(inside + np.minimum(ends, 0), ends)
+        half = np.maximum((to_left + to_right) * 0.5, 0.5)
+        middle = (to_right - to_left) * 0.5
+        return Field(place, inside, np.clip((side - middle) / half, -1, 1), along)
 
     def paint(
         self,
@@ -155,51 +136,37 @@ class Canvas:
         inside: Array | None = None,
         edge: Array | float = 0.0,
         shadow: Array | float = 0.0,
-        opacity: float = 1.0,
     ) -> None:
         """Paint a shape: a soft shadow on what is below it, its colour, a darker outline."""
         depth = field.inside if inside is None else inside
-        height, width = depth.shape
-        place = (slice(field.top, field.top + height), slice(field.left, field.left + width))
-        target = self.colour[:, place[0], place[1]]
-        soft = np.float32(4.0 * SAMPLES * self.unit)
-        if not isinstance(shadow, float) or shadow > 0:
-            near = np.clip(depth / soft + np.float32(1), 0, 1)
-            dark = near * near * shadow * (self.part[place] > 0)
-            target *= np.float32(1) - dark.astype(np.float32)
-        cover = np.clip(depth + np.float32(0.5), 0, 1)
-        flat = [np.float32(c) for c in colour] if isinstance(colour, tuple) else list(colour)
-        tone: Array | np.float32 = np.float32(1)
-        if not isinstance(edge, float) or edge > 0:
-            rim = np.float32(1.0 * SAMPLES * self.unit)
-            near = np.clip(np.float32(1.15) - depth / rim, 0, 1)
-            tone = np.float32(1) - (near * edge).astype(np.float32)
-        alpha = cover * np.float32(opacity)
-        for plane, value in zip(target, flat, strict=True):
-            plane += (value * tone - plane) * alpha
-        if opacity == 1.0:
-            hit = cover >= np.float32(0.5)
-            self.label[place][hit] = LABEL[label]
-            self.part[place][hit] = part
+        target = self.colour[:, *field.place]
+        near = np.clip(depth / (4.0 * SAMPLES * self.unit) + 1, 0, 1)
+        dark = near * near * shadow * (self.part[field.place] > 0)
+        target *= 1 - dark.astype(np.float32)
+        rim = np.clip(1.15 - depth / (1.0 * SAMPLES * self.unit), 0, 1)
+        tone = 1 - (rim * edge).astype(np.float32)
+        cover = np.clip(depth + 0.5, 0, 1)
+        for plane, value in zip(target, colour, strict=True):
+            plane += (value * tone - plane) * cover
+        hit = cover >= 0.5
+        self.label[field.place][hit] = LABEL[label]
+        self.part[field.place][hit] = part
 
     def dot(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, *, opacity: float = 1.0,
         soft: float = 0.0, label: str = "",
     ) -> None:  # fmt: skip
         """Paint an ellipse onto what is there; labels stay, unless one is given."""
-        grid = self.box(((x, y),), max(rx, ry))
-        if grid is None or min(rx, ry) <= 0:
+        if min(rx, ry) <= 0:
             return
-        xs, ys = grid
-        across, down = (xs - np.float32(x)) / np.float32(rx), (ys - np.float32(y)) / np.float32(ry)
+        place, xs, ys = self.box(((x, y),), max(rx, ry))
+        across, down = (xs - x) / rx, (ys - y) / ry
         far = np.sqrt(across * across + down * down)
-        depth = (np.float32(1) - far) * np.float32(min(rx, ry))
-        cover = np.clip(depth + np.float32(0.5), 0, 1)
+        depth = (1 - far) * min(rx, ry)
+        cover = np.clip(depth + 0.5, 0, 1)
         if soft > 0:
-            cover = np.clip((np.float32(1) - far) / np.float32(soft), 0, 1)
-        place = (slice(int(ys[0, 0]), int(ys[0, 0]) + len(ys)),
-                 slice(int(xs[0, 0]), int(xs[0, 0]) + xs.shape[1]))  # fmt: skip
-        self._blend(place, cover * np.float32(opacity), colour, label)
+            cover = np.clip((1 - far) / soft, 0, 1)
+        self._blend(place, cover * opacity, colour, label)
 
     def line(
         self, points: Sequence[XY], radii: Sequence[float], colour: Colour, *, opacity: float = 1.0,
@@ -207,18 +174,13 @@ class Canvas:
     ) -> None:  # fmt: skip
         """Paint a stroke onto what is there; labels stay, unless one is given."""
         field = self.tube(points, radii)
-        if field is None:
-            return
-        height, width = field.inside.shape
-        place = (slice(field.top, field.top + height), slice(field.left, field.left + width))
-        cover = np.clip(field.inside + np.float32(0.5), 0, 1)
-        self._blend(place, cover * np.float32(opacity), colour, label)
+        self._blend(field.place, np.clip(field.inside + 0.5, 0, 1) * opacity, colour, label)
 
-    def _blend(self, place: tuple[slice, slice], alpha: Array, colour: Colour, label: str) -> None:
-        for plane, value in zip(self.colour[:, place[0], place[1]], colour, strict=True):
-            plane += (np.float32(value) - plane) * alpha
+    def _blend(self, place: Place, alpha: Array, colour: Colour, label: str) -> None:
+        for plane, value in zip(self.colour[:, *place], colour, strict=True):
+            plane += (value - plane) * alpha
         if label:
-            self.label[place][alpha >= np.float32(0.5)] = LABEL[label]
+            self.label[place][alpha >= 0.5] = LABEL[label]
 
     def reduced(self) -> NDArray[np.uint8]:
         """Return the image, ``(H, W, 3)`` uint8: the mean of each pixel's sub-pixels, rounded."""
@@ -228,7 +190,7 @@ class Canvas:
         total = rows[:, :, 0::SAMPLES]
         for offset in range(1, SAMPLES):
             total = total + rows[:, :, offset::SAMPLES]
-        mean = np.floor(total / np.float32(SAMPLES * SAMPLES) + np.float32(0.5))
+        mean = np.floor(total / (SAMPLES * SAMPLES) + 0.5)
         return np.ascontiguousarray(np.clip(mean, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
     def middles(self, grid: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+#: Of float32 values; NumPy's types do not tell that a Python number leaves them so.
+Array = NDArray[np.floating]
 PI = 3.141592653589793
 
 _T = TypeVar("_T")

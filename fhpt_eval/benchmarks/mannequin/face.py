@@ -16,7 +16,6 @@ from fhpt_eval.benchmarks.mannequin.figure import HAIR, HEAD, Figure, Row, flat,
 from fhpt_eval.benchmarks.mannequin.identity import Colour, Person
 from fhpt_eval.benchmarks.mannequin.textures import band, mix
 
-_F = np.float32
 _TALL = 0.136
 _WIDE = 0.047
 
@@ -87,19 +86,17 @@ def head(figure: Figure, place: Head) -> None:
     """Paint head, ears, face and the hair on the head."""
     person, canvas = figure.person, figure.canvas
     left, right = silhouette(place.rows, place.yaw, place.wide)
-    field = canvas.sheet(place.crown, place.chin, left, right, 0.0, place.wide * 0.7)
-    if field is None:
-        return
+    field = canvas.sheet(place.crown, place.chin, left, right, place.wide * 0.7)
     ears = [side for side in (-1.0, 1.0) if place.facing(side * 1.57) > -0.75]
     for side in ears:
         if place.facing(side * 1.57) <= 0.25:
             _ear(figure, place, side)
-    down = field.along * _F(1 / place.tall)
+    down = field.along * (1 / place.tall)
     angle = field.angle(place.yaw)
     skin = flat(person.skin, field.inside)
     skin = _beard(person, skin, angle, down)
-    soft = np.clip((down - _F(0.86)) / _F(0.2), 0, 1) * _F(0.14)
-    canvas.paint(field, shaded(skin, field.across) * (_F(1) - soft), "face", HEAD, edge=0.4,
+    soft = np.clip((down - 0.86) / 0.2, 0, 1) * 0.14
+    canvas.paint(field, shaded(skin, field.across) * (1 - soft), "face", HEAD, edge=0.4,
                  shadow=0.25)  # fmt: skip
     if place.facing(0.0) > -0.4:
         _features(figure, place)
@@ -121,15 +118,15 @@ def _beard(person: Person, skin: Array, angle: Array, down: Array) -> Array:
     kind = person.face.beard
     away = np.abs(angle)
     if kind in ("full", "stubble"):
-        line = _F(0.7) - np.clip((away - _F(0.5)) / _F(0.9), 0, 1) * _F(0.2)
-        cover = np.clip((down - line) * _F(18), 0, 1) * np.clip((_F(1.6) - away) * _F(6), 0, 1)
-        return mix(skin, person.hair_colour, cover * _F(0.9 if kind == "full" else 0.28))
+        line = 0.7 - np.clip((away - 0.5) / 0.9, 0, 1) * 0.2
+        cover = np.clip((down - line) * 18, 0, 1) * np.clip((1.6 - away) * 6, 0, 1)
+        return mix(skin, person.hair_colour, cover * (0.9 if kind == "full" else 0.28))
     if kind == "goatee":
-        cover = np.clip((_F(0.42) - away) * _F(8), 0, 1) * np.clip((down - _F(0.72)) * _F(18), 0, 1)
-        return mix(skin, person.hair_colour, cover * _F(0.88))
+        cover = np.clip((0.42 - away) * 8, 0, 1) * np.clip((down - 0.72) * 18, 0, 1)
+        return mix(skin, person.hair_colour, cover * 0.88)
     if kind == "moustache":
         cover = band(away, -1, 0.4, 0.1) * band(down, 0.705, 0.755, 0.03)
-        return mix(skin, person.hair_colour, cover * _F(0.9))
+        return mix(skin, person.hair_colour, cover * 0.9)
     return skin
 
 
@@ -259,11 +256,11 @@ def _glasses(figure: Figure, head: Head) -> None:
 
 def _strands(colour: Colour, field: Field, angle: Array, down: Array) -> Array:
     """Return hair with strands that follow it and a soft shine."""
-    wave = angle * _F(5.5) + down * _F(1.4)
-    wave = np.abs(wave - np.floor(wave) - _F(0.5)) * _F(2)
-    shine = np.clip(_F(1) - np.abs(down - _F(0.2)) * _F(9), 0, 1)
-    bright = np.clip(_F(1) - np.abs(field.across + _F(0.3)) * _F(2), 0, 1)
-    tone = _F(0.86) + wave * _F(0.16) + shine * bright * _F(0.5)
+    wave = angle * 5.5 + down * 1.4
+    wave = np.abs(wave - np.floor(wave) - 0.5) * 2
+    shine = np.clip(1 - np.abs(down - 0.2) * 9, 0, 1)
+    bright = np.clip(1 - np.abs(field.across + 0.3) * 2, 0, 1)
+    tone = 0.86 + wave * 0.16 + shine * bright * 0.5
     strands: Array = shaded(flat(colour, field.inside), field.across) * tone
     return strands
 
@@ -279,18 +276,18 @@ def _cap(figure: Figure, field: Field, angle: Array, down: Array, head: Head) ->
     sides = {"long": 1.3, "wavy": 1.3, "bob": 1.02, "crop": 0.5, "short": 0.56, "curly": 0.72,
              "bun": 0.52, "ponytail": 0.52}[style]  # fmt: skip
     nape = {"long": 1.4, "wavy": 1.4, "bob": 1.1, "curly": 1.0}.get(style, 0.86)
-    part = np.clip(angle * _F(0.5) + _F(0.3), 0, 1) * _F(0.06)
-    line = _F(front) + part * np.clip(_F(1) - away, 0, 1)
-    rise = np.clip((away - _F(0.72)) / _F(0.42), 0, 1)
-    line = line + rise * rise * _F(sides - front)
-    line = line + np.clip((away - _F(1.7)) / _F(0.5), 0, 1) * _F(nape - sides)
+    part = np.clip(angle * 0.5 + 0.3, 0, 1) * 0.06
+    line = front + part * np.clip(1 - away, 0, 1)
+    rise = np.clip((away - 0.72) / 0.42, 0, 1)
+    line = line + rise * rise * (sides - front)
+    line = line + np.clip((away - 1.7) / 0.5, 0, 1) * (nape - sides)
     thick = {"curly": 0.3, "wavy": 0.14, "long": 0.12, "bob": 0.16, "crop": 0.04}.get(style, 0.09)
     ease: Array = np.full((1, 1), thick * head.wide, np.float32)
     if style == "curly":
-        bumps = away * _F(2.3) + down * _F(4)
-        bumps = np.abs(bumps - np.floor(bumps) - _F(0.5))
-        ease = (ease * (_F(0.75) + bumps)).astype(np.float32)
-    inside = np.minimum(field.inside + ease, (line - down) * _F(head.tall))
+        bumps = away * 2.3 + down * 4
+        bumps = np.abs(bumps - np.floor(bumps) - 0.5)
+        ease = (ease * (0.75 + bumps)).astype(np.float32)
+    inside = np.minimum(field.inside + ease, (line - down) * head.tall)
     colours = _strands(person.hair_colour, field, angle, down)
     canvas.paint(field, colours, "hair", HAIR, inside=inside, edge=0.35, shadow=0.0)
     if style == "bun":
@@ -324,17 +321,15 @@ def long_hair(figure: Figure, head: Head) -> None:
     turned = sin(head.yaw)
     left, right = _hair_outline(rows, head, turned)
     field = canvas.sheet(head.crown, end, left, right)
-    if field is None:
-        return
-    angle, down = field.across * _F(1.4), field.along * _F(1 / head.tall)
+    angle, down = field.across * 1.4, field.along * (1 / head.tall)
     inside = field.inside
     if person.hair == "wavy":
-        wave = down * _F(3.2)
-        wave = np.abs(wave - np.floor(wave) - _F(0.5)) * _F(2)
-        inside = inside - wave * _F(head.wide * 0.1)
+        wave = down * 3.2
+        wave = np.abs(wave - np.floor(wave) - 0.5) * 2
+        inside = inside - wave * (head.wide * 0.1)
     colours = _strands(person.hair_colour, field, angle, down)
     if cos(head.yaw) > 0:
-        colours = colours * _F(0.8)
+        colours = colours * 0.8
     canvas.paint(field, colours, "hair", HAIR, inside=inside, edge=0.4, shadow=0.2)
 
 
@@ -342,9 +337,9 @@ def _hair_outline(rows: tuple[Row, ...], head: Head, turned: float) -> tuple[Arr
     """Return the outline of falling hair; in side views it lies behind the ears only."""
     left, right = silhouette(rows, head.yaw, head.wide)
     if abs(turned) > 0.8 and turned > 0:
-        right = right * _F(0.3)
+        right = right * 0.3
     elif abs(turned) > 0.8:
-        left = left * _F(0.3)
+        left = left * 0.3
     return left, right
 
 
@@ -354,7 +349,6 @@ def _ponytail(figure: Figure, head: Head) -> None:
     away = 1.0 if end[0] >= head.crown[0] else -1.0
     drop = (end[0] + away * size * 0.1, end[1] + head.tall * 0.75)
     field = figure.canvas.tube([root, end, drop], [size * 0.2, size * 0.42, size * 0.1])
-    if field is not None:
-        down = field.along * _F(1 / head.tall)
-        colours = _strands(figure.person.hair_colour, field, field.across, down)
-        figure.canvas.paint(field, colours, "hair", HAIR, edge=0.4, shadow=0.2)
+    down = field.along * (1 / head.tall)
+    colours = _strands(figure.person.hair_colour, field, field.across, down)
+    figure.canvas.paint(field, colours, "hair", HAIR, edge=0.4, shadow=0.2)

@@ -12,7 +12,6 @@ from fhpt_eval.benchmarks.mannequin.exact import Array, cos, hypot, sin, smooth_
 from fhpt_eval.benchmarks.mannequin.identity import Colour, Person
 from fhpt_eval.benchmarks.mannequin.pose import Point, Pose
 
-_F = np.float32
 #: Numbers of the parts, by which occlusion is decided.
 TORSO, HEAD, RIGHT_ARM, LEFT_ARM, RIGHT_LEG, LEFT_LEG, LOWER, HAIR = range(1, 9)
 #: Where the axis of the trunk ends, and the waist, in heights of the body below the neck.
@@ -57,34 +56,31 @@ def silhouette(rows: Sequence[Row], yaw: float, scale: float) -> tuple[Array, Ar
 
 def shaded(colours: Array, across: Array) -> Array:
     """Darken what turns away from the light, which comes from the upper left."""
-    away = across * _F(0.5) + _F(0.5)
+    away = across * 0.5 + 0.5
     square = across * across
-    tone = _F(1.05) - _F(0.2) * away * away - _F(0.1) * square * square
-    toned: Array = colours * tone
-    return toned
+    tone = 1.05 - 0.2 * away * away - 0.1 * square * square
+    return colours * tone
 
 
 def flat(colour: Colour, like: Array) -> Array:
     """Return one colour everywhere."""
-    plane: Array = np.array(colour, _F)[:, None, None] + np.zeros_like(like)
-    return plane
+    return np.array(colour, np.float32)[:, None, None] + np.zeros_like(like)
 
 
 def panels(angle: Array, radius: float) -> Array:
     """Return places around a body: cloth has a front and a back, with seams at the sides."""
-    half = _F(1.5707964)
+    half = 1.5707964
     back = np.abs(angle) > half
-    turned = np.where(angle > 0, angle - _F(3.1415927), angle + _F(3.1415927))
-    around: Array = np.where(back, turned, angle) * _F(radius)
-    return around
+    turned = np.where(angle > 0, angle - 3.1415927, angle + 3.1415927)
+    return np.where(back, turned, angle) * radius
 
 
 def folded(colours: Array, s: Array, t: Array, middle: float, reach: float, much: float) -> Array:
     """Return colours that are darker in slanting folds around a height."""
-    near = np.clip(_F(1) - np.abs(t - _F(middle)) / _F(reach), 0, 1)
-    wave = t * _F(0.34) + s * _F(0.16)
-    wave = np.abs(wave - np.floor(wave) - _F(0.5)) * _F(2)
-    dark: Array = colours * (_F(1) - near * np.clip(wave * _F(2.4) - _F(1.3), 0, 1) * _F(much))
+    near = np.clip(1 - np.abs(t - middle) / reach, 0, 1)
+    wave = t * 0.34 + s * 0.16
+    wave = np.abs(wave - np.floor(wave) - 0.5) * 2
+    dark: Array = colours * (1 - near * np.clip(wave * 2.4 - 1.3, 0, 1) * much)
     return dark
 
 

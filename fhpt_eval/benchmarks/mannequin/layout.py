@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,15 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from fhpt_eval.benchmarks.mannequin.canvas import LABELS
 from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError, InputError, StorageError
+from fhpt_eval.images.files import encode
 from fhpt_eval.keypoints import JOINTS, annotation_csv
 
 #: Raised whenever the same seed gives other pixels or another truth.
@@ -93,7 +92,7 @@ def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
     """
     about = out / "mannequin" / "about.json"
     if out.is_dir() and any(out.iterdir()):
-        facts = _about(about)
+        facts = read_about(about)
         if {name: facts.get(name) for name in _facts(settings)} != _facts(settings):
             raise ArgumentError(
                 f"{out} is not empty and does not hold this set. Choose another folder, so that "
@@ -102,7 +101,7 @@ def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
         if (written := _finished(out, facts)) is not None:
             return written
     check_writable(out)
-    write_atomically(about, _json(_facts(settings)))
+    write_atomically(about, json_bytes(_facts(settings)))
     folders = [out / split for split in SPLITS]
     folders += [out / "mannequin" / f"parsing-{split}" for split in SPLITS]
     try:
@@ -133,13 +132,10 @@ def _write_identity(out: Path, settings: Settings, identity: int) -> list[_Recor
         drawing = draw(settings.seed, identity, view, settings.height, settings.width)
         name = image_name(drawing.person.item, view)
         split = split_of(identity)
-        buffer = io.BytesIO()
-        Image.fromarray(drawing.image).save(buffer, "JPEG", quality=95, subsampling=0)
-        write_atomically(out / split / name, buffer.getvalue(), durable=False)
-        buffer = io.BytesIO()
-        Image.fromarray(drawing.parsing).save(buffer, "PNG")
+        image = encode(drawing.image, "JPEG", quality=95, subsampling=0)
+        write_atomically(out / split / name, image, durable=False)
         parsing = out / "mannequin" / f"parsing-{split}" / name.replace(".jpg", ".png")
-        write_atomically(parsing, buffer.getvalue(), durable=False)
+        write_atomically(parsing, encode(drawing.parsing, "PNG"), durable=False)
         truth = _truth(name, drawing)
         digest = hashlib.sha256(json.dumps(truth, sort_keys=True).encode())
         digest.update(drawing.image.tobytes() + drawing.parsing.tobytes())
@@ -202,7 +198,7 @@ def _write_lists(out: Path, settings: Settings, records: list[_Record]) -> Writt
         "images": images,
         "pairs": pairs,
     }
-    write_atomically(out / "mannequin" / "about.json", _json(about))
+    write_atomically(out / "mannequin" / "about.json", json_bytes(about))
     return Written(images, pairs, digest)
 
 
@@ -216,8 +212,8 @@ def _facts(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """Return what a folder says of its set; nothing where it is none of ours."""
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what a folder says of its images; nothing where it is none of ours."""
     try:
         facts = json.loads(read_text(path, _MAX_ABOUT, "a folder of this benchmark"))
     except (InputError, ValueError, RecursionError):
@@ -251,7 +247,8 @@ def _lists(out: Path, split: str) -> tuple[Path, ...]:
     )
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return a table as the text of a JSON file."""
     return (json.dumps(value, indent=1) + "\n").encode()
 
 

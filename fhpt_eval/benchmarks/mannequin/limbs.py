@@ -23,10 +23,8 @@ from fhpt_eval.benchmarks.mannequin.figure import (
     shaded,
 )
 
-_F = np.float32
 
-
-def _bent(a: XY, b: XY, c: XY, radii: Sequence[float]) -> tuple[list[XY], list[float]]:
+def _bent(a: XY, b: XY, c: XY) -> list[XY]:
     """Return a line through two bones that is round at the joint between them."""
 
     def between(p: XY, q: XY, share: float) -> XY:
@@ -34,8 +32,7 @@ def _bent(a: XY, b: XY, c: XY, radii: Sequence[float]) -> tuple[list[XY], list[f
 
     before, after = between(a, b, 0.84), between(b, c, 0.16)
     round_ = between(between(before, after, 0.5), b, 0.6)
-    points = [a, between(a, b, 0.45), before, round_, after, between(b, c, 0.42), c]
-    return points, list(radii)
+    return [a, between(a, b, 0.45), before, round_, after, between(b, c, 0.42), c]
 
 
 def arm(figure: Figure, right: bool) -> None:
@@ -48,39 +45,34 @@ def arm(figure: Figure, right: bool) -> None:
     thick = person.build * size
     _hand(figure, wrist, hand, label, part)
     radii = [r * thick for r in (0.0235, 0.0265, 0.0225, 0.022, 0.022, 0.0205, 0.014)]
-    points, radii = _bent(shoulder, elbow, wrist, radii)
+    points = _bent(shoulder, elbow, wrist)
     field = canvas.tube(points, radii, 0.02 * size)
-    if field is None:
-        return
-    fade = np.clip(field.along / _F(0.075 * size) - _F(0.25), 0, 1)
+    fade = np.clip(field.along / (0.075 * size) - 0.25, 0, 1)
     skin = shaded(flat(person.skin, field.inside), field.across)
-    canvas.paint(field, skin, label, part, edge=fade * _F(0.42), shadow=fade * _F(0.3))
-    top = person.top
-    if top.sleeve > 0:
-        way = sum(hypot(q[0] - p[0], q[1] - p[1]) for p, q in pairwise(points))
-        # The way along the arm that is seen, so that a sleeve shortens with the arm.
-        _sleeve(figure, field, way, fade, part)
+    canvas.paint(field, skin, label, part, edge=fade * 0.42, shadow=fade * 0.3)
+    if person.top.sleeve > 0:
+        _sleeve(figure, field, _way(points), fade, part)
 
 
 def _sleeve(figure: Figure, field: Field, way: float, fade: Array, part: int) -> None:
     top, size = figure.person.top, figure.scale
     long = way * top.sleeve
-    share = field.along / _F(max(long, 1))
+    share = field.along / max(long, 1)
     loose = 0.5 if top.kind == "dress" and top.sleeve == 0.6 else 0.0
-    ease = _F(top.ease * 0.75 * size) + np.clip(share, 0, 1) * _F(loose * 0.03 * size)
-    curve = (_F(1) - field.across * field.across) * _F(0.006 * size)
-    hem = _F(long) + curve - field.along
+    ease = (top.ease * 0.75 * size) + np.clip(share, 0, 1) * (loose * 0.03 * size)
+    curve = (1 - field.across * field.across) * (0.006 * size)
+    hem = long + curve - field.along
     inside = np.minimum(field.inside + ease, hem)
     angle = field.angle(figure.pose.yaw)
-    s, t = panels(angle, 2.9), field.along * _F(100 / size)
-    colours = textures.cloth(top.texture, s, t + _F(3))
+    s, t = panels(angle, 2.9), field.along * (100 / size)
+    colours = textures.cloth(top.texture, s, t + 3)
     if top.kind in ("sweater", "hoodie", "jacket") or top.sleeve < 0.5:
-        cuff = np.clip((_F(0.016 * size) - hem) + _F(0.5), 0, 1)
+        cuff = np.clip((0.016 * size - hem) + 0.5, 0, 1)
         colours = textures.mix(colours, top.trim, cuff)
     colours = folded(shaded(colours, field.across), s, t, 15, 6, 0.2)
     canvas = figure.canvas
     canvas.paint(field, colours, garment_label(figure), part, inside=inside,
-                 edge=fade * _F(0.5), shadow=fade * _F(0.3))  # fmt: skip
+                 edge=fade * 0.5, shadow=fade * 0.3)  # fmt: skip
 
 
 def _hand(figure: Figure, wrist: XY, end: XY, label: str, part: int) -> None:
@@ -94,9 +86,8 @@ def _hand(figure: Figure, wrist: XY, end: XY, label: str, part: int) -> None:
         ([wrist, middle, (end[0] + dx * 0.25, end[1] + dy * 0.25)], [0.012, 0.0155, 0.007]),
     ):
         field = figure.canvas.tube(points, [r * size for r in radii])
-        if field is not None:
-            colours = shaded(flat(skin, field.inside), field.across)
-            figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
+        colours = shaded(flat(skin, field.inside), field.across)
+        figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
 
 
 def leg(figure: Figure, right: bool) -> None:
@@ -107,10 +98,8 @@ def leg(figure: Figure, right: bool) -> None:
     part, label = (RIGHT_LEG, "right_leg") if right else (LEFT_LEG, "left_leg")
     thick = person.build * size
     radii = [r * thick for r in (0.047, 0.043, 0.033, 0.031, 0.031, 0.032, 0.0175)]
-    points, radii = _bent(hip, knee, ankle, radii)
+    points = _bent(hip, knee, ankle)
     field = figure.canvas.tube(points, radii, 0.04 * size)
-    if field is None:
-        return
     if figure.pose.half is False:
         _shoe(figure, ankle, right, part)
     colours = shaded(flat(person.skin, field.inside), field.across)
@@ -122,7 +111,8 @@ def leg(figure: Figure, right: bool) -> None:
 
 
 def _way(points: Sequence[XY]) -> float:
-    total = 0.0
+    """Return the way along a limb that is seen, so that a sleeve shortens with its arm."""
+    total = 0.0  # not the sum of the standard library, whose last bit depends on its version
     for p, q in pairwise(points):
         total = total + hypot(q[0] - p[0], q[1] - p[1])
     return total
@@ -130,7 +120,7 @@ def _way(points: Sequence[XY]) -> float:
 
 def _boot(figure: Figure, field: Field, points: Sequence[XY], right: bool, part: int) -> None:
     long = _way(points)
-    inside = np.minimum(field.inside + _F(0.006 * figure.scale), field.along - _F(long * 0.82))
+    inside = np.minimum(field.inside + (0.006 * figure.scale), field.along - (long * 0.82))
     colours = shaded(flat(figure.person.shoe_colour, inside), field.across)
     label = "right_shoe" if right else "left_shoe"
     figure.canvas.paint(field, colours, label, part, inside=inside, edge=0.5)
@@ -139,18 +129,18 @@ def _boot(figure: Figure, field: Field, points: Sequence[XY], right: bool, part:
 def _trouser_leg(figure: Figure, field: Field, points: Sequence[XY], part: int) -> None:
     bottom, size = figure.person.bottom, figure.scale
     long = _way(points)
-    share = np.clip(field.along / _F(long), 0, 1)
-    ease = _F(bottom.ease * size) + share * share * _F((bottom.flare + 0.006) * size)
-    curve = (_F(1) - field.across * field.across) * _F(0.006 * size)
-    hem = _F(long * bottom.length) + curve - field.along
+    share = np.clip(field.along / long, 0, 1)
+    ease = (bottom.ease * size) + share * share * ((bottom.flare + 0.006) * size)
+    curve = (1 - field.across * field.across) * (0.006 * size)
+    hem = (long * bottom.length) + curve - field.along
     inside = np.minimum(field.inside + ease, hem)
-    s, t = panels(field.angle(figure.pose.yaw), 4.0), field.along * _F(100 / size)
-    colours = textures.cloth(bottom.texture, s, t + _F(7))
+    s, t = panels(field.angle(figure.pose.yaw), 4.0), field.along * (100 / size)
+    colours = textures.cloth(bottom.texture, s, t + 7)
     if bottom.kind == "jeans":
-        worn = np.clip(_F(1) - np.abs(t - _F(17)) / _F(9), 0, 1) * (_F(1) - np.abs(field.across))
-        colours = textures.mix(colours, (214, 222, 232), worn * _F(0.3))
+        worn = np.clip(1 - np.abs(t - 17) / 9, 0, 1) * (1 - np.abs(field.across))
+        colours = textures.mix(colours, (214, 222, 232), worn * 0.3)
         seam = textures.band(np.abs(field.across), 0.72, 0.79, 0.06)
-        colours = textures.mix(colours, (196, 150, 90), seam * _F(0.35))
+        colours = textures.mix(colours, (196, 150, 90), seam * 0.35)
     colours = folded(shaded(colours, field.across), s, t, 24, 9, 0.22)
     figure.canvas.paint(field, colours, "trousers", part, inside=inside, edge=0.5, shadow=0.3)
 
@@ -165,22 +155,19 @@ def _shoe(figure: Figure, ankle: XY, right: bool, part: int) -> None:
     colour = person.shoe_colour
     if person.shoes == "flat":  # what a low shoe leaves free
         field = figure.canvas.tube([ankle, middle, toe], [0.017 * size, 0.018 * size, 0.011 * size])
-        if field is not None:
-            skin = shaded(flat(person.skin, field.inside), field.across)
-            figure.canvas.paint(field, skin, "right_leg" if right else "left_leg", part, edge=0.4)
+        skin = shaded(flat(person.skin, field.inside), field.across)
+        figure.canvas.paint(field, skin, "right_leg" if right else "left_leg", part, edge=0.4)
     field = figure.canvas.tube(
         [heel, middle, toe], [0.018 * size, 0.02 * size, 0.0165 * size], 0.01 * size
     )
-    if field is None:
-        return
-    low = _F(0.012 * size) if person.shoes == "flat" else _F(-0.002 * size)
-    ys = np.arange(field.inside.shape[0], dtype=np.float32)[:, None] + _F(field.top)
+    low = (0.012 * size) if person.shoes == "flat" else (-0.002 * size)
+    ys = np.arange(field.inside.shape[0], dtype=np.float32)[:, None] + field.place[0].start
     sole = max(heel[1], toe[1]) + 0.013 * size
-    inside = np.minimum(field.inside, np.minimum(ys - _F(ankle[1]) - low, _F(sole) - ys))
+    inside = np.minimum(field.inside, np.minimum(ys - ankle[1] - low, sole - ys))
     colours = shaded(flat(colour, inside), field.across)
     if person.shoes == "sneaker":
-        white = np.clip(ys - _F(sole - 0.011 * size) + _F(0.5), 0, 1) + np.zeros_like(inside)
+        white = np.clip(ys - (sole - 0.011 * size) + 0.5, 0, 1) + np.zeros_like(inside)
         colours = textures.mix(colours, (244, 244, 240), white)
-        lace = textures.band(np.abs(field.along - _F(0.04 * size)), -1, 0.006 * size, 1.0)
-        colours = textures.mix(colours, (244, 244, 240), lace * _F(0.7))
+        lace = textures.band(np.abs(field.along - (0.04 * size)), -1, 0.006 * size, 1.0)
+        colours = textures.mix(colours, (244, 244, 240), lace * 0.7)
     figure.canvas.paint(field, colours, label, part, inside=inside, edge=0.55, shadow=0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from fhpt_eval.common.files import write_atomically
+from fhpt_eval.images.files import encode
 from fhpt_eval.keypoints import read_annotation_csv
 from fhpt_eval.pairs.lists import read_pairs_csv
 
@@ -85,7 +85,7 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
         case = Case(source, row.target, *images)
         for name, make in methods.items():
             path = out / name / f"{source}.jpg___{row.target}.jpg_vis.png"
-            write_atomically(path, _png(make(case)), durable=False)
+            write_atomically(path, encode(make(case), "PNG", compress_level=1), durable=False)
     return {name: out / name for name in methods}
 
 
@@ -104,9 +104,3 @@ def _read(path: Path) -> Pixels:
 
 def _mean(first: Pixels, second: Pixels) -> Pixels:
     return np.asarray((first.astype(np.uint16) + second + 1) // 2, dtype=np.uint8)
-
-
-def _png(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -27,7 +27,6 @@ from fhpt_eval.benchmarks.mannequin.figure import (
 )
 from fhpt_eval.benchmarks.mannequin.identity import Person
 
-_F = np.float32
 _LEG = 0.465
 
 
@@ -65,10 +64,9 @@ def neck(figure: Figure) -> None:
     low = figure.place((0.0, 0.04, 0.0))
     wide = (0.023 if figure.person.woman else 0.029) * figure.person.build * size
     field = canvas.tube([top, low], [wide, wide * 1.15])
-    if field is not None:
-        skin = shaded(flat(figure.person.skin, field.inside), field.across)
-        skin = skin * (_F(0.86) + np.clip(field.along / _F(0.09 * size), 0, 1) * _F(0.14))
-        canvas.paint(field, skin, "neck", TORSO, edge=0.4)
+    skin = shaded(flat(figure.person.skin, field.inside), field.across)
+    skin = skin * (0.86 + np.clip(field.along / (0.09 * size), 0, 1) * 0.14)
+    canvas.paint(field, skin, "neck", TORSO, edge=0.4)
 
 
 def trunk(figure: Figure) -> None:
@@ -76,23 +74,19 @@ def trunk(figure: Figure) -> None:
     size, canvas, person = figure.scale, figure.canvas, figure.person
     left, right = silhouette(_rows(person), figure.pose.yaw, size)
     start, end = _axis(figure)
-    field = canvas.sheet(start, end, left, right, 0.0, 0.02 * size)
-    if field is None:
-        return
-    edge = np.clip(field.along / _F(0.05 * size) - _F(0.4), 0, 1) * _F(0.4)
+    field = canvas.sheet(start, end, left, right, 0.02 * size)
+    edge = np.clip(field.along / (0.05 * size) - 0.4, 0, 1) * 0.4
     skin = shaded(flat(person.skin, field.inside), field.across)
     canvas.paint(field, skin, "torso_skin", TORSO, edge=edge)
     if person.bottom.kind in ("trousers", "jeans", "shorts"):
-        inside = np.minimum(field.inside + _F(person.bottom.ease * 0.7 * size),
-                            field.along - _F((WAIST + 0.025) * size))  # fmt: skip
+        inside = np.minimum(field.inside + (person.bottom.ease * 0.7 * size),
+                            field.along - ((WAIST + 0.025) * size))  # fmt: skip
         s = panels(field.angle(figure.pose.yaw), 7.5)
-        t = field.along * _F(100 / size)
+        t = field.along * (100 / size)
         colours = shaded(textures.cloth(person.bottom.texture, s, t), field.across)
-        near_crotch = np.clip(_F(1) - np.abs(field.across) * _F(9), 0, 1) * np.clip(
-            (t - _F(33)) / _F(5), 0, 1
-        )
-        colours = colours * (_F(1) - near_crotch * _F(0.3))
-        fade = np.clip((_F(0.33 * size) - field.along) / _F(0.03 * size), 0, 1) * _F(0.5)
+        near_crotch = np.clip(1 - np.abs(field.across) * 9, 0, 1) * np.clip((t - 33) / 5, 0, 1)
+        colours = colours * (1 - near_crotch * 0.3)
+        fade = np.clip((0.33 * size - field.along) / (0.03 * size), 0, 1) * 0.5
         canvas.paint(field, colours, "trousers", LOWER, inside=inside, edge=fade)
     elif person.bottom.kind in ("skirt", "dress"):
         _skirt(figure, start, end)
@@ -117,19 +111,17 @@ def _skirt(figure: Figure, start: XY, end: XY) -> None:
     ]
     left, right = silhouette(rows, yaw, size)
     left, right = _over_knees(figure, finish[0], left, right)
-    field = canvas.sheet(begin, finish, left, right, 0.0, 0.03 * size)
-    if field is None:
-        return
+    field = canvas.sheet(begin, finish, left, right, 0.03 * size)
     angle = field.angle(yaw)
-    curve = (field.across * field.across) * _F(0.012 * size)
+    curve = (field.across * field.across) * (0.012 * size)
     length = hypot(finish[0] - begin[0], finish[1] - begin[1])
-    inside = np.minimum(field.inside, _F(length) - field.along - curve)
-    s, t = panels(angle, 8.0), field.along * _F(100 / size)
-    colours = textures.cloth(bottom.texture, s, t + _F(21.5))
-    pleats = angle * _F(3.2)
-    pleats = np.abs(pleats - np.floor(pleats) - _F(0.5)) * _F(2)
-    deep = np.clip(t / _F(long * 100), 0, 1) * _F(0.1 + bottom.flare * 3)
-    colours = shaded(colours * (_F(1) - np.clip(pleats * _F(2) - _F(1), 0, 1) * deep), field.across)
+    inside = np.minimum(field.inside, length - field.along - curve)
+    s, t = panels(angle, 8.0), field.along * (100 / size)
+    colours = textures.cloth(bottom.texture, s, t + 21.5)
+    pleats = angle * 3.2
+    pleats = np.abs(pleats - np.floor(pleats) - 0.5) * 2
+    deep = np.clip(t / (long * 100), 0, 1) * (0.1 + bottom.flare * 3)
+    colours = shaded(colours * (1 - np.clip(pleats * 2 - 1, 0, 1) * deep), field.across)
     label = "dress" if bottom.kind == "dress" else "skirt"
     canvas.paint(field, colours, label, LOWER, inside=inside, edge=0.5, shadow=0.3)
 
@@ -143,9 +135,9 @@ def _over_knees(figure: Figure, middle: float, left: Array, right: Array) -> tup
         table = right if away > 0 else left
         more = max(reach - float(table[-1]), 0.0) * min(figure.person.bottom.length / 0.56, 1.0)
         if away > 0:
-            right = right + steps * _F(more)
+            right = right + steps * more
         else:
-            left = left + steps * _F(more)
+            left = left + steps * more
     return left, right
 
 
@@ -156,17 +148,17 @@ def _neckline(collar: str, angle: Array) -> Array:
 
 
 def _neckline_at(collar: str, away: Array) -> NDArray[Any]:
-    front = np.clip(_F(1) - away / _F(1.2), 0, 1)
+    front = np.clip(1 - away / 1.2, 0, 1)
     depth: NDArray[Any]
     if collar in ("v", "shirt", "lapel"):
         deep = {"v": 0.085, "shirt": 0.04, "lapel": 0.0}[collar]
-        depth = _F(0.018) + np.clip(_F(1) - away / _F(0.62), 0, 1) * _F(deep)
+        depth = 0.018 + np.clip(1 - away / 0.62, 0, 1) * deep
     elif collar == "scoop":
-        depth = _F(0.03) + np.clip(front * _F(2), 0, 1) * _F(0.05)
+        depth = 0.03 + np.clip(front * 2, 0, 1) * 0.05
     elif collar in ("turtle", "hood"):
         depth = np.full_like(away, -0.01)
     else:
-        depth = _F(0.02) + np.clip(front * _F(1.8), 0, 1) * _F(0.02)
+        depth = 0.02 + np.clip(front * 1.8, 0, 1) * 0.02
     return depth
 
 
@@ -176,31 +168,29 @@ def top(figure: Figure) -> None:
     garment, yaw = person.top, figure.pose.yaw
     left, right = silhouette(_rows(person), yaw, size)
     start, end = _axis(figure)
-    field = canvas.sheet(start, end, left, right, 0.0, 0.03 * size)
-    if field is None:
-        return
+    field = canvas.sheet(start, end, left, right, 0.03 * size)
     angle = field.angle(yaw)
-    down = field.along * _F(1 / size)
+    down = field.along * (1 / size)
     fitted = 0.35 if garment.kind in ("dress", "tank") else 1.0
-    waist = np.clip(_F(1) - np.abs(down - _F(WAIST + 0.02)) / _F(0.13), 0, 1)
-    high = np.clip((down - _F(0.01)) / _F(0.03), 0.25, 1)
-    ease = high * _F(garment.ease * size) + waist * _F(garment.ease * fitted * 1.4 * size)
-    curve = (_F(1) - field.across * field.across) * _F(0.008)
-    hem = (_F(WAIST + garment.length) + curve - down) * _F(size)
-    neckline = (down - _neckline(garment.collar, angle)) * _F(size)
+    waist = np.clip(1 - np.abs(down - (WAIST + 0.02)) / 0.13, 0, 1)
+    high = np.clip((down - 0.01) / 0.03, 0.25, 1)
+    ease = high * (garment.ease * size) + waist * (garment.ease * fitted * 1.4 * size)
+    curve = (1 - field.across * field.across) * 0.008
+    hem = ((WAIST + garment.length) + curve - down) * size
+    neckline = (down - _neckline(garment.collar, angle)) * size
     inside = np.minimum(np.minimum(field.inside + ease, hem), neckline)
     if garment.sleeve == 0:  # free shoulders
-        bare = np.clip((_F(0.12) - down) / _F(0.09), 0, 1)
-        inside = np.minimum(inside, field.inside - bare * _F(0.032 * size))
-    s, t = panels(angle, 7.5), down * _F(100)
+        bare = np.clip((0.12 - down) / 0.09, 0, 1)
+        inside = np.minimum(inside, field.inside - bare * (0.032 * size))
+    s, t = panels(angle, 7.5), down * 100
     colours = textures.cloth(garment.texture, s, t)
     colours = _details(figure, colours, angle, s, t, neckline, hem)
     colours = folded(shaded(colours, field.across), s, t, 21, 9, 0.16)
-    fade = np.clip(field.along / _F(0.06 * size) - _F(0.5), 0, 1)
+    fade = np.clip(field.along / (0.06 * size) - 0.5, 0, 1)
     if garment.kind == "dress":
-        fade = fade * np.clip(hem / _F(0.02 * size), 0, 1)
-    canvas.paint(field, colours, garment_label(figure), TORSO, inside=inside, edge=fade * _F(0.5),
-                 shadow=fade * _F(0.25))  # fmt: skip
+        fade = fade * np.clip(hem / (0.02 * size), 0, 1)
+    canvas.paint(field, colours, garment_label(figure), TORSO, inside=inside, edge=fade * 0.5,
+                 shadow=fade * 0.25)  # fmt: skip
     _collar(figure)
 
 
@@ -208,22 +198,20 @@ def _details(
     figure: Figure, colours: Array, angle: Array, s: Array, t: Array, neckline: Array, hem: Array
 ) -> Array:
     garment, size = figure.person.top, figure.scale
-    front = (np.abs(angle) < _F(1.5)).astype(np.float32)
+    front = (np.abs(angle) < 1.5).astype(np.float32)
     if garment.front == "open":
         colours = _jacket(figure, colours, s, t, front)
     if garment.kind in ("sweater", "hoodie"):
-        colours = textures.mix(colours, garment.trim, np.clip(_F(0.022 * size) - hem, 0, 1))
+        colours = textures.mix(colours, garment.trim, np.clip(0.022 * size - hem, 0, 1))
     if garment.collar in ("crew", "v", "scoop"):
-        colours = textures.mix(colours, garment.trim, np.clip(_F(0.011 * size) - neckline, 0, 1))
+        colours = textures.mix(colours, garment.trim, np.clip(0.011 * size - neckline, 0, 1))
     if garment.front == "buttons":
         placket = textures.band(np.abs(s), 0.95, 1.12, 0.15) * front
-        colours = colours * (_F(1) - placket * _F(0.22))
-        rows = t / _F(4.2)
-        y = (rows - np.floor(rows) - _F(0.5)) * _F(4.2)
+        colours = colours * (1 - placket * 0.22)
+        rows = t / 4.2
+        y = (rows - np.floor(rows) - 0.5) * 4.2
         far = np.sqrt(s * s + y * y)
-        colours = textures.mix(
-            colours, garment.trim, np.clip((_F(0.62) - far) * _F(4), 0, 1) * front
-        )
+        colours = textures.mix(colours, garment.trim, np.clip((0.62 - far) * 4, 0, 1) * front)
     if garment.front == "zip":
         line = textures.band(np.abs(s), -1, 0.28, 0.2) * front
         colours = textures.mix(colours, (196, 196, 200), line)
@@ -237,34 +225,34 @@ def _decorated(figure: Figure, colours: Array, s: Array, t: Array, front: Array)
     if kind == "letters":
         size = 5.4 if len(garment.word) < 4 else 4.4
         low = 15.0 if garment.collar in ("v", "scoop") else 12.5
-        cover = textures.letters(garment.word, s, t - _F(low), size) * front
+        cover = textures.letters(garment.word, s, t - low, size) * front
         colours = textures.mix(colours, trim, cover)
     elif kind == "emblem":
-        disc, inner = textures.emblem(s, t - _F(13), 4.2, salt)
+        disc, inner = textures.emblem(s, t - 13, 4.2, salt)
         colours = textures.mix(textures.mix(colours, trim, disc * front), third, inner * front)
     elif kind == "logo":
-        disc, inner = textures.emblem(s - _F(4.2), t - _F(9), 1.5, salt)
+        disc, inner = textures.emblem(s - 4.2, t - 9, 1.5, salt)
         colours = textures.mix(textures.mix(colours, trim, disc * front), third, inner * front)
     elif kind == "pocket":
-        x, y = np.abs(s - _F(4.4)), t - _F(11.5)
-        box = np.maximum(x - _F(1.8), np.maximum(_F(-2.1) - y, y - _F(2.1)))
+        x, y = np.abs(s - 4.4), t - 11.5
+        box = np.maximum(x - 1.8, np.maximum(-2.1 - y, y - 2.1))
         line = textures.band(box, -0.35, 0.05, 0.2) * front
         flap = textures.band(box, -9, 0, 0.2) * textures.band(y, -3, -1.2, 0.2) * front
-        colours = textures.mix(colours * (_F(1) - line * _F(0.3)), trim, flap)
+        colours = textures.mix(colours * (1 - line * 0.3), trim, flap)
     return colours
 
 
 def _jacket(figure: Figure, colours: Array, s: Array, t: Array, front: Array) -> Array:
     """Lay what is worn below an open jacket, and its lapels, over the jacket's cloth."""
     garment = figure.person.top
-    half = np.clip(_F(3.6) - np.abs(t - _F(14)) * _F(0.05), 1, 4)
+    half = np.clip(3.6 - np.abs(t - 14) * 0.05, 1, 4)
     away = np.abs(s)
-    shirt = np.clip((half - away) * _F(3) + _F(0.5), 0, 1) * front
-    bare = np.clip((_F(2.2) - away - (t - _F(1)) * _F(0.42)) * _F(3), 0, 1) * front
-    wide = half + np.clip(_F(3.2) - np.abs(t - _F(7.5)) * _F(0.42), 0, 3)
-    lapel = np.clip((wide - away) * _F(3) + _F(0.5), 0, 1) * front
+    shirt = np.clip((half - away) * 3 + 0.5, 0, 1) * front
+    bare = np.clip((2.2 - away - (t - 1) * 0.42) * 3, 0, 1) * front
+    wide = half + np.clip(3.2 - np.abs(t - 7.5) * 0.42, 0, 3)
+    lapel = np.clip((wide - away) * 3 + 0.5, 0, 1) * front
     line = textures.band(away - wide, -0.3, 0.1, 0.2) * front * lapel
-    colours = textures.mix(colours, garment.trim, lapel * _F(0.55)) * (_F(1) - line * _F(0.4))
+    colours = textures.mix(colours, garment.trim, lapel * 0.55) * (1 - line * 0.4)
     colours = textures.mix(colours, (240, 238, 232), shirt)
     return textures.mix(colours, figure.person.skin, bare)
 
@@ -280,15 +268,13 @@ def _collar(figure: Figure) -> None:
     x = figure.pose.head[0] * 0.3
     high, low = figure.place((x, -rise, 0.0)), figure.place((0.0, 0.018, 0.0))
     field = figure.canvas.tube([high, low], [wide * size, wide * 1.1 * size])
-    if field is None:
-        return
     angle = np.abs(field.angle(figure.pose.yaw))
-    over = field.along + _F(0.01 * size)
+    over = field.along + (0.01 * size)
     inside = np.minimum(field.inside, over)
     if garment.collar != "turtle":  # open at the front
-        gap = _F(0.035) - np.clip(_F(1) - angle / _F(1.3), 0, 1) * _F(0.07)
-        inside = np.minimum(inside, gap * _F(size))
-        inside = np.minimum(inside, _F(0.028 * size) - field.along)
+        gap = 0.035 - np.clip(1 - angle / 1.3, 0, 1) * 0.07
+        inside = np.minimum(inside, gap * size)
+        inside = np.minimum(inside, (0.028 * size) - field.along)
     colour = garment.trim if garment.collar != "turtle" else garment.texture.colours[0]
     colours = shaded(flat(colour, inside), field.across)
     figure.canvas.paint(field, colours, garment_label(figure), TORSO, inside=inside, edge=0.55)

@@ -15,16 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.fingerprint import FORMAT, decoder
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.store.store import Store
 from fhpt_eval.evaluation.survey.chunks import Chunk, Member, Size
 from fhpt_eval.evaluation.tasks import MetricTask, RowsTask, Task, blame
 from fhpt_eval.images.files import decode
-from fhpt_eval.images.preparation import Side, Step, prepared_size
-from fhpt_eval.images.tensors import as_floats, prepared_tensor
+from fhpt_eval.images.preparation import Side, Step, as_floats, prepared_size, prepared_tensor
 from fhpt_eval.metrics.base import Batch, Metric
 from fhpt_eval.pairs.pair import Problem
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.intervals import mean, mean_interval
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import Undefined
 from fhpt_eval.evaluation.reduce.folds import jackknife, merged
 from fhpt_eval.evaluation.reduce.reduce import Reduced, full_name

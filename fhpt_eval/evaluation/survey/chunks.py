@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.fingerprint import FORMAT, decoder
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.images.files import CheckedImage
 from fhpt_eval.images.preparation import NAMELESS, Names, Side
 from fhpt_eval.pairs.pair import Pair

@@ -8,6 +8,7 @@ in the public domain (README of davisking/dlib-models).
 from __future__ import annotations
 
 import importlib.util
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,8 @@ NETWORK = Model(
 
 def lacks() -> str:
     """Say what is missing on this machine and what would cure it, or nothing."""
+    if sys.platform == "win32":
+        return "needs Linux or macOS: its worker processes are started with an open pipe"
     try:
         dlib_version()
     except ImportError as error:

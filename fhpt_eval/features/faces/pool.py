@@ -1,6 +1,6 @@
 """Worker processes: started when they are needed, kept for the next image, ended with this one.
 
-A worker is a Python process of its own on two pipes, not one of ``multiprocessing``: it runs
+A worker is a Python process of its own on a pipe, not a ``multiprocessing.Process``: it runs
 nothing of the program that called, so that notebooks and scripts without a ``__main__`` guard work
 as they are, and a crash in dlib ends the worker only. There are never more of them than threads
 that look for faces at a time. A worker takes 0.4 s to start and 75 MB, ends itself after a minute
@@ -10,12 +10,10 @@ without work, and whenever this process is gone.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from multiprocessing import Pipe
 from pathlib import Path
 from threading import Lock
 
@@ -24,16 +22,11 @@ from numpy.typing import NDArray
 
 from fhpt_eval.errors import MetricError
 from fhpt_eval.features.faces import models
-from fhpt_eval.features.faces.find import ROW
-from fhpt_eval.features.faces.worker import ANSWER, REQUEST
 
 #: Seconds without work after which a worker ends itself.
 _IDLE = 60
-#: A worker imports what this process would import, wherever that comes from.
-_CODE = (
-    "import sys, json; sys.path[:], *arguments = json.loads(sys.argv[1]);"
-    "from fhpt_eval.features.faces.worker import main; main(*arguments)"
-)
+#: What a worker runs, without this package, so that it does not wait for torch.
+_SCRIPT = Path(__file__).with_name("find.py")
 #: Threads of linear algebra libraries, which would only take memory.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -46,15 +39,18 @@ class Worker:
     """One process, for one image at a time."""
 
     def __init__(self, predictor: Path, network: Path, idle: int = _IDLE) -> None:
-        arguments = json.dumps([[*map(str, sys.path)], str(predictor), str(network), idle])
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE, arguments],  # -P: nothing from the current folder
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,  # what is buffered would be written twice, if this process were forked
-            env={**os.environ, **_ONE_THREAD},
-            start_new_session=True,  # Ctrl-C is for this process, which then ends its workers
-        )
+        self._connection, theirs = Pipe()
+        handle = theirs.fileno()
+        imports = os.pathsep.join(filter(None, sys.path))  # no others, with -P
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", _SCRIPT, str(handle), predictor, network, str(idle)],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what a library prints is no part of what a command prints
+                pass_fds=[handle],
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": imports},
+                start_new_session=True,  # Ctrl-C is for this process, which then ends its workers
+            )
 
     @property
     def alive(self) -> bool:
@@ -69,12 +65,15 @@ class Worker:
             _EndedError: the process ended before it had answered.
         """
         try:
-            height, width, _ = image.shape
-            self._write(REQUEST.pack(height, width, upsample))
-            self._write(np.ascontiguousarray(image).data.cast("B"))
-            return np.frombuffer(self._answer(), ROW)
-        except OSError as error:  # a pipe without another end
-            raise _EndedError(self._how(str(error))) from error
+            self._connection.send((np.ascontiguousarray(image), upsample))
+            answer: NDArray[np.void] | str = self._connection.recv()
+        except (OSError, EOFError) as error:  # a pipe without another end
+            self._process.kill()
+            reason = f"{error or 'no answer'}; exit status {self._process.wait()}"
+            raise _EndedError(reason) from error
+        if isinstance(answer, str):
+            raise MetricError(f"dlib failed to look for a face: {answer}")
+        return answer
 
     def end(self) -> None:
         """End the process at once; it has nothing to tidy up."""
@@ -83,35 +82,8 @@ class Worker:
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the pipes, whereupon the process ends itself."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-    def _answer(self) -> bytes:
-        well, length = ANSWER.unpack(self._read(ANSWER.size))
-        data = self._read(length)
-        if not well:
-            raise MetricError(f"dlib failed to look for a face: {data.decode()}")
-        return data
-
-    def _write(self, data: bytes | memoryview) -> None:
-        left = memoryview(data)
-        while left and self._process.stdin is not None:
-            left = left[os.write(self._process.stdin.fileno(), left) :]
-
-    def _read(self, length: int) -> bytes:
-        data = b""
-        while len(data) < length and self._process.stdout is not None:
-            more = os.read(self._process.stdout.fileno(), length - len(data))
-            if not more:
-                raise _EndedError(self._how("no answer"))
-            data += more
-        return data
-
-    def _how(self, why: str) -> str:
-        self._process.kill()
-        return f"{why}; exit status {self._process.wait()}"
+        """Close the pipe, whereupon the process ends itself."""
+        self._connection.close()
 
 
 class Pool:
@@ -131,17 +103,25 @@ class Pool:
             MetricError: dlib failed, or its process ended twice on this image.
             WeightsError: a model is not there, or another file.
         """
-        ends = []
         for _ in range(2):
+            worker = self._take()
             try:
-                with self._borrowed() as worker:
-                    return worker.find(image, upsample)
-            except _EndedError as end:
-                ends.append(str(end))
+                row = worker.find(image, upsample)
+            except BaseException as error:  # what it would answer next belongs to another image
+                with self._lock:
+                    self._all.discard(worker)
+                worker.end()
+                if not isinstance(error, _EndedError):
+                    raise
+                reason = str(error)
+            else:
+                with self._lock:
+                    self._idle.append(worker)
+                return row
         height, width, _ = image.shape
         raise MetricError(
             f"The process that looks for faces ended twice on an image of {width} x {height} "
-            f"pixels ({ends[-1]}). Status -9 mostly means too little memory: use fewer workers. "
+            f"pixels ({reason}). Status -9 mostly means too little memory: use fewer workers. "
             'Otherwise dlib may not fit this machine: python -c "import dlib" tells.'
         )
 
@@ -163,19 +143,6 @@ class Pool:
         """How many processes run."""
         with self._lock:
             return sum(worker.alive for worker in self._all)
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Worker]:
-        worker = self._take()
-        try:
-            yield worker
-        except BaseException:  # of any kind: what it would answer next belongs to another image
-            with self._lock:
-                self._all.discard(worker)
-            worker.end()
-            raise
-        with self._lock:
-            self._idle.append(worker)
 
     def _take(self) -> Worker:
         with self._lock:
@@ -206,10 +173,6 @@ def find(image: NDArray[np.uint8], upsample: int) -> NDArray[np.void]:
     return _pool.find(image, upsample)
 
 
-def _end() -> None:
-    _pool.end()
-
-
 def _start_anew() -> None:
     """In a forked process: workers answer to one process only."""
     global _pool
@@ -218,6 +181,6 @@ def _start_anew() -> None:
     _pool = Pool()
 
 
-atexit.register(_end)
+atexit.register(lambda: _pool.end())
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)

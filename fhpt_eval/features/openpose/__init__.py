@@ -1,8 +1,8 @@
 """Key points of persons, by OpenPose's networks or a small one, and a fast decoder.
 
 ``layout`` says what the channels mean; ``network``, ``load`` and ``prepare`` run a network;
-``bands``, ``surface``, ``peaks``, ``limbs``, ``persons`` and ``decode`` read its maps, by the
-numbers in ``settings``.
+``bands``, ``surface``, ``peaks``, ``persons`` and ``decode`` read its maps, by the numbers in
+``settings``.
 """
 
 from fhpt_eval.features.openpose.decode import decode

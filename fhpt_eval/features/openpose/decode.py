@@ -12,9 +12,8 @@ from torch import Tensor
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.openpose.bands import Floats
 from fhpt_eval.features.openpose.layout import COCO_18, Layout
-from fhpt_eval.features.openpose.limbs import connect
 from fhpt_eval.features.openpose.peaks import find_peaks
-from fhpt_eval.features.openpose.persons import group
+from fhpt_eval.features.openpose.persons import connect, group
 from fhpt_eval.features.openpose.settings import STANDARD, Decoding
 from fhpt_eval.features.openpose.surface import Plane, Surface, axis
 

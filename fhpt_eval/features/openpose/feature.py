@@ -18,11 +18,12 @@ from fhpt_eval.features.openpose.decode import MAX_VALUE, decode_surfaces
 from fhpt_eval.features.openpose.layout import COCO_18, COCO_18_OF_BODY_25
 from fhpt_eval.features.openpose.load import build_network
 from fhpt_eval.features.openpose.network import LAYOUTS, STRIDE, Network, PoseNetworkName
-from fhpt_eval.features.openpose.persons import choose_person, rank
+from fhpt_eval.features.openpose.persons import choose_person
 from fhpt_eval.features.openpose.prepare import float_levels, network_input, scaled_size
 from fhpt_eval.features.openpose.settings import STANDARD, Decoding
 from fhpt_eval.features.openpose.surface import Plane, axis
 from fhpt_eval.features.weighted import WeightedNetwork
+from fhpt_eval.keypoints.openpose_json import rank
 
 Height = Annotated[int, Field(ge=8, le=2048)]
 Scale = Annotated[float, Field(gt=0, le=4)]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fhpt_eval.keypoints.joints import JOINTS
+
 
 @dataclass(frozen=True, slots=True)
 class Limb:
@@ -56,14 +58,7 @@ def _limbs(*rows: tuple[int, int, int]) -> tuple[Limb, ...]:
 #: The order of joints of the field's annotation files, and of everything that this room returns.
 COCO_18 = Layout(
     name="COCO_18",
-    joints=(
-        "nose", "neck",
-        "right_shoulder", "right_elbow", "right_wrist",
-        "left_shoulder", "left_elbow", "left_wrist",
-        "right_hip", "right_knee", "right_ankle",
-        "left_hip", "left_knee", "left_ankle",
-        "right_eye", "left_eye", "right_ear", "left_ear",
-    ),
+    joints=JOINTS,
     limbs=(
         *_limbs(
             (1, 2, 12), (1, 5, 20), (2, 3, 14), (3, 4, 16), (5, 6, 22), (6, 7, 24),

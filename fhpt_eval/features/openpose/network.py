@@ -52,7 +52,8 @@ LAYOUTS: Mapping[PoseNetworkName, Layout] = {
 class Conv:
     """A convolution, and what follows it: nothing, or a (P)ReLU.
 
-    It divides height and width by ``stride``; its taps lie ``dilation`` cells apart.
+    It divides height and width by ``stride``; its taps lie ``dilation`` cells apart. ``pooled``:
+    the maximum over 2 x 2 follows, which halves the size.
     """
 
     name: str
@@ -62,15 +63,12 @@ class Conv:
     then: Literal["", "relu", "prelu"]
     stride: int = 1
     dilation: int = 1
+    pooled: bool = False
 
     @property
     def slopes(self) -> str:
         """Name of its PReLU: the convolution's with ``prelu`` for ``conv``."""
         return self.name.replace("conv", "prelu")
-
-
-class Pool:
-    """The maximum over 2 x 2, which halves the size."""
 
 
 class Dense(NamedTuple):
@@ -79,7 +77,7 @@ class Dense(NamedTuple):
     convolutions: tuple[Conv, ...]
 
 
-Step = Conv | Pool | Dense
+Step = Conv | Dense
 Chain = tuple[Step, ...]
 
 
@@ -133,8 +131,6 @@ class Network:
         return outputs
 
     def _run(self, step: Step, x: Tensor) -> Tensor:
-        if isinstance(step, Pool):
-            return max_pool2d(x, 2)
         if isinstance(step, Dense):
             outputs = []
             for convolution in step.convolutions:
@@ -146,7 +142,8 @@ class Network:
         x = conv2d(x, weight, bias, step.stride, padding, step.dilation)
         if step.then == "prelu":
             return prelu(x, self._weights[f"{step.slopes}.weight"])
-        return x.relu_() if step.then == "relu" else x
+        x = x.relu_() if step.then == "relu" else x
+        return max_pool2d(x, 2) if step.pooled else x
 
 
 def shapes(name: PoseNetworkName) -> dict[str, Shape]:
@@ -208,16 +205,13 @@ def _trunk(last: Literal["relu", "prelu"]) -> Chain:
     """Return the convolutions of VGG-19 up to conv4_2, and two of OpenPose's own."""
     return (
         Conv("conv1_1", 3, 64, 3, "relu"),
-        Conv("conv1_2", 64, 64, 3, "relu"),
-        Pool(),
+        Conv("conv1_2", 64, 64, 3, "relu", pooled=True),
         Conv("conv2_1", 64, 128, 3, "relu"),
-        Conv("conv2_2", 128, 128, 3, "relu"),
-        Pool(),
+        Conv("conv2_2", 128, 128, 3, "relu", pooled=True),
         Conv("conv3_1", 128, 256, 3, "relu"),
         Conv("conv3_2", 256, 256, 3, "relu"),
         Conv("conv3_3", 256, 256, 3, "relu"),
-        Conv("conv3_4", 256, 256, 3, "relu"),
-        Pool(),
+        Conv("conv3_4", 256, 256, 3, "relu", pooled=True),
         Conv("conv4_1", 256, 512, 3, "relu"),
         Conv("conv4_2", 512, 512, 3, last),
         Conv("conv4_3_CPM", 512, 256, 3, last),
@@ -283,7 +277,4 @@ def _body25(number: int, branch: str, inputs: int, outputs: int) -> Iterator[Ste
 
 def _convolutions(chain: Chain) -> Iterator[Conv]:
     for step in chain:
-        if isinstance(step, Conv):
-            yield step
-        elif isinstance(step, Dense):
-            yield from step.convolutions
+        yield from step.convolutions if isinstance(step, Dense) else (step,)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
-from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.errors import ArgumentError
+from fhpt_eval.common.validation import CheckedSettings
 
 
-class Decoding(BaseModel):
+class Decoding(CheckedSettings):
     """The decoder's numbers.
 
     All defaults but ``max_peaks`` are those of the Python demo of Cao et al., CVPR 2017, which
@@ -32,8 +31,6 @@ class Decoding(BaseModel):
         ArgumentError: a value is out of its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     peak_threshold: Annotated[FiniteFloat, Field(ge=0)] = 0.1
     peak_sigma: Annotated[float, Field(ge=0, le=64)] = 3.0
     max_peaks: Annotated[int, Field(ge=1, le=1000)] = 127
@@ -42,14 +39,6 @@ class Decoding(BaseModel):
     limb_share: Annotated[float, Field(ge=0, lt=1)] = 0.8
     min_joints: Annotated[int, Field(ge=2, le=1000)] = 4
     min_score: FiniteFloat = 0.4
-
-    if not TYPE_CHECKING:  # type checkers see the signature that the fields give
-
-        def __init__(self, /, **numbers: Any) -> None:
-            try:
-                super().__init__(**numbers)
-            except ValidationError as error:
-                raise ArgumentError(explain_validation(error, Decoding, "decoding")) from None
 
 
 #: The published numbers.

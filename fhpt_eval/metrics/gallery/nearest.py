@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -39,10 +38,8 @@ _HIGH = 26
 _LEAST_EXPONENT = -1000
 #: Components of vectors that are held in float64 at a time, and rows at most.
 _BLOCK_COMPONENTS, _BLOCK_ROWS = 2**23, 4096
-#: Queries whose distances to a block are held at a time.
-_QUERIES = 1024
-#: (query, relevant image) pairs whose ranks are counted in one pass over the gallery.
-_PAIRS = 2**20
+#: Queries that are looked at together, and distances that are held at a time.
+_QUERIES, _DISTANCES = 1024, 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +86,13 @@ def search(
     queries, gallery = _checked(queries, gallery, distance, block)
     if not 1 <= k <= len(gallery):
         raise ArgumentError(f"'k' must lie in 1 to {len(gallery)}, the gallery's rows, not {k}")
-    indices = np.zeros((len(queries), 0), np.int64)
-    distances = np.zeros((len(queries), 0))
-    for start, columns in _blocks(gallery, distance, block):
-        blocks = [
-            _nearest(_distances(rows, columns, distance), start, kept, k)
-            for rows, kept in _query_blocks(queries, distance, indices, distances)
-        ]
-        indices, distances = (np.concatenate(column) for column in zip(*blocks, strict=True))
-    order = np.argsort(distances, axis=1, kind="stable")
-    return np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
+    indices = np.empty((len(queries), k), np.int64)
+    distances = np.empty((len(queries), k))
+    for query, row in enumerate(_rows(queries, gallery, distance, block)):
+        near = np.flatnonzero(row <= np.partition(row, k - 1)[k - 1])  # at the limit perhaps more
+        indices[query] = near[np.argsort(row[near], kind="stable")[:k]]
+        distances[query] = row[indices[query]]
+    return indices, distances
 
 
 def hit_ranks(
@@ -140,13 +134,25 @@ def hit_ranks(
             raise ArgumentError(f"'{name}' must be {wanted} whole numbers, not {array.shape}")
     if (excluded >= len(gallery)).any():
         raise ArgumentError(f"'excluded' names a row that the gallery of {len(gallery)} lacks")
-    relevant = [
-        rows[~np.isin(rows, left_out)]
-        for rows, left_out in zip(
-            _rows_by_label(query_labels, gallery_labels), excluded, strict=True
-        )
-    ]
-    return _ranks_in_groups(queries, gallery, relevant, excluded, distance, block)
+    rows = _rows(queries, gallery, distance, block)
+    return (
+        _ranks(row, np.flatnonzero((gallery_labels == label) & (label >= 0)), left_out)
+        for row, label, left_out in zip(rows, query_labels, excluded, strict=True)
+    )
+
+
+def _ranks(distances: Floats, relevant: Integers, left_out: Integers) -> Integers:
+    """Return the ranks of some rows of the gallery, ascending; overwrites what is left out."""
+    distances[left_out[left_out >= 0]] = np.inf
+    relevant = relevant[distances[relevant] < np.inf]
+    if not len(relevant):
+        return relevant
+    limits, ascending = distances[relevant], np.sort(distances)
+    before = np.searchsorted(ascending, limits, "left")
+    ties = np.searchsorted(ascending, limits, "right") - before
+    for place in np.flatnonzero(ties > 1):
+        before[place] += np.count_nonzero(distances[: relevant[place]] == limits[place])
+    return np.sort(before) + 1
 
 
 def _checked(
@@ -173,13 +179,21 @@ def _checked(
     return queries, gallery
 
 
-def _blocks(
-    vectors: NDArray[Any], distance: Distance, block: int | None = None
-) -> Iterator[tuple[int, _Fixed]]:
-    """Yield the first row of each block, and the block in fixed point."""
-    size = block or max(1, min(_BLOCK_ROWS, _BLOCK_COMPONENTS // vectors.shape[1]))
-    for start in range(0, len(vectors), size):
-        yield start, _fixed(vectors[start : start + size], distance)
+def _rows(
+    queries: NDArray[Any], gallery: NDArray[Any], distance: Distance, block: int | None
+) -> Iterator[Floats]:
+    """Yield each query's distances to the gallery, ``(G,)``, which the next ones overwrite."""
+    components = queries.shape[1]
+    size = max(1, min(_QUERIES, _BLOCK_COMPONENTS // components, _DISTANCES // len(gallery)))
+    step = block or max(1, min(_BLOCK_ROWS, _BLOCK_COMPONENTS // components))
+    held = np.empty((min(size, len(queries)), len(gallery)))
+    for start in range(0, len(queries), size):
+        rows = _fixed(queries[start : start + size], distance)
+        table = held[: len(rows.high)]
+        for first in range(0, len(gallery), step):
+            columns = _fixed(gallery[first : first + step], distance)
+            table[:, first : first + step] = _distances(rows, columns, distance)
+        yield from table
 
 
 def _low_bits(dimensions: int) -> int:
@@ -214,11 +228,11 @@ def _fixed(vectors: NDArray[Any], distance: Distance) -> _Fixed:
     x -= high
     x *= 2.0 ** (bits - _HIGH)
     low = np.rint(x, out=x)
-    lengths_squared = np.einsum("nd,nd->n", high, high)
-    lengths_squared = _combined(lengths_squared, 2 * np.einsum("nd,nd->n", high, low), bits)
+    own = np.einsum("nd,nd->n", high, high)
+    squares = _combined(own, 2 * np.einsum("nd,nd->n", high, low), bits)
     if distance == "cosine":
-        lengths_squared[lengths == 0] = 1.0  # no direction: all products are 0, and distances 1
-    return _Fixed(high, low, lengths_squared, exponents, bits)
+        squares[lengths == 0] = 1.0  # no direction: all products are 0, and distances 1
+    return _Fixed(high, low, squares, exponents, bits)
 
 
 def _combined(high: Floats, mixed: Floats, bits: int) -> Floats:
@@ -230,162 +244,20 @@ def _combined(high: Floats, mixed: Floats, bits: int) -> Floats:
 
 
 def _distances(rows: _Fixed, columns: _Fixed, distance: Distance) -> Floats:
-    """Return ``(N, M)`` distances between all rows and all columns."""
+    """Return ``(N, M)`` distances between all rows and all columns; 0 for equal vectors."""
     mixed = rows.high @ columns.low.T
     mixed += rows.low @ columns.high.T
     products = _combined(rows.high @ columns.high.T, mixed, rows.bits)
-    sides = (rows.squares[:, None], columns.squares)
-    return _finished(products, *sides, rows.exponents[:, None], columns.exponents, distance)
-
-
-def _pair_distances(first: _Fixed, second: _Fixed, distance: Distance) -> Floats:
-    """Return ``(N,)`` distances between rows of equal number; the bits of :func:`_distances`."""
-    mixed = np.einsum("nd,nd->n", first.high, second.low)
-    mixed += np.einsum("nd,nd->n", first.low, second.high)
-    products = _combined(np.einsum("nd,nd->n", first.high, second.high), mixed, first.bits)
-    exponents = (first.exponents, second.exponents)
-    return _finished(products, first.squares, second.squares, *exponents, distance)
-
-
-def _finished(
-    products: Floats,
-    ours: Floats,
-    theirs: Floats,
-    our_exponents: Integers,
-    their_exponents: Integers,
-    distance: Distance,
-) -> Floats:
-    """Return distances of their products and squares; 0 for equal vectors; may overwrite them."""
+    squares, exponents = rows.squares[:, None], rows.exponents[:, None]
     if distance == "cosine":
         # Squares are 1 but for rounding; the root of a square is exact, and so is x / x.
-        products /= np.sqrt(ours * theirs)
+        products /= np.sqrt(squares * columns.squares)
         np.subtract(1, products, out=products)
         return np.clip(products, 0, 2, out=products)
-    products *= np.ldexp(2.0, our_exponents)
-    products *= np.ldexp(1.0, their_exponents)
-    gaps: Floats = np.ldexp(ours, 2 * our_exponents) + np.ldexp(theirs, 2 * their_exponents)
-    gaps -= products
-    np.maximum(gaps, 0, out=gaps)
-    return np.sqrt(gaps, out=gaps)
-
-
-def _query_blocks(
-    queries: NDArray[Any], distance: Distance, indices: Integers, distances: Floats
-) -> Iterator[tuple[_Fixed, tuple[Integers, Floats]]]:
-    for start, rows in _blocks(queries, distance, _query_rows(queries)):
-        chosen = slice(start, start + len(rows.high))
-        yield rows, (indices[chosen], distances[chosen])
-
-
-def _query_rows(queries: NDArray[Any]) -> int:
-    return max(1, min(_QUERIES, _BLOCK_COMPONENTS // int(queries.shape[1])))
-
-
-def _nearest(
-    new: Floats, start: int, kept: tuple[Integers, Floats], k: int
-) -> tuple[Integers, Floats]:
-    """Keep the k nearest of those kept so far and a block's, in the gallery's order."""
-    numbers = np.broadcast_to(np.arange(start, start + new.shape[1]), new.shape)
-    indices = np.concatenate([kept[0], numbers], axis=1)
-    distances = np.concatenate([kept[1], new], axis=1)
-    if indices.shape[1] <= k:
-        return indices, distances
-    limit = np.partition(distances, k - 1, axis=1)[:, k - 1, None]
-    chosen = distances <= limit
-    for row in np.flatnonzero(chosen.sum(axis=1) > k):  # too many at the limit: the first stay
-        nearer, equal = distances[row] < limit[row], distances[row] == limit[row]
-        chosen[row] = nearer | (equal & (equal.cumsum() <= k - nearer.sum()))
-    shape = (len(new), k)
-    return indices[chosen].reshape(shape), distances[chosen].reshape(shape)
-
-
-def _rows_by_label(query_labels: Integers, gallery_labels: Integers) -> Iterator[Integers]:
-    """Yield for each query the rows of the gallery with its label, ascending."""
-    order = np.argsort(gallery_labels, kind="stable")
-    ordered = gallery_labels[order]
-    starts, stops = (np.searchsorted(ordered, query_labels, side) for side in ("left", "right"))
-    for label, start, stop in zip(query_labels, starts, stops, strict=True):
-        yield order[start:stop] if label >= 0 else order[:0]
-
-
-def _ranks_in_groups(
-    queries: NDArray[Any],
-    gallery: NDArray[Any],
-    relevant: list[Integers],
-    excluded: Integers,
-    distance: Distance,
-    block: int | None,
-) -> Iterator[Integers]:
-    """Cut the queries such that a pass over the gallery counts for a bounded number of pairs."""
-    start = 0
-    while start < len(queries):
-        stop, pairs = start, 0
-        while stop < len(queries) and (stop == start or pairs + len(relevant[stop]) <= _PAIRS):
-            pairs += len(relevant[stop])
-            stop += 1
-        chosen = slice(start, stop)
-        group = _Group(queries[chosen], gallery, relevant[chosen], excluded[chosen], distance)
-        yield from group.ranks(block)
-        start = stop
-
-
-class _Group:
-    """Some queries, and how many rows of the gallery come before each of their relevant ones."""
-
-    def __init__(
-        self,
-        queries: NDArray[Any],
-        gallery: NDArray[Any],
-        relevant: list[Integers],
-        excluded: Integers,
-        distance: Distance,
-    ) -> None:
-        self._queries, self._gallery, self._distance = queries, gallery, distance
-        self._excluded = excluded
-        self._rows = relevant
-        counts = [len(rows) for rows in relevant]
-        self._bounds = np.cumsum([0, *counts])
-        ours = np.repeat(np.arange(len(queries)), counts)
-        theirs = np.concatenate(relevant)
-        self._limits = np.empty(len(ours))
-        size = _query_rows(queries)
-        for start in range(0, len(ours), size):
-            block = slice(start, start + size)
-            first, second = (
-                _fixed(side[chosen[block]], distance)
-                for side, chosen in ((queries, ours), (gallery, theirs))
-            )
-            self._limits[block] = _pair_distances(first, second, distance)
-        self._before = np.zeros(len(ours), np.int64)
-
-    def ranks(self, block: int | None) -> Iterator[Integers]:
-        """Yield the ranks of each query's relevant rows."""
-        if len(self._limits):
-            for start, columns in _blocks(self._gallery, self._distance, block):
-                self._count_block(start, columns)
-        for first, last in pairwise(self._bounds):
-            yield np.sort(self._before[first:last]) + 1
-
-    def _count_block(self, start: int, columns: _Fixed) -> None:
-        size = len(columns.high)
-        for first, rows in _blocks(self._queries, self._distance, _query_rows(self._queries)):
-            distances = _distances(rows, columns, self._distance)
-            for left_out in self._excluded[first : first + len(distances)].T - start:
-                inside = np.flatnonzero((left_out >= 0) & (left_out < size))
-                distances[inside, left_out[inside]] = np.inf
-            ordered = np.sort(distances, axis=1)
-            for row, (unordered, ascending) in enumerate(zip(distances, ordered, strict=True)):
-                self._count_row(first + row, start, unordered, ascending)
-
-    def _count_row(self, query: int, start: int, distances: Floats, ascending: Floats) -> None:
-        """Add to a query's counts the images of a block that come before its relevant ones."""
-        pairs = slice(self._bounds[query], self._bounds[query + 1])
-        limits, rows = self._limits[pairs], self._rows[query] - start
-        if not len(rows):
-            return
-        before = np.searchsorted(ascending, limits, "left")
-        ties = np.searchsorted(ascending, limits, "right") - before
-        itself = (rows >= 0) & (rows < len(distances))
-        for tied in np.flatnonzero(ties > itself):
-            before[tied] += np.count_nonzero(distances[: max(0, rows[tied])] == limits[tied])
-        self._before[pairs] += before
+    products *= np.ldexp(2.0, exponents)
+    products *= np.ldexp(1.0, columns.exponents)
+    ours, theirs = np.ldexp(squares, 2 * exponents), columns.squares
+    result: Floats = ours + np.ldexp(theirs, 2 * columns.exponents)
+    result -= products
+    np.maximum(result, 0, out=result)
+    return np.sqrt(result, out=result)

@@ -21,9 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.common.digests import digest_of
 from fhpt_eval.common.files import why, write_atomically
-from fhpt_eval.common.settings import differences
+from fhpt_eval.common.settings import differences, digest_of
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import find_images
 from fhpt_eval.metrics.sets.frechet import Gaussian

@@ -8,14 +8,13 @@ from fhpt_eval.reference_models.drn.configuration import (
     configuration_names,
     load_configuration,
 )
-from fhpt_eval.reference_models.drn.model.drn import Inputs, Model, Outputs, Targets
+from fhpt_eval.reference_models.drn.model.drn import Inputs, Model, Outputs
 
 __all__ = [
     "Configuration",
     "Inputs",
     "Model",
     "Outputs",
-    "Targets",
     "configuration_names",
     "load_configuration",
 ]

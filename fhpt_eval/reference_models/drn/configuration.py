@@ -7,16 +7,15 @@ sections' docstrings explain every key.
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fhpt_eval.common.files import read_text
-from fhpt_eval.common.validation import explain_validation
+from fhpt_eval.common.files import read_text, toml_table
+from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import InputError, did_you_mean
 
 #: Largest configuration file that is read, in bytes.
@@ -198,77 +197,64 @@ class Configuration(_Section):
         return self.model_copy(update={"training": self.training.model_copy(update=ways)})
 
     @model_validator(mode="after")
-    def _comes_to_pass(self) -> Self:
-        training = self.training
+    def _makes_sense(self) -> Self:
+        for fault in (*self._without_effect(), *self._indivisible(), *self._without_pixels()):
+            raise ValueError(fault)
+        return self
+
+    def _without_effect(self) -> Iterator[str]:
+        """Yield what would never be used, or never learn."""
+        loss, training = self.loss, self.training
         first = max(training.adversarial_from, training.coarse_steps)  # steps count from 0
-        if self.loss.adversarial and first >= training.steps:
-            raise ValueError(
+        if loss.adversarial and first >= training.steps:
+            yield (
                 f"the adversarial loss would set in at step {first} of {training.steps}, which "
                 "are counted from 0, so that it would never be used; set an earlier "
                 "training.adversarial_from, fewer training.coarse_steps, or loss.adversarial to 0"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _has_losses(self) -> Self:
-        loss, training = self.loss, self.training
         if training.coarse_steps and not (loss.l1_coarse or loss.perceptual_coarse):
-            raise ValueError(
+            yield (
                 "loss.l1_coarse and loss.perceptual_coarse are both 0, so the coarse_steps have "
                 "no loss; set one, or training.coarse_steps to 0"
             )
         if training.coarse_steps < training.steps and not (loss.l1 or loss.perceptual):
-            raise ValueError(
+            yield (
                 "loss.l1 and loss.perceptual are both 0, so nothing draws the final image towards "
                 "the target; set one of them"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _has_something_to_train(self) -> Self:
-        if self.training.pose_branch_stays and not self.model.has_details:
-            raise ValueError(
+        if training.pose_branch_stays and not self.model.has_details:
+            yield (
                 "training.pose_branch_stays leaves nothing to train, as model.global_module and "
                 "model.face_module are false; set it to false, or one of them to true"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
+    def _indivisible(self) -> Iterator[str]:
+        """Yield sides that the halvings leave a rest of."""
         step = 2**self.model.downsamplings
-        sides = {
-            "height": self.height,
-            "width": self.width,
-            "model.face_size": self.model.face_size,
-        }
-        for key, side in sides.items():
+        sides = (("height", self.height), ("width", self.width),
+                 ("model.face_size", self.model.face_size))  # fmt: skip
+        for key, side in sides:
             if side % step:
-                raise ValueError(
+                yield (
                     f"{key} ({side}) must be a multiple of {step}, as model.downsamplings is "
                     f"{self.model.downsamplings}; the next ones are {side - side % step} and "
                     f"{side - side % step + step}"
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _leaves_pixels(self) -> Self:
-        """Refuse halvings after which a normalisation over all places would see a single one."""
-        model = self.model
-        sides = [(self.height, self.width, "model.downsamplings", model.downsamplings)]
-        if model.face_module:
-            sides.append(
-                (model.face_size, model.face_size, "model.downsamplings", model.downsamplings)
-            )
-        key = "model.discriminator_downsamplings"
-        sides.append((self.height, self.width, key, model.discriminator_downsamplings))
-        for height, width, name, halvings in sides:
+    def _without_pixels(self) -> Iterator[str]:
+        """Yield halvings after which a normalisation over all places would see a single one."""
+        model, face = self.model, self.model.face_size
+        frames = [("downsamplings", self.height, self.width)]
+        frames += [("downsamplings", face, face)] if model.face_module else []
+        frames += [("discriminator_downsamplings", self.height, self.width)]
+        for name, height, width in frames:
+            halvings = getattr(model, name)
             left = [side // 2**halvings for side in (height, width)]
             if min(left) < 1 or max(left) < 2:
-                raise ValueError(
-                    f"{name} ({halvings}) leaves {left[0]} x {left[1]} places of {height} x "
+                yield (
+                    f"model.{name} ({halvings}) leaves {left[0]} x {left[1]} places of {height} x "
                     f"{width} pixels, and at least 2 x 1 are needed; set fewer"
                 )
-        return self
 
 
 def configuration_names() -> list[str]:
@@ -302,14 +288,8 @@ def parse_configuration(text: str, label: str) -> Configuration:
     Raises:
         InputError: lists every fault.
     """
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{label}: is not valid TOML: {error}.") from error
-    try:
-        return Configuration.model_validate(table)
-    except ValidationError as error:
-        raise InputError(explain_validation(error, Configuration, label)) from None
+    with explained(Configuration, label):
+        return Configuration.model_validate(toml_table(text, label))
 
 
 def _shipped() -> resources.abc.Traversable:

@@ -7,15 +7,14 @@ images of two models in one folder.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -25,9 +24,11 @@ from fhpt_eval.common.files import check_writable, csv_text, write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import SUFFIXES
+from fhpt_eval.reference_models.drn.configuration import Precision
 from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, ahead, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
+from fhpt_eval.reference_models.drn.model.drn import autocast
 from fhpt_eval.reference_models.drn.training.checkpoints import Loaded
 from fhpt_eval.reference_models.drn.training.logs import png_bytes
 
@@ -35,8 +36,6 @@ from fhpt_eval.reference_models.drn.training.logs import png_bytes
 PAIRS = "pairs.csv"
 #: The key of a PNG's text that holds its mark.
 MARK = "fhpt-eval-drn"
-#: What the networks may compute in.
-Precision = Literal["float32", "bfloat16"]
 
 #: Longest file name that file systems take, in bytes.
 _LONGEST = 255
@@ -151,7 +150,12 @@ class _Drawer:
     """A model, and what it needs to draw the pairs of a set."""
 
     def __init__(
-        self, loaded: Loaded, data: PairSet, device: torch.device, precision: str, compiled: bool
+        self,
+        loaded: Loaded,
+        data: PairSet,
+        device: torch.device,
+        precision: Precision,
+        compiled: bool,
     ) -> None:
         self.loaded, self.data, self.device = loaded, data, device
         self.precision = precision
@@ -166,12 +170,9 @@ class _Drawer:
 
     def __call__(self, batch: Batch) -> torch.Tensor:
         """Return the final images, ``(N, 3, H, W)`` uint8, on the device."""
-        cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-        if self.precision == "bfloat16":
-            cast = torch.autocast(self.device.type, torch.bfloat16)
         settings = self.configuration
         inputs = to_inputs(batch.to(self.device), settings.heatmap_sigma, settings.model.face_size)
-        with torch.inference_mode(), cast:
+        with torch.inference_mode(), autocast(self.device, self.precision):
             outputs = self.loaded.model(inputs.to(self.device, channels_last=self.channels_last))
         return to_bytes(outputs.final)
 
@@ -203,29 +204,20 @@ def _draw_all(
     progress: Progress,
 ) -> None:
     """Draw batch after batch; while the device draws one, the one before is fetched and written."""
-    drawn: list[tuple[torch.Tensor, Sequence[int]]] = []
     writing: list[Future[None]] = []
+    waiting: torch.Tensor | None = None
     done = 0
-
-    def fetch() -> None:
-        nonlocal done
-        images, numbers = drawn.pop(0)
-        for future in writing:  # of the batch before, so that memory stays bounded
-            future.result()
-        pixels = images.permute(0, 2, 3, 1).cpu().numpy()
-        writing[:] = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
-        done += len(numbers)
-        progress.advance(done)
-
-    left = rows
-    for batch in batches:
-        count = len(batch.source)
-        drawn.append((drawer(batch), left[:count].tolist()))
-        left = left[count:]
-        if len(drawn) > 1:
-            fetch()
-    while drawn:
-        fetch()
+    for batch in chain(batches, [None]):
+        drawn = None if batch is None else drawer(batch)
+        if waiting is not None:
+            for future in writing:  # of the batch before, so that memory stays bounded
+                future.result()
+            pixels = waiting.permute(0, 2, 3, 1).cpu().numpy()
+            numbers = rows[done : done + len(pixels)].tolist()
+            writing = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
+            done += len(numbers)
+            progress.advance(done)
+        waiting = drawn
     for future in writing:
         future.result()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fhpt_eval.benchmarks.mannequin import HIDDEN, LABELS, OUTSIDE, SEEN, VIEWS, Drawing, draw
-from fhpt_eval.benchmarks.mannequin.canvas import Canvas
+from fhpt_eval.benchmarks.mannequin.canvas import Canvas, Field
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Texture, make_person
 from fhpt_eval.benchmarks.mannequin.textures import cloth
 from fhpt_eval.keypoints import JOINTS
@@ -122,12 +122,10 @@ def test_places_on_a_limb_turn_with_it() -> None:
     canvas = Canvas(64, 64)
     down = canvas.tube([(60, 40), (60, 140)], [20, 20])
     flat = canvas.tube([(40, 60), (140, 60)], [20, 20])
-    assert down is not None
-    assert flat is not None
 
-    def at(field: object, x: int, y: int) -> tuple[float, float]:
-        row, column = y - field.top, x - field.left  # type: ignore[attr-defined]
-        return float(field.across[row, column]), float(field.along[row, column])  # type: ignore[attr-defined]
+    def at(field: Field, x: int, y: int) -> tuple[float, float]:
+        row, column = y - field.place[0].start, x - field.place[1].start
+        return float(field.across[row, column]), float(field.along[row, column])
 
     # A quarter turn brings the place to the right of a limb that points down above one that points
     # to the right: a sub-pixel's middle lies half a step from the corner.

@@ -6,8 +6,6 @@ held out of both: on them it is measured up to which distance two descriptors ar
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +19,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid, normalize, pad
 
+from fhpt_eval.benchmarks.mannequin.layout import json_bytes
 from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Seed, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, spoil
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import write_atomically
 from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.mannequin.faces import (
     FILE,
@@ -96,19 +95,14 @@ def train(
     device: torch.device,
     progress: Progress,
 ) -> Path:
-    """Train both networks and return the file of weights, ``out/mannequin-faces.safetensors``.
+    """Train both networks and return the file of weights, see :mod:`~.training`.
 
-    Goes on where a run with equal settings was stopped. ``out/mannequin-faces.json`` says what was
-    measured on the people held out, see :func:`measure`; null where they show nothing to measure.
-    The shipped weights are those of the default settings, with 2,000 items of seed 2026.
-
-    Raises:
-        ArgumentError: there are too few people, or the folder is of a run with other settings.
-        InputError: a checkpoint cannot be read.
-        StorageError: the folder cannot be written.
+    ``out/mannequin-faces.json`` says what was measured on the people held out, see :func:`measure`;
+    null where they show nothing to measure. The shipped weights are those of the default settings,
+    with 2,000 items of seed 2026.
     """
     seen, held = split(pictures, settings.held_out)
-    truth = hashlib.sha256(np.ascontiguousarray(pictures.truth["face_box"]).tobytes()).hexdigest()
+    truth = pictures.digest("face_box")
     about = {"faces": settings.model_dump(), "pictures": truth, "device": device.type}
     finder = FinderTask(pictures, seen, settings, device)
     progress.say(f"finder: {len(seen):,} pictures")
@@ -126,8 +120,7 @@ def train(
         "held out: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
     )
     known = {name: None if math.isnan(value) else value for name, value in measured.items()}
-    text = json.dumps(known, indent=1) + "\n"
-    write_atomically(path.with_suffix(".json"), text.encode())
+    write_atomically(path.with_suffix(".json"), json_bytes(known))
     return path
 
 

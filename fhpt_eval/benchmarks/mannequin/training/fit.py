@@ -19,7 +19,6 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from fhpt_eval.common.checked import CheckedSettings
 from fhpt_eval.common.files import check_writable
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.settings import differences
@@ -33,6 +32,7 @@ from fhpt_eval.common.training import (
     restore,
     train,
 )
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError
 
 #: Share of the moving average that a step keeps.

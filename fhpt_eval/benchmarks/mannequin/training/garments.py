@@ -18,7 +18,6 @@ filters and layers, into which all of it is folded.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,31 +76,16 @@ def train(
     device: torch.device,
     progress: Progress,
 ) -> Path:
-    """Train the network, going on from where ``out`` has a checkpoint.
+    """Train the network and return the file of weights, see :mod:`~.training`.
 
-    The same bits with the same pictures, settings, device and number of threads.
-
-    Args:
-        pictures: 256 x 176, of at least two items.
-        out: folder of the run.
-        settings: how.
-        device: where it computes; convolutions in bfloat16.
-        progress: gets lines of text.
-
-    Returns:
-        The file of weights.
-
-    Raises:
-        ArgumentError: the pictures or settings are of no use, or the folder is of another run.
-        InputError: the checkpoint cannot be read, or the loss is no finite number.
-        StorageError: the folder cannot be written.
+    The pictures are 256 x 176, of at least two items. Convolutions compute in bfloat16.
     """
     task = GarmentTask(pictures, settings.seed, device)
     about = {
         "task": REGISTERED,
         "items in a batch": ITEMS,
         "device": device.type,
-        "pictures": hashlib.sha256(pictures.truth["keypoints"].tobytes()).hexdigest(),
+        "pictures": pictures.digest("keypoints"),
     }
     parameters = fit(task, out, settings, progress, about)
     write_atomically(out / FILE, save(task.shipped(parameters)))

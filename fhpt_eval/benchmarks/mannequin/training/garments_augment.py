@@ -8,13 +8,11 @@ feature that measures images must see such faults instead of overlooking them.
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+from fhpt_eval.benchmarks.mannequin.training.spoiling import between, jpeg
 
 _MOVE = 0.06
 _SCALE = 0.1
@@ -47,16 +45,12 @@ def augmented(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     return _spoilt(x, generator)
 
 
-def _between(generator: torch.Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
-    return torch.rand(shape, generator=generator) * (high - low) + low
-
-
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror half of the pictures, and move each by whole pixels; what comes in is white."""
     count, _, height, width = images.shape
     mirror = torch.rand(count, generator=generator) < 0.5
-    down = (_between(generator, (count,), -_MOVE, _MOVE) * height).round().int().tolist()
-    across = (_between(generator, (count,), -_MOVE, _MOVE) * width).round().int().tolist()
+    down = (between(generator, count, -_MOVE, _MOVE) * height).round().int().tolist()
+    across = (between(generator, count, -_MOVE, _MOVE) * width).round().int().tolist()
     moved = torch.full_like(images, 255)
     for row, (y, x) in enumerate(zip(down, across, strict=True)):
         image = images[row].flip(2) if mirror[row] else images[row]
@@ -69,7 +63,7 @@ def _scaled(x: Tensor, generator: torch.Generator) -> Tensor:
     """Scale about the middle; what comes in is as the edge is."""
     count = len(x)
     affine = torch.zeros(count, 2, 3)
-    affine[:, 0, 0] = affine[:, 1, 1] = 1 + _between(generator, (count,), -_SCALE, _SCALE)
+    affine[:, 0, 0] = affine[:, 1, 1] = 1 + between(generator, count, -_SCALE, _SCALE)
     places = affine_grid(affine, list(x.shape), align_corners=False)
     return grid_sample(x, places, padding_mode="border", align_corners=False)
 
@@ -77,9 +71,9 @@ def _scaled(x: Tensor, generator: torch.Generator) -> Tensor:
 def _recoloured(levels: Tensor, generator: torch.Generator) -> Tensor:
     """Change contrast about the middle, light, and the light's colour, and return [0, 1]."""
     count = len(levels)
-    contrast = 1 + _between(generator, (count, 1, 1, 1), -_CONTRAST, _CONTRAST)
-    light = 1 + _between(generator, (count, 1, 1, 1), -_LIGHT, _LIGHT)
-    tint = light * (1 + _between(generator, (count, 3, 1, 1), -_TINT, _TINT))
+    contrast = 1 + between(generator, (count, 1, 1, 1), -_CONTRAST, _CONTRAST)
+    light = 1 + between(generator, (count, 1, 1, 1), -_LIGHT, _LIGHT)
+    tint = light * (1 + between(generator, (count, 3, 1, 1), -_TINT, _TINT))
     return torch.addcmul((1 - contrast) / 2 * tint, levels, contrast * tint / 255).clamp_(0, 1)
 
 
@@ -101,7 +95,7 @@ def _spoilt(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x[noisy] = (x[noisy] + noise * deviation[noisy, None, None, None]).clamp_(0, 1)
         faults[noisy, 1] = deviation[noisy] * 255 / 20
     for row in compressed.nonzero().flatten().tolist():
-        x[row] = _compress(x[row], int(quality[row].item()))
+        x[row] = jpeg(x[row] * 255, int(quality[row].item()), subsampling=0) / 255
     return x, faults
 
 
@@ -115,15 +109,7 @@ def blur(x: Tensor, sigma: Tensor) -> Tensor:
     kernels = torch.exp(-0.5 * (away / sigma[:, None]) ** 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     flat = x.reshape(1, count * channels, height, width)
-    flat = torch.nn.functional.pad(flat, (_RADIUS,) * 4, mode="replicate")
+    flat = pad(flat, (_RADIUS,) * 4, mode="replicate")
     flat = conv2d(flat, kernels[:, None, :, None], groups=count * channels)
     flat = conv2d(flat, kernels[:, None, None, :], groups=count * channels)
     return flat.reshape(x.shape)
-
-
-def _compress(x: Tensor, quality: int) -> Tensor:
-    levels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, "JPEG", quality=quality, subsampling=0)
-    decoded = np.array(Image.open(buffer), np.float32) / 255
-    return torch.from_numpy(decoded).permute(2, 0, 1)

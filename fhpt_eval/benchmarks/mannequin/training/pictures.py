@@ -6,7 +6,7 @@ that a network can tell what belongs to the garment from what belongs to the per
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -21,10 +21,17 @@ from pydantic import Field
 
 from fhpt_eval.benchmarks.mannequin.draw import Drawing, render
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES, Person, dressed, make_person
-from fhpt_eval.benchmarks.mannequin.layout import VERSION, Seed, Side, split_of
+from fhpt_eval.benchmarks.mannequin.layout import (
+    VERSION,
+    Seed,
+    Side,
+    json_bytes,
+    read_about,
+    split_of,
+)
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS, make_pose
-from fhpt_eval.common.checked import CheckedSettings
-from fhpt_eval.common.files import check_writable, read_text, write_atomically
+from fhpt_eval.common.files import check_writable, write_atomically
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError, InputError
 
 #: Kinds of the upper garment, as ``identity`` draws them.
@@ -35,7 +42,6 @@ WEARERS = 2
 PER_ITEM = WEARERS * len(VIEWS)
 #: Another gender comes up with nearly half the chance, so that this many tries never fail.
 _TRIES = 200
-_MAX_ABOUT = 2**20
 
 #: Type and shape of the arrays beside the images, for one picture. ``face_box`` is NaN where no
 #: face is seen.
@@ -94,6 +100,10 @@ class Pictures:
         """Return the number of pictures."""
         return len(self.images)
 
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a truth, by which the pictures are known again."""
+        return hashlib.sha256(np.ascontiguousarray(self.truth[name]).tobytes()).hexdigest()
+
 
 def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> Pictures:
     """Return the pictures in a folder, drawing them first where they are not there.
@@ -105,23 +115,15 @@ def load_pictures(folder: Path, settings: PictureSettings, workers: int = 1) -> 
     wanted = {"version": VERSION, **settings.model_dump()}
     about = folder / "about.json"
     if about.is_file():
-        if _read(about) != wanted:
+        if read_about(about) != wanted:
             raise ArgumentError(
                 f"{folder} holds pictures of other settings ({about.name}). Choose another folder."
             )
         return Pictures(folder)
     check_writable(folder)
     _draw_all(folder, settings, workers)
-    write_atomically(about, (json.dumps(wanted, indent=1) + "\n").encode())
+    write_atomically(about, json_bytes(wanted))
     return Pictures(folder)
-
-
-def _read(about: Path) -> object:
-    """Return what the folder says of its pictures; nothing where it cannot be read."""
-    try:
-        return json.loads(read_text(about, _MAX_ABOUT, "pictures"))
-    except (InputError, ValueError, RecursionError):
-        return None
 
 
 def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:

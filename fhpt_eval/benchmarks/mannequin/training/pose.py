@@ -8,13 +8,11 @@ and a network that says nothing anywhere would be nearly right.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from safetensors.torch import save
@@ -68,39 +66,19 @@ class PoseSettings(FitSettings):
 def train(
     pictures: Pictures, out: Path, settings: PoseSettings, device: torch.device, progress: Progress
 ) -> Path:
-    """Train the network, going on where an earlier run of the same settings was stopped.
+    """Train the network and return the file of weights, see :mod:`~.training`.
 
-    On a CPU the outcome is the same to the bit for the same number of threads.
-
-    Args:
-        pictures: with height and width that are multiples of 8.
-        out: folder of the run.
-        settings: how.
-        device: where.
-        progress: gets a line now and then.
-
-    Returns:
-        The file of weights, ``out/mannequin-pose.safetensors``.
-
-    Raises:
-        ArgumentError: the pictures cannot be used, or the folder is of another run.
-        InputError: the checkpoint cannot be read, or training does not settle.
-        StorageError: the folder cannot be written.
+    The pictures' height and width are multiples of 8.
     """
     height, width = pictures.images.shape[1:3]
     if height % STRIDE or width % STRIDE:
         raise ArgumentError(
             f"'pictures' must have sides that are multiples of {STRIDE}, not {width} x {height}."
         )
-    truth = np.ascontiguousarray(pictures.truth["keypoints"])
-    about = {
-        "device": device.type,
-        "pictures": hashlib.sha256(truth.tobytes()).hexdigest(),
-    }
+    about = {"device": device.type, "pictures": pictures.digest("keypoints")}
     state = fit(PoseTask(pictures, settings, device), out, settings, progress, about)
-    path = out / FILE
-    write_atomically(path, save(state))
-    return path
+    write_atomically(out / FILE, save(state))
+    return out / FILE
 
 
 class PoseTask:

@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
+from fhpt_eval.benchmarks.mannequin.training.spoiling import between
 from fhpt_eval.keypoints import JOINTS
 
 #: For every joint the one that it is in a mirror: right and left change places.
@@ -73,13 +74,13 @@ def augment(
 
 def turns(count: int, height: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Draw how pictures are moved: see :func:`move`."""
-    angle = _between(generator, count, -_TURN, _TURN)
-    scale = _between(generator, count, *_SCALES)
+    angle = between(generator, count, -_TURN, _TURN)
+    scale = between(generator, count, *_SCALES)
     sign = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     matrix = torch.stack([torch.stack([cos * sign, -sin], 1), torch.stack([sin * sign, cos], 1)], 1)
     reach = _SHIFT * height
-    shift = torch.stack([_between(generator, count, -reach, reach) for _ in range(2)], 1)
+    shift = torch.stack([between(generator, count, -reach, reach) for _ in range(2)], 1)
     return matrix, shift
 
 
@@ -125,7 +126,7 @@ def degrade(images: Tensor, generator: Generator) -> Tensor:
         (_BLOCKED, *_FACTORS, _jpeg),
     ):
         chosen = torch.rand(len(images), generator=generator) < share
-        strength = _between(generator, len(images), low, high)
+        strength = between(generator, len(images), low, high)
         if chosen.any():
             images[chosen] = damage(images[chosen], strength[chosen])
     return images.clamp_(0, 255).round_()
@@ -135,10 +136,10 @@ def _recoloured(images: Tensor, generator: Generator) -> Tensor:
     """Change saturation, the gain of each colour, gamma and brightness."""
     count = len(images)
     grey = images.mean(dim=1, keepdim=True)
-    saturation = _between(generator, count, 0.4, 1.4).view(-1, 1, 1, 1)
-    gain = torch.stack([_between(generator, count, 0.85, 1.15) for _ in range(3)], 1)
-    gamma = _between(generator, count, -0.35, 0.35).exp().view(-1, 1, 1, 1)
-    offset = _between(generator, count, -20, 20).view(-1, 1, 1, 1)
+    saturation = between(generator, count, 0.4, 1.4).view(-1, 1, 1, 1)
+    gain = torch.stack([between(generator, count, 0.85, 1.15) for _ in range(3)], 1)
+    gamma = between(generator, count, -0.35, 0.35).exp().view(-1, 1, 1, 1)
+    offset = between(generator, count, -20, 20).view(-1, 1, 1, 1)
     images = (grey + saturation * (images - grey)) * gain[..., None, None]
     return 255 * (images / 255).clamp(0, 1) ** gamma + offset
 
@@ -182,7 +183,3 @@ def _cosines() -> Tensor:
     matrix = torch.cos(math.pi / 8 * (number + 0.5) * number[:, None]) / 2
     matrix[0] /= math.sqrt(2)
     return matrix
-
-
-def _between(generator: Generator, count: int, low: float, high: float) -> Tensor:
-    return low + (high - low) * torch.rand(count, generator=generator)

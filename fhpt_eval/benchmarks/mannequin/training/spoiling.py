@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
+
+from fhpt_eval.images.files import encode
 
 #: Groups of a batch; the pictures of a group share a blur and a resolution.
 _GROUPS = 8
@@ -81,13 +84,18 @@ def blurred(pictures: Tensor, sigma: float) -> Tensor:
     return flat.reshape(count, channels, height, width)
 
 
-def jpeg(picture: Tensor, quality: int) -> Tensor:
+def jpeg(picture: Tensor, quality: int, **options: Any) -> Tensor:
     """Return a picture ``(3, H, W)`` of levels as JPEG of some quality leaves it."""
     levels = picture.round().byte().permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
+    with Image.open(io.BytesIO(encode(levels, "JPEG", quality=quality, **options))) as image:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).to(picture.dtype)
+
+
+def between(
+    generator: torch.Generator, shape: int | tuple[int, ...], low: float, high: float
+) -> Tensor:
+    """Return numbers in [low, high)."""
+    return low + (high - low) * torch.rand(shape, generator=generator)
 
 
 def _softened(pictures: Tensor, how: Spoiling, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,11 +35,8 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class Pixels(Protocol):
-    """Decoded images at the working size, by their place in a :class:`PairSet`."""
-
-    def __call__(self, places: NDArray[np.int64]) -> Tensor:
-        """Return ``(N, 3, H, W)`` uint8."""
+#: Decoded images at the working size, ``(N, 3, H, W)`` uint8, by their places in a PairSet.
+Pixels = Callable[[NDArray[np.int64]], Tensor]
 
 
 def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

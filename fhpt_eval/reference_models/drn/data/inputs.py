@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fhpt_eval.reference_models.drn.model.drn import Inputs, Targets, crop_faces
+from fhpt_eval.reference_models.drn.model.drn import Inputs, Tensors, crop_faces
 
 #: Standard deviation of a joint's heatmap in a face crop, as a share of the crop's side.
 _FACE_SIGMA = 1 / 16
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Tensors):
     """N pairs as they are stored, in the frame of the working size H x W.
 
     Attributes:
@@ -38,20 +38,6 @@ class Batch:
     source_box: Tensor
     target_box: Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """Return a copy on another device, by way of pinned memory where that is a GPU."""
-
-        def moved(tensor: Tensor) -> Tensor:
-            if device.type == "cuda" and tensor.device.type == "cpu":
-                tensor = tensor.pin_memory()
-            return tensor.to(device, non_blocking=True)
-
-        return Batch(
-            moved(self.source), None if self.target is None else moved(self.target),
-            moved(self.source_points), moved(self.target_points),
-            moved(self.source_box), moved(self.target_box),
-        )  # fmt: skip
-
 
 def to_inputs(batch: Batch, sigma: float, face_size: int) -> Inputs:
     """Return the network's inputs; ``sigma`` is of a joint's heatmap, in pixels.
@@ -69,12 +55,6 @@ def to_inputs(batch: Batch, sigma: float, face_size: int) -> Inputs:
         target_face_pose=heatmaps(face_points, face_size, face_size, face_size * _FACE_SIGMA),
         face_box=batch.target_box,
     )
-
-
-def to_targets(batch: Batch) -> Targets:
-    """Return what the pairs of a batch shall become; its targets must be known."""
-    assert batch.target is not None  # noqa: S101 - a batch for training has them
-    return Targets(to_unit(batch.target))
 
 
 def to_unit(image: Tensor) -> Tensor:

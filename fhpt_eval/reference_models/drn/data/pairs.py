@@ -7,9 +7,10 @@ work.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -83,24 +84,6 @@ class PairSet:
         return digest.hexdigest()
 
 
-@dataclass
-class _Problems:
-    """What is wrong, by the image or row that it is wrong with, and how many pairs it costs."""
-
-    reasons: dict[str, str] = field(default_factory=dict)
-    costs: dict[str, int] = field(default_factory=dict)
-
-    def add(self, what: str, reason: str) -> None:
-        self.reasons.setdefault(what, reason)
-        self.costs[what] = self.costs.get(what, 0) + 1
-
-    def lines(self) -> list[str]:
-        return [
-            f"{what}: {reason} ({self.costs[what]:,} pair{'s' if self.costs[what] > 1 else ''})"
-            for what, reason in self.reasons.items()
-        ]
-
-
 def read_data(
     folder: Path,
     split: str,
@@ -169,7 +152,8 @@ class _Reader:
     ) -> None:
         self.index, self.points = index, points
         self.threads, self.progress = threads, progress
-        self.problems = _Problems()
+        self.reasons: dict[str, str] = {}
+        self.costs: Counter[str] = Counter()
 
     def read(
         self,
@@ -193,7 +177,8 @@ class _Reader:
                 # A person without joints may be a source, but nobody can be put in such a pose.
                 faults = [(target, "has no joint in the image, so there is no pose to take")]
             for name, fault in faults:
-                self.problems.add(name, f"{fault}; {lists.pairs.name}, line {line}, wants it")
+                self.reasons.setdefault(name, f"{fault}; {lists.pairs.name}, line {line}, wants it")
+                self.costs[name] += 1
             if not faults:
                 kept.append((source, target))
         self._refuse(len(rows), len(kept), allow_missing)
@@ -208,7 +193,7 @@ class _Reader:
         place = {name: number for number, name in enumerate(shown)}
         pairs = np.array([[place[s], place[t]] for s, t in kept], dtype=np.int64).reshape(-1, 2)
         notes = self._notes(len(rows) - len(kept), repeated, outside)
-        return PairSet(people, pairs, lists, notes, tuple(self.problems.lines()))
+        return PairSet(people, pairs, lists, notes, tuple(self._problems()))
 
     def _check(self, names: Mapping[str, None]) -> dict[str, CheckedImage | InputError]:
         """Check every image's file without decoding it."""
@@ -238,8 +223,15 @@ class _Reader:
             return f"has no key points in {self.points.origin}"
         return ""
 
+    def _problems(self) -> list[str]:
+        """Say what is wrong, image by image, and how many pairs it costs."""
+        return [
+            f"{name}: {reason} ({self.costs[name]:,} pair{'s' if self.costs[name] > 1 else ''})"
+            for name, reason in self.reasons.items()
+        ]
+
     def _refuse(self, rows: int, kept: int, allow_missing: bool) -> None:
-        lines = self.problems.lines()
+        lines = self._problems()
         if not lines or (allow_missing and kept):
             return
         shown = "\n  ".join(lines[:_SHOWN])

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, instance_norm, leaky_relu, relu
 
-from fhpt_eval.reference_models.drn.configuration import Configuration, ModelSettings
+from fhpt_eval.reference_models.drn.configuration import Configuration, ModelSettings, Precision
 from fhpt_eval.reference_models.drn.model.extensions import (
     CoarseFilter,
     EvenDoubling,
@@ -57,22 +57,26 @@ Layer = TypeVar("Layer", bound=nn.Conv2d | nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
-class _Tensors:
-    """Named tensors with one row per pair, that go to a device together."""
+class Tensors:
+    """Named tensors, or ``None``, with one row per pair, that go to a device together."""
 
     def to(self, device: torch.device | str, *, channels_last: bool = False) -> Self:
-        """Return a copy on another device; copies from pinned memory do not wait."""
-        layout = torch.channels_last if channels_last else torch.preserve_format
+        """Return a copy on another device, by way of pinned memory where that is a GPU."""
 
-        def moved(tensor: Tensor) -> Tensor:
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            if tensor is None:
+                return None
+            if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+                tensor = tensor.pin_memory()
             copy = tensor.to(device, non_blocking=True)
-            return copy.contiguous(memory_format=layout) if copy.ndim == 4 else copy
+            images = channels_last and copy.ndim == 4
+            return copy.contiguous(memory_format=torch.channels_last) if images else copy
 
         return replace(self, **{f.name: moved(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True)
-class Inputs(_Tensors):
+class Inputs(Tensors):
     """N pairs at the working size H x W, with face crops of F x F; all float32.
 
     Attributes:
@@ -96,17 +100,6 @@ class Inputs(_Tensors):
     face_box: Tensor
 
 
-@dataclass(frozen=True)
-class Targets(_Tensors):
-    """What N pairs shall become.
-
-    Attributes:
-        image: I_g, ``(N, 3, H, W)`` float32 in [-1, 1].
-    """
-
-    image: Tensor
-
-
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """What the model draws for N pairs; all float32.
@@ -126,6 +119,11 @@ class Outputs:
     face: Tensor | None
     face_mask: Tensor
     final: Tensor
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which networks compute in a precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 # ---- Layers that all networks are made of ------------------------------------------------------
@@ -697,3 +695,66 @@ class Model(nn.Module):
             face = self.face_module(inputs.target_face_pose, inputs.source_face)  # (N, 3, F, F)
         mask, final = compose(coarse, residual, face, inputs.face_box, self.sigma)
         return Outputs(coarse, residual, face, mask, final)
+
+
+# ---- D_A and D_S: which patches are photographs, given who and given where -----------------------
+
+
+class PatchDiscriminator(nn.Module):
+    """Scores for patches of an image: near 1 where it looks real, near 0 elsewhere.
+
+    Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017,
+    with residual blocks as PATN's. There is no sigmoid at its end: its loss is one of least squares
+    (Mao et al., ICCV 2017).
+
+    Args:
+        condition: channels of what it is shown beside the image.
+        settings: sizes, ``discriminator_*``.
+    """
+
+    def __init__(self, condition: int, settings: ModelSettings) -> None:
+        super().__init__()
+        width = settings.discriminator_channels
+        layers: list[nn.Module] = [
+            _patches(condition + 3, width),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        ]
+        for _ in range(settings.discriminator_downsamplings - 1):
+            layers.append(unbiased(_patches(width, 2 * width)))
+            layers.append(nn.InstanceNorm2d(2 * width, affine=True))
+            layers.append(nn.LeakyReLU(SLOPE, inplace=True))
+            width *= 2
+        layers += [ResidualBlock(width) for _ in range(settings.discriminator_blocks)]
+        layers.append(nn.Conv2d(width, 1, 3, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, condition: Tensor, image: Tensor) -> Tensor:
+        """Score N images.
+
+        Args:
+            condition: (N, ``condition``, H, W).
+            image: (N, 3, H, W) in [-1, 1].
+
+        Returns:
+            (N, 1, H / 2^k, W / 2^k) float32, k the halvings, rounded down.
+        """
+        scores: Tensor = self.layers(torch.cat([condition, image], dim=1)).float()
+        return scores
+
+
+class Discriminators(nn.Module):
+    """D_A(I_s ++ I), is it who the source shows?, and D_S(P_t ++ I), is it somebody in the pose?"""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.appearance = PatchDiscriminator(3, settings)
+        self.pose = PatchDiscriminator(JOINTS, settings)
+
+    def forward(self, source: Tensor, pose: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Score images, given their sources, (N, 3, H, W), and target poses, (N, 18, H, W)."""
+        return self.appearance(source, image), self.pose(pose, image)
+
+
+def _patches(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a convolution that halves an even height and width."""
+    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)

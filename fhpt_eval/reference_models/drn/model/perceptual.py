@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
 
 from fhpt_eval import weights
 from fhpt_eval.features.trunks import load_trunk
@@ -72,35 +71,6 @@ def perceptual_network(name: PerceptualName, device: torch.device | str) -> Perc
     """
     makers = {"vgg19-imagenet": _VGG19, "mannequin": _Mannequin, "random": _Random}
     return makers[name](torch.device(device)).eval().requires_grad_(False)
-
-
-class Summary(nn.Module):
-    """A perceptual network's summary of images, for a model that does not hold the network.
-
-    The network is loaded when it is first asked, and is in no state dict.
-    """
-
-    def __init__(self, name: PerceptualName) -> None:
-        super().__init__()
-        self.name, self.length = name, SUMMARY_LENGTHS[name]
-        # A dictionary, so that torch does not take the network for a part of the model.
-        self._loaded: dict[torch.device, PerceptualNetwork] = {}
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> (N, length) float32: mean 0 and variance 1 in each row.
-
-        Raises:
-            WeightsError: the network's weights are missing.
-        """
-        if images.device not in self._loaded:
-            # The loaded network may be shared, and what a step draws must not depend on whether it
-            # is the first.
-            with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-                self._loaded[images.device] = perceptual_network(self.name, images.device)
-        with torch.no_grad():
-            summary = self._loaded[images.device].summary((images + 1) / 2)
-            return layer_norm(summary.float(), (self.length,))
 
 
 class _VGG19(PerceptualNetwork):

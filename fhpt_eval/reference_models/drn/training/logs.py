@@ -14,6 +14,7 @@ from fhpt_eval.common.files import csv_text, read_text, write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Row
 from fhpt_eval.errors import StorageError
+from fhpt_eval.images.files import encode
 from fhpt_eval.reference_models.drn.configuration import TrainingSettings
 from fhpt_eval.reference_models.drn.training.schedule import learning_rate, stage_of
 from fhpt_eval.reference_models.drn.training.trainer import LOSSES
@@ -84,15 +85,12 @@ def png_bytes(
     image: NDArray[np.uint8], *, text: Mapping[str, str] | None = None, level: int = 6
 ) -> bytes:
     """Return an image ``(H, W, 3)`` as PNG, with texts in its header."""
-    from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, value)
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", pnginfo=info, compress_level=level)
-    return buffer.getvalue()
+    return encode(image, "PNG", pnginfo=info, compress_level=level)
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:

@@ -1,22 +1,40 @@
-"""What to train and where: the plan of a training, its folder, and what would stop it."""
+"""The plan of a training: its folder, the weights that it starts from, and what would stop it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from fhpt_eval import weights
 from fhpt_eval.common.files import check_writable
+from fhpt_eval.common.settings import differences
 from fhpt_eval.common.training import CHECKPOINT
-from fhpt_eval.errors import InputError
+from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.configuration import Configuration
+from fhpt_eval.reference_models.drn.model.drn import Model
 from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
+from fhpt_eval.reference_models.drn.training.checkpoints import (
+    Record,
+    check_summary,
+    read_record,
+    tensors_digest,
+)
 from fhpt_eval.reference_models.drn.training.distributed import World
-from fhpt_eval.reference_models.drn.training.start import start_of
 
 #: Files of a training, below its folder.
 WEIGHTS, LOG = "weights.safetensors", "log.csv"
 #: What a training that was stopped before its first checkpoint may have left.
 _OURS = frozenset({CHECKPOINT, WEIGHTS, LOG, "samples", "tensorboard"})
+#: Settings that no tensor's shape shows, and that trained weights are used to all the same.
+_SHAPELESS = (
+    "height", "width", "heatmap_sigma", "model.face_blur_sigma", "model.face_size",
+    "model.even_doubling", "model.style_grid",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,3 +123,133 @@ def prepare_folder(out: Path, resume: bool) -> bool:
 def _is_leftover(path: Path) -> bool:
     """Whether a kill left a file half written; see ``write_atomically``."""
     return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights for a new training, checked against its configuration.
+
+    Attributes:
+        state: the tensors, float32, by their names in the model.
+        record: how they came about.
+        source: the name or file that they are from.
+        anew: names of the new model's tensors that they lack, which stay as they are.
+        differing: settings that the two models do not share, though their shapes fit.
+    """
+
+    state: Mapping[str, Tensor]
+    record: Record
+    source: str
+    anew: tuple[str, ...]
+    differing: tuple[str, ...]
+
+    def give_to(self, model: Model) -> None:
+        """Put the weights into a model of the configuration that they were checked against."""
+        model.load_state_dict(dict(self.state), strict=False)
+
+    def values(self) -> dict[str, str]:
+        """Return what the new training's record says of them."""
+        return {
+            "configuration": self.record.configuration.name,
+            "steps": str(self.record.steps),
+            "weights": tensors_digest(self.state),
+            "data_digest": self.record.data_digest,
+        }
+
+    def __str__(self) -> str:
+        name = self.record.configuration.name
+        sentences = [f"Starting from {self.source}, '{name}' after {self.record.steps:,} steps."]
+        if self.anew:
+            sentences.append(f"It lacks {', '.join(self.anew)}: these start as in a new model.")
+        if self.differing:
+            sentences.append(f"It was trained otherwise: {'; '.join(self.differing)}.")
+        return " ".join(sentences)
+
+
+def read_start(source: str, configuration: Configuration) -> Start:
+    """Read weights to start a training from; they may lack parts of the new model.
+
+    Args:
+        source: a name of the registry of weights, or the path of exported weights or of a
+            checkpoint.
+        configuration: of the new training.
+
+    Raises:
+        WeightsError: there are none, they are damaged, or they are of a model of other sizes or
+            with the summary of another network.
+    """
+    record, state = read_record(source)
+    with torch.device("meta"):  # so that nothing is allocated for a check
+        shapes = shapes_of(Model(configuration))
+    try:
+        check_entries(
+            state, {name: shape for name, shape in shapes.items() if name in state},
+            source, f"the model of configuration '{configuration.name}'",
+        )  # fmt: skip
+    except WeightsError as error:
+        raise WeightsError(
+            f"--start-from: {error}. Give weights of a model with the same settings in [model]."
+        ) from error
+    shapeless = set(_SHAPELESS)
+    if record.configuration.model.hears_summary and configuration.model.hears_summary:
+        check_summary(record, source)
+        shapeless.add("loss.perceptual_network")
+    then, now = (each.model_dump(mode="json") for each in (record.configuration, configuration))
+    differing = tuple(
+        f"{name} was {old}, and is {new}"
+        for name, new, old in differences(now, then)
+        if name in shapeless
+    )
+    anew = tuple(name for name in shapes if name not in state)
+    return Start(state, record, source, anew, differing)
+
+
+def start_of(source: str | None, configuration: Configuration, out: Path) -> Start | None:
+    """Return what a new training starts from; ``None`` for random weights, if it can.
+
+    Args:
+        source: as for :func:`read_start`; ``None`` if the weights are to be random.
+        configuration: of the new training.
+        out: its folder.
+
+    Raises:
+        InputError: the pose transfer branch is to stay as it is, and nobody has trained it, or the
+            weights lie where this training will write its own.
+        WeightsError: as for :func:`read_start`.
+    """
+    if source is not None:
+        if out.resolve() in weights.find(source).path.resolve().parents:
+            raise InputError(
+                f"--start-from: {source} lies in --out, {out}, whose weights this training will "
+                "replace by its own. Choose another --out."
+            )
+        return read_start(source, configuration)
+    if configuration.training.pose_branch_stays:
+        raise InputError(
+            f"Configuration '{configuration.name}' keeps the pose transfer branch as it is "
+            "(training.pose_branch_stays), so it needs a trained one: give the weights of a model "
+            "of the same sizes by --start-from."
+        )
+    return None
+
+
+def check_same_start(source: str, record: Record, checkpoint: Path) -> bool:
+    """Refuse to go on from a checkpoint whose training started from other weights.
+
+    Returns:
+        Whether the weights are still there to be compared; they are not needed any more.
+
+    Raises:
+        InputError: they are others, or the training started from random ones.
+    """
+    try:
+        _, state = read_record(source)
+    except WeightsError:
+        return False
+    if record.start.get("weights") != tensors_digest(state):
+        began = record.start.get("configuration", "random weights")
+        raise InputError(
+            f"--start-from: {checkpoint} did not start from {source} (but from {began}). Leave "
+            "--start-from out to go on with it, or begin a new training in another --out."
+        )
+    return True

@@ -5,23 +5,31 @@ A row is a pair: source, target pose, coarse image, final image, ground truth.
 
 from __future__ import annotations
 
+import colorsys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torchvision.utils import make_grid
 
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded
 from fhpt_eval.reference_models.drn.data.inputs import to_bytes, to_inputs
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
-from fhpt_eval.reference_models.drn.training.skeleton import draw_skeleton
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 
 #: Pairs of a grid.
 _ROWS = 6
 #: White pixels between two images.
 _GAP = 2
+#: Joints at the ends of each limb: OpenPose's, in its order.
+LIMBS = (
+    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
+    (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
+)  # fmt: skip
+#: Half of a limb's width, as a share of the image's height.
+_RADIUS = 1 / 80
 
 
 class Samples:
@@ -76,12 +84,43 @@ class Samples:
 
 def grid_of(columns: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Put columns of images ``(rows, H, W, 3)`` side by side, with white gaps between them."""
-    rows, height, width = columns[0].shape[:3]
-    grid = np.full(
-        (rows * (height + _GAP) - _GAP, len(columns) * (width + _GAP) - _GAP, 3), 255, np.uint8
-    )
-    for across, column in enumerate(columns):
-        for down, image in enumerate(column):
-            top, left = down * (height + _GAP), across * (width + _GAP)
-            grid[top : top + height, left : left + width] = image
+    images = torch.from_numpy(np.stack(columns, axis=1)).flatten(0, 1).permute(0, 3, 1, 2)
+    framed = make_grid(images, nrow=len(columns), padding=_GAP, pad_value=255).permute(1, 2, 0)
+    grid: NDArray[np.uint8] = framed[_GAP:-_GAP, _GAP:-_GAP].numpy()
     return grid
+
+
+def draw_skeleton(points: NDArray[np.floating], height: int, width: int) -> NDArray[np.uint8]:
+    """Draw a person's limbs on black, ``(height, width, 3)`` uint8; each has a hue of its own.
+
+    Args:
+        points: ``(18, 2)``: x and y in pixels, NaN where a joint is missing; a limb is drawn where
+            both of its ends are there.
+        height: of the drawing.
+        width: of the drawing.
+    """
+    image = np.zeros((height, width, 3))
+    rows, columns = np.mgrid[:height, :width]
+    places = np.stack([columns, rows], axis=-1).astype(np.float64)
+    for number, (start, end) in enumerate(LIMBS):
+        if np.isnan(points[[start, end]]).any():
+            continue
+        distance = _to_segment(places, points[start], points[end])
+        # Less than a pixel around the edge the limb is half there.
+        cover = np.clip(max(1.0, height * _RADIUS) + 0.5 - distance, 0, 1)[..., None]
+        colour = np.array(colorsys.hsv_to_rgb(number / len(LIMBS), 0.85, 1.0)) * 255
+        image = image * (1 - cover) + colour * cover
+    return image.round().astype(np.uint8)
+
+
+def _to_segment(
+    places: NDArray[np.float64], start: NDArray[np.floating], end: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the distance of each place ``(H, W, 2)`` to a line segment."""
+    along = end - start
+    length = float(along @ along)
+    share = np.clip((places - start) @ along / length, 0, 1) if length else np.zeros(1)
+    distance: NDArray[np.float64] = np.linalg.norm(
+        places - start - share[..., None] * along, axis=-1
+    )
+    return distance

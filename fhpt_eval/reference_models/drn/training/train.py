@@ -18,7 +18,7 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Checkpoint, Pace, Row, Task
 from fhpt_eval.errors import FhptEvalError, InputError
 from fhpt_eval.reference_models.drn.data.batches import Batches, ahead, open_pixels
-from fhpt_eval.reference_models.drn.data.inputs import Batch, to_inputs, to_targets
+from fhpt_eval.reference_models.drn.data.inputs import Batch, to_inputs, to_unit
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.training.checkpoints import (
     CHECKPOINT_KIND,
@@ -29,10 +29,15 @@ from fhpt_eval.reference_models.drn.training.checkpoints import (
 )
 from fhpt_eval.reference_models.drn.training.distributed import World
 from fhpt_eval.reference_models.drn.training.logs import Log
-from fhpt_eval.reference_models.drn.training.plan import WEIGHTS, Plan, prepare_folder
+from fhpt_eval.reference_models.drn.training.plan import (
+    WEIGHTS,
+    Plan,
+    check_same_start,
+    prepare_folder,
+    start_of,
+)
 from fhpt_eval.reference_models.drn.training.samples import Samples
 from fhpt_eval.reference_models.drn.training.schedule import pairs_at
-from fhpt_eval.reference_models.drn.training.start import check_same_start, start_of
 from fhpt_eval.reference_models.drn.training.trainer import Trainer
 
 #: Processes ask each other this often, in steps, whether one of them was told to stop.
@@ -226,14 +231,12 @@ class _PairTask(Task):
 
     def _step(self, step: int, batch: Batch) -> dict[str, Tensor]:
         configuration, device = self.plan.configuration, self.trainer.device
-        batch = batch.to(device)
         last = configuration.training.channels_last
+        batch = batch.to(device, channels_last=last)
         inputs = to_inputs(batch, configuration.heatmap_sigma, configuration.model.face_size)
-        return self.trainer.step(
-            step,
-            inputs.to(device, channels_last=last),
-            to_targets(batch).to(device, channels_last=last),
-        )
+        assert batch.target is not None  # noqa: S101 - a batch for training has them
+        targets = to_unit(batch.target)
+        return self.trainer.step(step, inputs.to(device, channels_last=last), targets)
 
     def log(self, row: Row) -> None:
         if self.written is not None:

@@ -8,7 +8,6 @@ on the images just made.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +16,14 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from fhpt_eval.common.training import load_optimiser
-from fhpt_eval.reference_models.drn.configuration import Configuration
-from fhpt_eval.reference_models.drn.model.discriminators import Discriminators
-from fhpt_eval.reference_models.drn.model.drn import Inputs, Model, Outputs, Targets
+from fhpt_eval.reference_models.drn.configuration import Configuration, LossSettings
+from fhpt_eval.reference_models.drn.model.drn import (
+    Discriminators,
+    Inputs,
+    Model,
+    Outputs,
+    autocast,
+)
 from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
 from fhpt_eval.reference_models.drn.training import losses
 from fhpt_eval.reference_models.drn.training.distributed import World
@@ -33,18 +37,9 @@ from fhpt_eval.reference_models.drn.training.schedule import (
 
 #: The losses that a step may give, in the order in which they are shown.
 LOSSES = (
-    "total",
-    "l1_coarse",
-    "perceptual_coarse",
-    "l1",
-    "perceptual",
-    "style",
-    "texture",
-    "summary",
-    "adversarial",
-    "discriminator_appearance",
-    "discriminator_pose",
-)
+    "total", *(name for name in LossSettings.model_fields if name != "perceptual_network"),
+    "discriminator_appearance", "discriminator_pose",
+)  # fmt: skip
 
 
 class Trainer:
@@ -87,9 +82,10 @@ class Trainer:
         self._generator: nn.Module = self.model
         self._judges = world.wrap(self.discriminators, device)
 
-    def step(self, step: int, inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+    def step(self, step: int, inputs: Inputs, targets: Tensor) -> dict[str, Tensor]:
         """Do one step, and return its losses as scalars on the device, by :data:`LOSSES`.
 
+        The targets are I_g, ``(N, 3, H, W)`` float32 in [-1, 1].
         Seeds torch's global generator, so that what is drawn depends on the step alone.
         """
         settings = self.configuration.training
@@ -131,11 +127,9 @@ class Trainer:
         """Whether the last step was of the coarse stage."""
         return self._stage == "coarse"
 
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
+    def autocast(self) -> torch.autocast:
         """Return the context in which networks compute in the configured precision."""
-        if self.configuration.training.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return autocast(self.device, self.configuration.training.precision)
 
     def _enter(self, stage: Stage) -> None:
         """Begin a stage: in the coarse one the detail branch has no gradients, and a pose transfer
@@ -149,7 +143,7 @@ class Trainer:
         self._generator = self.world.wrap(self.model, self.device)
 
     def _update_generator(
-        self, inputs: Inputs, targets: Targets, adversarial: bool
+        self, inputs: Inputs, targets: Tensor, adversarial: bool
     ) -> tuple[Outputs, dict[str, Tensor]]:
         coarse_only = self.coarse_only
         self.discriminators.requires_grad_(False)
@@ -170,25 +164,28 @@ class Trainer:
         return outputs, values
 
     def _image_losses(
-        self, outputs: Outputs, targets: Targets, coarse_only: bool
+        self, outputs: Outputs, targets: Tensor, coarse_only: bool
     ) -> dict[str, Tensor]:
         """Return the losses of I_c and I_t; one of weight 0 is not computed."""
         weights = self.configuration.loss
         values: dict[str, Tensor] = {}
         looks = (weights.perceptual, weights.style, weights.texture)
-        wanted = self._maps(targets.image) if any((weights.perceptual_coarse, *looks)) else []
+        wanted: list[Tensor] = []
+        if any((weights.perceptual_coarse, *looks)):
+            with torch.no_grad():
+                wanted = self._perceptual(targets)
         # Without a detail branch I_t is I_c, and counts once; a branch that stays has no losses.
         has_coarse = coarse_only or self.configuration.model.has_details
         has_coarse = has_coarse and not self.configuration.training.pose_branch_stays
         if has_coarse and weights.l1_coarse:
-            values["l1_coarse"] = losses.l1(outputs.coarse, targets.image)
+            values["l1_coarse"] = losses.l1(outputs.coarse, targets)
         if has_coarse and weights.perceptual_coarse:
             maps = self._perceptual(outputs.coarse)
             values["perceptual_coarse"] = losses.perceptual(maps, wanted)
         if coarse_only:
             return values
         if weights.l1:
-            values["l1"] = losses.l1(outputs.final, targets.image)
+            values["l1"] = losses.l1(outputs.final, targets)
         maps = self._perceptual(outputs.final) if any(looks) else []
         if weights.perceptual:
             values["perceptual"] = losses.perceptual(maps, wanted)
@@ -198,7 +195,7 @@ class Trainer:
             values["texture"] = losses.texture(maps, wanted)
         if weights.summary:
             with torch.no_grad():
-                meant = self._summary(targets.image)
+                meant = self._summary(targets)
             values["summary"] = losses.summary(self._summary(outputs.final), meant)
         return values
 
@@ -206,13 +203,8 @@ class Trainer:
         summary: Tensor = self._perceptual.summary((image.clamp(-1, 1) + 1) / 2)
         return summary
 
-    @torch.no_grad()
-    def _maps(self, image: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = self._perceptual(image)
-        return maps
-
     def _update_discriminators(
-        self, inputs: Inputs, targets: Targets, final: Tensor
+        self, inputs: Inputs, targets: Tensor, final: Tensor
     ) -> dict[str, Tensor]:
         """Update D_A and D_S once; real and generated images go through them together."""
         count = len(final)
@@ -220,7 +212,7 @@ class Trainer:
             scores = self._judges(
                 torch.cat([inputs.source, inputs.source]),
                 torch.cat([inputs.target_pose, inputs.target_pose]),
-                torch.cat([targets.image, final]),
+                torch.cat([targets, final]),
             )
             appearance, pose = (losses.discriminator_loss(s[:count], s[count:]) for s in scores)
         self.discriminator_optimiser.zero_grad()

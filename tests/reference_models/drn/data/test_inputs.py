@@ -12,7 +12,6 @@ from fhpt_eval.reference_models.drn.data.inputs import (
     in_box,
     to_bytes,
     to_inputs,
-    to_targets,
     to_unit,
 )
 
@@ -83,4 +82,4 @@ def test_the_target_pose_is_the_targets_and_its_image_is_the_target() -> None:
     assert inputs.target_pose[0, 0].argmax() == 8 * 16 + 6
     assert inputs.target_face_pose[0, 0].argmax() == 6 * 8 + 2
     assert one.target is not None
-    assert to_bytes(to_targets(one).image).equal(one.target)
+    assert to_bytes(to_unit(one.target)).equal(one.target)

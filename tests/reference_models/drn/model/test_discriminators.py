@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fhpt_eval.reference_models.drn.model.discriminators import Discriminators, PatchDiscriminator
+from fhpt_eval.reference_models.drn.model.drn import Discriminators, PatchDiscriminator
 from fhpt_eval.reference_models.drn.training import losses
 from tests.support import drn_models as tiny
 

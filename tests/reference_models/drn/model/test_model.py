@@ -11,8 +11,7 @@ import torch
 
 from fhpt_eval.reference_models.drn import load_configuration
 from fhpt_eval.reference_models.drn.configuration import ModelSettings, configuration_names
-from fhpt_eval.reference_models.drn.model.discriminators import Discriminators
-from fhpt_eval.reference_models.drn.model.drn import Model, place_faces
+from fhpt_eval.reference_models.drn.model.drn import Discriminators, Model, place_faces
 from tests.support import drn_models as tiny
 
 ABLATIONS: dict[str, dict[str, bool]] = {

@@ -14,10 +14,10 @@ from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.mannequin.garments import GarmentNetwork, Garments
 from fhpt_eval.features.trunks import layout
 from fhpt_eval.reference_models.drn.configuration import PerceptualName
+from fhpt_eval.reference_models.drn.model.extensions import Summary
 from fhpt_eval.reference_models.drn.model.perceptual import (
     SUMMARY_LENGTHS,
     PerceptualNetwork,
-    Summary,
     perceptual_network,
 )
 

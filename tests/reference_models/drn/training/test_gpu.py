@@ -11,7 +11,7 @@ import torch
 
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.reference_models.drn.data.batches import Batches, open_pixels
-from fhpt_eval.reference_models.drn.data.inputs import to_inputs, to_targets
+from fhpt_eval.reference_models.drn.data.inputs import to_inputs, to_unit
 from fhpt_eval.reference_models.drn.data.pairs import PairSet, read_data
 from fhpt_eval.reference_models.drn.generate import generate
 from fhpt_eval.reference_models.drn.training.checkpoints import load_checkpoint, load_model
@@ -92,7 +92,8 @@ def test_gradients_are_those_of_a_cpu(
     ):
         trainer = Trainer(settings, device, World())
         there = batch.to(device)
-        trainer.step(10, to_inputs(there, 2.0, 16), to_targets(there))
+        assert there.target is not None
+        trainer.step(10, to_inputs(there, 2.0, 16), to_unit(there.target))
         parts = (trainer.model, trainer.discriminators)
         found.append([gradient(part).cpu() for part in parts])
     for cpu, gpu in zip(*found, strict=True):

@@ -15,8 +15,7 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Row
 from fhpt_eval.reference_models.drn.training.logs import COLUMNS, Log, png_bytes
 from fhpt_eval.reference_models.drn.training.plan import Plan
-from fhpt_eval.reference_models.drn.training.samples import grid_of
-from fhpt_eval.reference_models.drn.training.skeleton import LIMBS, draw_skeleton
+from fhpt_eval.reference_models.drn.training.samples import LIMBS, draw_skeleton, grid_of
 from fhpt_eval.reference_models.drn.training.train import train
 from tests.support.drn import (
     CPU,

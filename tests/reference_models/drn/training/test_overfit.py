@@ -26,9 +26,9 @@ def test_four_pairs_are_learnt_by_heart() -> None:
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, 2 - 2 * step / steps))
     for _ in range(steps):
         optimiser.zero_grad()
-        losses.l1(model(x).final, target.image).backward()
+        losses.l1(model(x).final, target).backward()
         optimiser.step()
         decay.step()
     with torch.no_grad():
         found = model(x).final.clamp(-1, 1)
-    assert losses.l1(found, target.image) / 2 < 0.03  # half, since they are in [-1, 1] here
+    assert losses.l1(found, target) / 2 < 0.03  # half, since they are in [-1, 1] here

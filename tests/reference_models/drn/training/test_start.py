@@ -13,8 +13,7 @@ from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import Model
 from fhpt_eval.reference_models.drn.training.checkpoints import export, read_record, tensors_digest
-from fhpt_eval.reference_models.drn.training.plan import Plan
-from fhpt_eval.reference_models.drn.training.start import read_start, start_of
+from fhpt_eval.reference_models.drn.training.plan import Plan, read_start, start_of
 from fhpt_eval.reference_models.drn.training.train import train
 from tests.support.drn import (
     CPU,

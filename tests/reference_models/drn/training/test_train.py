@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Stopped, write_checkpoint
 from fhpt_eval.errors import FhptEvalError, InputError
 from fhpt_eval.reference_models.drn.data.batches import Batches, open_pixels
-from fhpt_eval.reference_models.drn.data.inputs import to_inputs, to_targets
+from fhpt_eval.reference_models.drn.data.inputs import to_inputs, to_unit
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
-from fhpt_eval.reference_models.drn.model.drn import Inputs, Targets
+from fhpt_eval.reference_models.drn.model.drn import Inputs
 from fhpt_eval.reference_models.drn.training.checkpoints import CHECKPOINT_KIND, load_checkpoint
 from fhpt_eval.reference_models.drn.training.distributed import World
 from fhpt_eval.reference_models.drn.training.plan import Plan, prepare_folder
@@ -31,13 +32,14 @@ from tests.support.drn_training import equal, gradient, likeness
 
 
 @pytest.fixture(scope="module")
-def batch(data: PairSet) -> tuple[Inputs, Targets]:
+def batch(data: PairSet) -> tuple[Inputs, Tensor]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
         pixels = open_pixels(data.people, 32, 24, device=CPU, pool=pool, progress=Progress())
         made = Batches(data, pixels, 32, 24)(pairs_at(0, len(data), configuration().training))
-    return to_inputs(made, 2.0, 16), to_targets(made)
+    assert made.target is not None
+    return to_inputs(made, 2.0, 16), to_unit(made.target)
 
 
 def parameters(module: torch.nn.Module) -> list[torch.Tensor]:
@@ -49,7 +51,7 @@ def changed(before: list[torch.Tensor], module: torch.nn.Module) -> list[bool]:
 
 
 def test_in_the_coarse_stage_the_pose_transfer_branch_learns_alone(
-    batch: tuple[Inputs, Targets],
+    batch: tuple[Inputs, Tensor],
 ) -> None:
     trainer = Trainer(configuration(), CPU, World())
     everything = parameters(trainer.model)
@@ -65,7 +67,7 @@ def test_in_the_coarse_stage_the_pose_transfer_branch_learns_alone(
 
 
 def test_the_total_is_the_weighted_sum_of_the_generators_losses(
-    batch: tuple[Inputs, Targets],
+    batch: tuple[Inputs, Tensor],
 ) -> None:
     one = configuration()
     found = Trainer(one, CPU, World()).step(10, *batch)
@@ -74,7 +76,7 @@ def test_the_total_is_the_weighted_sum_of_the_generators_losses(
     assert found["total"].item() == pytest.approx(wanted, rel=1e-5)  # float32 sums
 
 
-def test_in_the_fine_stage_everything_learns(batch: tuple[Inputs, Targets]) -> None:
+def test_in_the_fine_stage_everything_learns(batch: tuple[Inputs, Tensor]) -> None:
     trainer = Trainer(configuration(), CPU, World())
     before = parameters(trainer.model)
     judges = parameters(trainer.discriminators)
@@ -85,7 +87,7 @@ def test_in_the_fine_stage_everything_learns(batch: tuple[Inputs, Targets]) -> N
 
 
 def test_the_pose_transfer_branch_hears_of_the_final_image_through_its_features(
-    batch: tuple[Inputs, Targets],
+    batch: tuple[Inputs, Tensor],
 ) -> None:
     """Through F_t alone: the final image also holds the coarse one, which would hide a cut."""
     model = Trainer(configuration(), CPU, World()).model
@@ -99,7 +101,7 @@ def test_the_pose_transfer_branch_hears_of_the_final_image_through_its_features(
         assert sum(g is not None and bool(g.any()) for g in gradients) > 0.7 * len(gradients)
 
 
-def test_the_discriminators_are_updated_as_often_as_is_set(batch: tuple[Inputs, Targets]) -> None:
+def test_the_discriminators_are_updated_as_often_as_is_set(batch: tuple[Inputs, Tensor]) -> None:
     trainer = Trainer(configuration(discriminator_updates=3), CPU, World())
     trainer.step(10, *batch)
     trainer.step(11, *batch)
@@ -108,7 +110,7 @@ def test_the_discriminators_are_updated_as_often_as_is_set(batch: tuple[Inputs, 
     assert {int(s["step"]) for s in trainer.generator_optimiser.state.values()} == {2}
 
 
-def test_before_its_step_there_is_no_adversarial_loss(batch: tuple[Inputs, Targets]) -> None:
+def test_before_its_step_there_is_no_adversarial_loss(batch: tuple[Inputs, Tensor]) -> None:
     found = Trainer(configuration(), CPU, World()).step(6, *batch)
     assert "l1" in found
     assert "adversarial" not in found
@@ -116,7 +118,7 @@ def test_before_its_step_there_is_no_adversarial_loss(batch: tuple[Inputs, Targe
 
 
 def test_the_pose_transfer_branch_alone_has_one_loss_of_its_image(
-    batch: tuple[Inputs, Targets],
+    batch: tuple[Inputs, Tensor],
 ) -> None:
     alone = configuration({"global_module": False, "face_module": False}, {"style": 0.0})
     found = Trainer(alone, CPU, World()).step(10, *batch)
@@ -125,7 +127,7 @@ def test_the_pose_transfer_branch_alone_has_one_loss_of_its_image(
     ]  # fmt: skip
 
 
-def test_a_branch_that_stays_keeps_every_bit_and_has_no_loss(batch: tuple[Inputs, Targets]) -> None:
+def test_a_branch_that_stays_keeps_every_bit_and_has_no_loss(batch: tuple[Inputs, Tensor]) -> None:
     trainer = Trainer(configuration(pose_branch_stays=True, coarse_steps=0), CPU, World())
     everything = parameters(trainer.model)
     branch = parameters(trainer.model.pose_branch)
@@ -137,7 +139,7 @@ def test_a_branch_that_stays_keeps_every_bit_and_has_no_loss(batch: tuple[Inputs
 
 @pytest.mark.parametrize("name", ["texture", "summary"])
 def test_a_loss_for_textures_counts_where_it_has_a_weight(
-    name: str, batch: tuple[Inputs, Targets]
+    name: str, batch: tuple[Inputs, Tensor]
 ) -> None:
     without = Trainer(configuration(), CPU, World()).step(5, *batch)
     found = Trainer(configuration(loss={name: 2.0}), CPU, World()).step(5, *batch)
@@ -146,7 +148,7 @@ def test_a_loss_for_textures_counts_where_it_has_a_weight(
     assert more.item() == pytest.approx(2 * found[name].item(), rel=1e-3)
 
 
-def test_the_summarys_loss_reaches_the_model(batch: tuple[Inputs, Targets]) -> None:
+def test_the_summarys_loss_reaches_the_model(batch: tuple[Inputs, Tensor]) -> None:
     zero = dict.fromkeys(("l1_coarse", "perceptual_coarse", "perceptual", "style"), 0.0)
     one = configuration(
         loss={**zero, "l1": 1e-6, "summary": 1.0, "adversarial": 0.0}, coarse_steps=0
@@ -157,7 +159,7 @@ def test_the_summarys_loss_reaches_the_model(batch: tuple[Inputs, Targets]) -> N
     assert sum(float(one.abs().max()) > 1e-7 for one in gradients) > 0.5 * len(gradients)
 
 
-def test_a_gradient_longer_than_clip_norm_is_cut_to_it(batch: tuple[Inputs, Targets]) -> None:
+def test_a_gradient_longer_than_clip_norm_is_cut_to_it(batch: tuple[Inputs, Tensor]) -> None:
     def length(**settings: Any) -> float:
         trainer = Trainer(configuration(**settings), CPU, World())
         trainer.step(5, *batch)
@@ -169,7 +171,7 @@ def test_a_gradient_longer_than_clip_norm_is_cut_to_it(batch: tuple[Inputs, Targ
     assert length(clip_norm=whole * 10) == pytest.approx(whole, rel=1e-5)
 
 
-def test_the_learning_rate_of_a_step_reaches_both_optimisers(batch: tuple[Inputs, Targets]) -> None:
+def test_the_learning_rate_of_a_step_reaches_both_optimisers(batch: tuple[Inputs, Tensor]) -> None:
     trainer = Trainer(configuration(), CPU, World())
     trainer.step(19, *batch)
     for optimiser in (trainer.generator_optimiser, trainer.discriminator_optimiser):
@@ -194,7 +196,7 @@ SHALLOW = {"downsamplings": 1, "appearance_downsamplings": 1, "discriminator_dow
 def test_other_ways_to_compute_a_step_give_its_losses_and_gradients(
     options: dict[str, Any],
     more: dict[str, Any],
-    batch: tuple[Inputs, Targets],
+    batch: tuple[Inputs, Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As torch.compile traces and splits the networks, without the compiler, which takes a minute.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, ValidationError
 
-from fhpt_eval.common.checked import CheckedSettings
+from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError
 
 
