@@ -85,10 +85,11 @@ def work_of(name: str, configuration: Configuration, device: torch.device, batch
     trainer = Trainer(configuration, device, World())
 
     def step() -> object:
-        batch = pairs.to(device, channels_last=last)
-        assert batch.target is not None
-        inputs = to_inputs(batch, sigma, face).to(device, channels_last=last)
-        targets = to_unit(batch.target)
+        assert pairs.target is not None
+        inputs = to_inputs(pairs, sigma, face).to(device, channels_last=last)
+        targets = to_unit(pairs.target)
+        if last:
+            targets = targets.contiguous(memory_format=torch.channels_last)
         return trainer.step(WORK.index(name), inputs, targets)
 
     def draw() -> object:

@@ -93,8 +93,8 @@ def head(figure: Figure, place: Head) -> None:
             _ear(figure, place, side)
     down = field.along * (1 / place.tall)
     angle = field.angle(place.yaw)
-    skin = flat(person.skin, field.inside)
-    skin = _beard(person, skin, angle, down)
+    plain = np.array(person.skin, np.float32)[:, None, None] + np.zeros_like(angle)
+    skin = _beard(person, plain, angle, down)
     soft = np.clip((down - 0.86) / 0.2, 0, 1) * 0.14
     canvas.paint(field, shaded(skin, field.across) * (1 - soft), "face", HEAD, edge=0.4,
                  shadow=0.25)  # fmt: skip
@@ -261,7 +261,7 @@ def _strands(colour: Colour, field: Field, angle: Array, down: Array) -> Array:
     shine = np.clip(1 - np.abs(down - 0.2) * 9, 0, 1)
     bright = np.clip(1 - np.abs(field.across + 0.3) * 2, 0, 1)
     tone = 0.86 + wave * 0.16 + shine * bright * 0.5
-    strands: Array = shaded(flat(colour, field.inside), field.across) * tone
+    strands: Array = flat(colour, field.across) * tone
     return strands
 
 

@@ -62,9 +62,9 @@ def shaded(colours: Array, across: Array) -> Array:
     return colours * tone
 
 
-def flat(colour: Colour, like: Array) -> Array:
-    """Return one colour everywhere."""
-    return np.array(colour, np.float32)[:, None, None] + np.zeros_like(like)
+def flat(colour: Colour, across: Array) -> Array:
+    """Return one colour everywhere, shaded."""
+    return shaded(np.array(colour, np.float32)[:, None, None] + np.zeros_like(across), across)
 
 
 def panels(angle: Array, radius: float) -> Array:

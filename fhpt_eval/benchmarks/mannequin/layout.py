@@ -23,7 +23,7 @@ from fhpt_eval.benchmarks.mannequin.draw import SEEN, Drawing, draw
 from fhpt_eval.benchmarks.mannequin.pose import VIEWS
 from fhpt_eval.common.files import check_writable, csv_text, read_text, write_atomically
 from fhpt_eval.common.validation import CheckedSettings
-from fhpt_eval.errors import ArgumentError, InputError, StorageError
+from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.images.files import encode
 from fhpt_eval.keypoints import JOINTS, annotation_csv
 
@@ -102,13 +102,6 @@ def write_benchmark(out: Path, settings: Settings, workers: int = 1) -> Written:
             return written
     check_writable(out)
     write_atomically(about, json_bytes(_facts(settings)))
-    folders = [out / split for split in SPLITS]
-    folders += [out / "mannequin" / f"parsing-{split}" for split in SPLITS]
-    try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{out} cannot be written ({error.strerror}).") from error
     with _pool(workers) as mapped:
         batches = mapped(partial(_write_identity, out, settings), range(settings.identities))
         records = [record for batch in batches for record in batch]

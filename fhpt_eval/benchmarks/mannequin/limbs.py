@@ -48,7 +48,7 @@ def arm(figure: Figure, right: bool) -> None:
     points = _bent(shoulder, elbow, wrist)
     field = canvas.tube(points, radii, 0.02 * size)
     fade = np.clip(field.along / (0.075 * size) - 0.25, 0, 1)
-    skin = shaded(flat(person.skin, field.inside), field.across)
+    skin = flat(person.skin, field.across)
     canvas.paint(field, skin, label, part, edge=fade * 0.42, shadow=fade * 0.3)
     if person.top.sleeve > 0:
         _sleeve(figure, field, _way(points), fade, part)
@@ -86,7 +86,7 @@ def _hand(figure: Figure, wrist: XY, end: XY, label: str, part: int) -> None:
         ([wrist, middle, (end[0] + dx * 0.25, end[1] + dy * 0.25)], [0.012, 0.0155, 0.007]),
     ):
         field = figure.canvas.tube(points, [r * size for r in radii])
-        colours = shaded(flat(skin, field.inside), field.across)
+        colours = flat(skin, field.across)
         figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
 
 
@@ -102,7 +102,7 @@ def leg(figure: Figure, right: bool) -> None:
     field = figure.canvas.tube(points, radii, 0.04 * size)
     if figure.pose.half is False:
         _shoe(figure, ankle, right, part)
-    colours = shaded(flat(person.skin, field.inside), field.across)
+    colours = flat(person.skin, field.across)
     figure.canvas.paint(field, colours, label, part, edge=0.42, shadow=0.25)
     if person.shoes == "boot":
         _boot(figure, field, points, right, part)
@@ -121,7 +121,7 @@ def _way(points: Sequence[XY]) -> float:
 def _boot(figure: Figure, field: Field, points: Sequence[XY], right: bool, part: int) -> None:
     long = _way(points)
     inside = np.minimum(field.inside + (0.006 * figure.scale), field.along - (long * 0.82))
-    colours = shaded(flat(figure.person.shoe_colour, inside), field.across)
+    colours = flat(figure.person.shoe_colour, field.across)
     label = "right_shoe" if right else "left_shoe"
     figure.canvas.paint(field, colours, label, part, inside=inside, edge=0.5)
 
@@ -155,7 +155,7 @@ def _shoe(figure: Figure, ankle: XY, right: bool, part: int) -> None:
     colour = person.shoe_colour
     if person.shoes == "flat":  # what a low shoe leaves free
         field = figure.canvas.tube([ankle, middle, toe], [0.017 * size, 0.018 * size, 0.011 * size])
-        skin = shaded(flat(person.skin, field.inside), field.across)
+        skin = flat(person.skin, field.across)
         figure.canvas.paint(field, skin, "right_leg" if right else "left_leg", part, edge=0.4)
     field = figure.canvas.tube(
         [heel, middle, toe], [0.018 * size, 0.02 * size, 0.0165 * size], 0.01 * size
@@ -164,7 +164,7 @@ def _shoe(figure: Figure, ankle: XY, right: bool, part: int) -> None:
     ys = np.arange(field.inside.shape[0], dtype=np.float32)[:, None] + field.place[0].start
     sole = max(heel[1], toe[1]) + 0.013 * size
     inside = np.minimum(field.inside, np.minimum(ys - ankle[1] - low, sole - ys))
-    colours = shaded(flat(colour, inside), field.across)
+    colours = flat(colour, field.across)
     if person.shoes == "sneaker":
         white = np.clip(ys - (sole - 0.011 * size) + 0.5, 0, 1) + np.zeros_like(inside)
         colours = textures.mix(colours, (244, 244, 240), white)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,16 +20,6 @@ _BLUR = 2.0
 
 Pixels = NDArray[np.uint8]
 Points = Mapping[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A pair to be made: names of its images, and their pixels where they may be looked at."""
-
-    source: str
-    target: str
-    source_image: Pixels
-    ground_truth: Pixels
 
 
 class Nearest:
@@ -73,19 +62,19 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
     rows = read_pairs_csv(benchmark / "fasion-resize-pairs-test.csv")
     height = len(_read(benchmark / "test" / f"{rows[0].target}.jpg"))
     nearest = lru_cache(maxsize=4096)(Nearest(train, test, height))
-    methods: dict[str, Callable[[Case], Pixels]] = {
-        "copy_source": lambda case: case.source_image,
-        "nearest_pose": lambda case: _read(benchmark / "train" / f"{nearest(case.target)}.jpg"),
-        "blend": lambda case: _mean(case.source_image, case.ground_truth),
-        "blur": lambda case: blur(case.ground_truth, _BLUR * len(case.ground_truth) / 256),
+    methods: dict[str, Callable[[Pixels, Pixels, str], Pixels]] = {
+        "copy_source": lambda source, _, __: source,
+        "nearest_pose": lambda _, __, name: _read(benchmark / "train" / f"{nearest(name)}.jpg"),
+        "blend": lambda source, truth, _: _mean(source, truth),
+        "blur": lambda _, truth, __: blur(truth, _BLUR * len(truth) / 256),
     }
     for row in rows:
         source = row.source or ""
-        images = (_read(benchmark / "test" / f"{name}.jpg") for name in (source, row.target))
-        case = Case(source, row.target, *images)
+        images = [_read(benchmark / "test" / f"{name}.jpg") for name in (source, row.target)]
         for name, make in methods.items():
             path = out / name / f"{source}.jpg___{row.target}.jpg_vis.png"
-            write_atomically(path, encode(make(case), "PNG", compress_level=1), durable=False)
+            pixels = make(images[0], images[1], row.target)
+            write_atomically(path, encode(pixels, "PNG", compress_level=1), durable=False)
     return {name: out / name for name in methods}
 
 

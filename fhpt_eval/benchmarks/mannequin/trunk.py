@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fhpt_eval.benchmarks.mannequin import textures
 from fhpt_eval.benchmarks.mannequin.canvas import XY
@@ -64,7 +61,7 @@ def neck(figure: Figure) -> None:
     low = figure.place((0.0, 0.04, 0.0))
     wide = (0.023 if figure.person.woman else 0.029) * figure.person.build * size
     field = canvas.tube([top, low], [wide, wide * 1.15])
-    skin = shaded(flat(figure.person.skin, field.inside), field.across)
+    skin = flat(figure.person.skin, field.across)
     skin = skin * (0.86 + np.clip(field.along / (0.09 * size), 0, 1) * 0.14)
     canvas.paint(field, skin, "neck", TORSO, edge=0.4)
 
@@ -76,7 +73,7 @@ def trunk(figure: Figure) -> None:
     start, end = _axis(figure)
     field = canvas.sheet(start, end, left, right, 0.02 * size)
     edge = np.clip(field.along / (0.05 * size) - 0.4, 0, 1) * 0.4
-    skin = shaded(flat(person.skin, field.inside), field.across)
+    skin = flat(person.skin, field.across)
     canvas.paint(field, skin, "torso_skin", TORSO, edge=edge)
     if person.bottom.kind in ("trousers", "jeans", "shorts"):
         inside = np.minimum(field.inside + (person.bottom.ease * 0.7 * size),
@@ -143,23 +140,16 @@ def _over_knees(figure: Figure, middle: float, left: Array, right: Array) -> tup
 
 def _neckline(collar: str, angle: Array) -> Array:
     """Return how far below the neck a garment begins, around the body, in heights of the body."""
-    depth = _neckline_at(collar, np.abs(angle))
-    return depth.astype(np.float32, copy=False)
-
-
-def _neckline_at(collar: str, away: Array) -> NDArray[Any]:
+    away = np.abs(angle)
     front = np.clip(1 - away / 1.2, 0, 1)
-    depth: NDArray[Any]
     if collar in ("v", "shirt", "lapel"):
         deep = {"v": 0.085, "shirt": 0.04, "lapel": 0.0}[collar]
-        depth = 0.018 + np.clip(1 - away / 0.62, 0, 1) * deep
-    elif collar == "scoop":
-        depth = 0.03 + np.clip(front * 2, 0, 1) * 0.05
-    elif collar in ("turtle", "hood"):
-        depth = np.full_like(away, -0.01)
-    else:
-        depth = 0.02 + np.clip(front * 1.8, 0, 1) * 0.02
-    return depth
+        return 0.018 + np.clip(1 - away / 0.62, 0, 1) * deep
+    if collar == "scoop":
+        return 0.03 + np.clip(front * 2, 0, 1) * 0.05
+    if collar in ("turtle", "hood"):
+        return np.full_like(away, -0.01)
+    return 0.02 + np.clip(front * 1.8, 0, 1) * 0.02
 
 
 def top(figure: Figure) -> None:
@@ -276,5 +266,5 @@ def _collar(figure: Figure) -> None:
         inside = np.minimum(inside, gap * size)
         inside = np.minimum(inside, (0.028 * size) - field.along)
     colour = garment.trim if garment.collar != "turtle" else garment.texture.colours[0]
-    colours = shaded(flat(colour, inside), field.across)
+    colours = flat(colour, field.across)
     figure.canvas.paint(field, colours, garment_label(figure), TORSO, inside=inside, edge=0.55)

@@ -44,6 +44,7 @@ _REPORT_EVERY = 25
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Lesson(Protocol):
@@ -83,7 +84,7 @@ class FitSettings(CheckedSettings):
     """
 
     steps: Count
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     warmup: Annotated[int, Field(ge=0)] = 100
     seed: Seed = 0
@@ -211,15 +212,14 @@ class _Averaging(Task):
 
 def _check_same(checkpoint: Checkpoint, about: dict[str, Any], path: Path) -> None:
     """Refuse to go on with other settings, or with parameters of other names or shapes."""
-    then = dict(checkpoint.about)
-    shapes = then.pop("parameters", None), about.pop("parameters")
-    changes = [
-        f"{name} is {old!r} there and {new!r} here" for name, new, old in differences(about, then)
-    ]
-    if shapes[0] != shapes[1]:
-        changes.append("the parameters have other names or shapes")
+    changes = {
+        "the parameters have other names or shapes"
+        if name.startswith("parameters.")
+        else f"{name} is {old!r} there and {new!r} here"
+        for name, new, old in differences(about, checkpoint.about)
+    }
     if changes:
         raise ArgumentError(
-            f"{path} is of a run with other settings: {', '.join(changes)}. Choose another folder, "
-            "or the settings that it was begun with."
+            f"{path} is of a run with other settings: {', '.join(sorted(changes))}. Choose another "
+            "folder, or the settings that it was begun with."
         )

@@ -21,18 +21,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss, normalize, relu
 
-from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, fit, step_generator
+from fhpt_eval.benchmarks.mannequin.training.fit import (
+    Count,
+    FitSettings,
+    Rate,
+    fit,
+    step_generator,
+)
 from fhpt_eval.benchmarks.mannequin.training.garments_augment import augmented
 from fhpt_eval.benchmarks.mannequin.training.pictures import PER_ITEM, WEARERS, Pictures
 from fhpt_eval.common.files import write_atomically
@@ -66,7 +70,7 @@ class GarmentSettings(FitSettings):
     """What training depends on, beside the pictures; the defaults made the shipped network."""
 
     steps: Count = 4000
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5e-3
+    learning_rate: Rate = 1.5e-3
 
 
 def train(
@@ -150,15 +154,13 @@ class GarmentTask:
         }
         state = {name: plain[f"{_NETWORK}{name}"] for name in network.state_dict()}
         network.load_state_dict(state, assign=True)
+        # Batches of pictures as in training, by which the statistics are fixed.
+        chances = (step_generator(self._seed, -2 - number) for number in range(_CALIBRATION))
         with torch.no_grad():
-            read = torch.cat([network.read(network.maps(images)) for images in self._calibration()])
+            maps = (network.maps(self._batch(chance)[1]) for chance in chances)
+            read = torch.cat([network.read(images) for images in maps])
         state |= folded(state["hidden.weight"], state["hidden.bias"], plain["gain"], read)
         return {name: value.to("cpu").contiguous() for name, value in state.items()}
-
-    def _calibration(self) -> Iterator[Tensor]:
-        """Yield batches of pictures as in training, by which the statistics are fixed."""
-        for number in range(_CALIBRATION):
-            yield self._batch(step_generator(self._seed, -2 - number))[1]
 
     def _batch(self, generator: torch.Generator) -> tuple[NDArray[np.int64], Tensor, Tensor]:
         """Return rows, pictures in [0, 1], and how much each was spoilt."""

@@ -7,7 +7,7 @@ that a network can tell what belongs to the garment from what belongs to the per
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import count, islice
@@ -131,7 +131,8 @@ def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:
     shape = (total, settings.height, settings.width, 3)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     truth = {name: np.zeros((total, *tail), kind) for name, (kind, tail) in _TRUTH.items()}
-    owners = list(islice(_identities(settings.split), settings.items))
+    members = (identity for identity in count() if split_of(identity) == settings.split)
+    owners = list(islice(members, settings.items))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         drawings = pool.map(partial(_draw_item, settings), owners, chunksize=4)
         for number, (pixels, rows) in enumerate(drawings):
@@ -142,10 +143,6 @@ def _draw_all(folder: Path, settings: PictureSettings, workers: int) -> None:
     images.flush()
     for name, values in truth.items():
         np.save(folder / f"{name}.npy", values)
-
-
-def _identities(split: str) -> Iterator[int]:
-    return (identity for identity in count() if split_of(identity) == split)
 
 
 def _draw_item(

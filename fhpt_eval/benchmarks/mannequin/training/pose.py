@@ -18,7 +18,7 @@ from pydantic import Field
 from safetensors.torch import save
 from torch import Generator, Tensor
 
-from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Seed, fit
+from fhpt_eval.benchmarks.mannequin.training.fit import Count, FitSettings, Rate, Seed, fit
 from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.pose_augment import augment
 from fhpt_eval.common.files import write_atomically
@@ -56,7 +56,7 @@ class PoseSettings(FitSettings):
     """
 
     steps: Count = 5000
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5e-3
+    learning_rate: Rate = 1.5e-3
     warmup: Annotated[int, Field(ge=0)] = 200
     seed: Seed = 2026
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
@@ -89,13 +89,8 @@ class PoseTask:
         self._settings = settings
         self.images = settings.batch
         self._device = device
-        self._parameters = initial_weights(settings.seed, device)
-        self._network = Network(NETWORK, self._parameters)
-
-    @property
-    def parameters(self) -> Mapping[str, Tensor]:
-        """The network's filters and biases."""
-        return self._parameters
+        self.parameters: Mapping[str, Tensor] = initial_weights(settings.seed, device)
+        self._network = Network(NETWORK, self.parameters)
 
     def loss(self, generator: Generator, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - a Task's
         """Return the loss of randomly chosen, randomly changed pictures."""

@@ -268,7 +268,9 @@ def _stored(path: Path) -> tuple[Mapping[str, Tensor], Record]:
     if start[8:] != b"{":  # what safetensors files have after their header's length
         checkpoint = load_checkpoint(path)
         model = checkpoint.state.get("model")
-        if not isinstance(model, dict) or not all(map(_is_named_tensor, model, model.values())):
+        if not isinstance(model, dict) or not all(
+            isinstance(name, str) and isinstance(value, Tensor) for name, value in model.items()
+        ):
             raise WeightsError(f"{path} is a damaged checkpoint: its model holds no tensors.")
         return model, Record.of_checkpoint(checkpoint, str(path))
     from safetensors import SafetensorError, safe_open
@@ -293,10 +295,6 @@ def _stored(path: Path) -> tuple[Mapping[str, Tensor], Record]:
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: its record is no JSON ({error}).") from error
     return weights.load_state(path), Record.of(values, str(path))
-
-
-def _is_named_tensor(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def _as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -143,10 +143,6 @@ class Start:
     anew: tuple[str, ...]
     differing: tuple[str, ...]
 
-    def give_to(self, model: Model) -> None:
-        """Put the weights into a model of the configuration that they were checked against."""
-        model.load_state_dict(dict(self.state), strict=False)
-
     def values(self) -> dict[str, str]:
         """Return what the new training's record says of them."""
         return {

@@ -139,7 +139,7 @@ class _PairTask(Task):
         plan = self.plan
         start = start_of(plan.start_from, plan.configuration, plan.out)
         if start is not None:
-            start.give_to(self.trainer.model)
+            self.trainer.model.load_state_dict(dict(start.state), strict=False)
             self.start = start.values()
             self.progress.say(str(start))
         return self.record(0, 0.0)
@@ -231,12 +231,14 @@ class _PairTask(Task):
 
     def _step(self, step: int, batch: Batch) -> dict[str, Tensor]:
         configuration, device = self.plan.configuration, self.trainer.device
-        last = configuration.training.channels_last
-        batch = batch.to(device, channels_last=last)
+        batch = batch.to(device)
         inputs = to_inputs(batch, configuration.heatmap_sigma, configuration.model.face_size)
         assert batch.target is not None  # noqa: S101 - a batch for training has them
         targets = to_unit(batch.target)
-        return self.trainer.step(step, inputs.to(device, channels_last=last), targets)
+        if configuration.training.channels_last:
+            inputs = inputs.to(device, channels_last=True)
+            targets = targets.contiguous(memory_format=torch.channels_last)
+        return self.trainer.step(step, inputs, targets)
 
     def log(self, row: Row) -> None:
         if self.written is not None:

@@ -152,9 +152,10 @@ class Trainer:
             values = self._image_losses(outputs, targets, coarse_only)
             if adversarial:
                 scores = self.discriminators(inputs.source, inputs.target_pose, outputs.final)
-                values["adversarial"] = sum_of([losses.generator_loss(score) for score in scores])
+                values["adversarial"] = torch.stack([*map(losses.generator_loss, scores)]).sum()
         weights = self.configuration.loss
-        values["total"] = sum_of([getattr(weights, name) * value for name, value in values.items()])
+        parts = [getattr(weights, name) * value for name, value in values.items()]
+        values["total"] = torch.stack(parts).sum()
         self.generator_optimiser.zero_grad()
         values["total"].backward()  # type: ignore[no-untyped-call]
         if longest := self.configuration.training.clip_norm:
@@ -219,8 +220,3 @@ class Trainer:
         (appearance + pose).backward()  # type: ignore[no-untyped-call]
         self.discriminator_optimiser.step()
         return {"discriminator_appearance": appearance, "discriminator_pose": pose}
-
-
-def sum_of(values: list[Tensor]) -> Tensor:
-    """Return the sum of scalars, of which there is at least one."""
-    return torch.stack(values).sum()
