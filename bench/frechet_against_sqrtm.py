@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pytorch_fid.fid_score import calculate_frechet_distance
 from threadpoolctl import threadpool_limits
 
-from fhpt_eval.metrics.sets.frechet import frechet_distance
+from tests.support.gaussians import frechet_distance
 
 ROWS, FEATURES = 5000, 2048
 ROUNDS = 2

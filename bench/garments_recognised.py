@@ -21,8 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fhpt_eval.features.mannequin.garment_network import KINDS, TEXTURES
-from fhpt_eval.features.mannequin.garments import Garments
+from fhpt_eval.features.mannequin.garments import KINDS, TEXTURES, Garments
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders
 

@@ -173,15 +173,7 @@ class PairTable:
 
     def __eq__(self, other: object) -> bool:
         """Whether keys and columns are the same, undefined values included."""
-        return (
-            isinstance(other, PairTable)
-            and self.keys == other.keys
-            and list(self.columns) == list(other.columns)
-            and all(
-                np.array_equal(column, other.columns[name], equal_nan=True)
-                for name, column in self.columns.items()
-            )
-        )
+        return isinstance(other, PairTable) and self.frame.equals(other.frame)
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from fhpt_eval.errors import FhptEvalError, InputError, did_you_mean
@@ -98,8 +98,14 @@ class Group:
     def distribution(self, name: str) -> tuple[str, str]:
         """Return the name and version of the package that brings an installed plugin."""
         package = installed(self.name)[name][0].dist
-        return (package.name, package.version) if package else ("unknown", "unknown")
+        return _identity(package) if package else ("unknown", "unknown")
+
+
+@lru_cache(maxsize=256)
+def _identity(package: Distribution) -> tuple[str, str]:
+    """Return a package's name and version, which lie in a file of its own."""
+    return package.name, package.version
 
 
 def _package(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+    return " ".join(_identity(point.dist)) if point.dist else "an unknown package"

@@ -72,11 +72,9 @@ class PerceptualTrunk(WeightedNetwork):
         return trunk(scaled(images, *_normalisation(self.release, self.scale, images.device)))  # type: ignore[no-any-return]
 
     def channel_weights(self, device: torch.device) -> Sequence[Tensor]:
-        """See :meth:`Network.channel_weights`: those of the release."""
         return _heads(self.name, self.release, len(TRUNKS[self.trunk].taps), device)
 
     def digests(self) -> dict[str, str]:
-        """See :meth:`Feature.digests`: the trunk's, and that of the channel weights."""
         heads = hashlib.sha256(_heads_bytes()).hexdigest()
         return {_HEADS_FILE: heads, **super().digests()}
 

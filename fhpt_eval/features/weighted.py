@@ -77,7 +77,6 @@ class WeightedNetwork(Network):
         }
 
     def lacks(self) -> str:
-        """Say which weights are missing on this machine and what would cure it, or nothing."""
         return available(self.weights_used)
 
 

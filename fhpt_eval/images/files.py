@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import threading
 import unicodedata
 import warnings
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,35 +111,43 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
     by_key: dict[str, list[Path]] = {}
-    for path in _files(root, what, frozenset()):
-        key = PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix()
-        by_key.setdefault(key, []).append(path)
+    for name, path in _files(root, what, "", frozenset()):
+        by_key.setdefault(name.removesuffix(path.suffix), []).append(path)
     if not by_key:
         endings = ", ".join(sorted(SUFFIXES))
         raise InputError(f"{what}: {root} holds no images (looked for {endings}).")
     return dict(sorted(by_key.items()))
 
 
-def _files(folder: Path, what: str, above: frozenset[Path]) -> Iterator[Path]:
-    """Find image files in a fixed order, following links but not in circles; none are hidden."""
+def _files(
+    folder: Path, what: str, prefix: str, above: frozenset[Path]
+) -> Iterator[tuple[str, Path]]:
+    """Find image files in a fixed order, following links but not in circles; none are hidden.
+
+    ``prefix`` stands before their names below the first folder.
+    """
     above |= {folder.resolve()}
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{what}: {folder} cannot be read ({error.strerror}).") from error
-    for path in paths:
-        if path.name.startswith("."):
+    for entry in listed:
+        path = folder / entry.name
+        if entry.name.startswith("."):
             continue
-        if path.is_dir():
+        if entry.is_dir():
             if path.resolve() not in above:
-                yield from _files(path, what, above)
-        elif path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and path.is_file():
-            if any(unicodedata.category(character) in _UNPRINTABLE for character in str(path)):
+                yield from _files(path, what, f"{prefix}{entry.name}/", above)
+        elif path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
+            text = str(path)
+            if not text.isprintable() and any(
+                unicodedata.category(character) in _UNPRINTABLE for character in text
+            ):
                 raise InputError(
-                    f"{what}: the name {str(path)!r} has characters that cannot be printed; "
-                    "rename it."
+                    f"{what}: the name {text!r} has characters that cannot be printed; rename it."
                 )
-            yield path
+            yield f"{prefix}{entry.name}", path
 
 
 def check(ref: ImageRef) -> CheckedImage:

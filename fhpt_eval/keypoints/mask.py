@@ -66,7 +66,6 @@ class Mask(Step):
         return super().canonical() | {"keypoints": digest}
 
     def software(self) -> dict[str, str]:
-        """See :meth:`Step.software`: what draws the shapes."""
         return {"scikit-image": version("scikit-image")}
 
     def lacks(self) -> str:

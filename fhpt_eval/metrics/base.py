@@ -299,8 +299,6 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        checked_images(generated, argument="generated")
-        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         with torch.no_grad():
             return self.measure(generated, ground_truth)
@@ -371,8 +369,6 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
-        checked_images(generated, argument="generated")
-        checked_images(ground_truth, argument="ground_truth")
         check_alike(generated, ground_truth)
         keys = tuple(str(n) for n in range(len(generated)))
         batch = Batch(keys, generated, ground_truth)
@@ -383,11 +379,13 @@ class SetMetric(StateMetric):
 
 
 def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
-    """Refuse two batches that differ in shape, dtype or device.
+    """Refuse what are not two batches of images of one shape, dtype and device.
 
     Raises:
-        ArgumentError: says in what they differ.
+        ArgumentError: says what is wrong with one, or in what they differ.
     """
+    checked_images(generated, argument="generated")
+    checked_images(ground_truth, argument="ground_truth")
     for what in ("shape", "dtype", "device"):
         ours, theirs = getattr(generated, what), getattr(ground_truth, what)
         if ours != theirs:

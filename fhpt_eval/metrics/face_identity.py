@@ -102,7 +102,6 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
         }
 
     def uses(self) -> frozenset[Need]:
-        """See :meth:`Metric.uses`: the side that is compared with."""
         return frozenset({self.against})
 
     def features(self) -> Mapping[str, Feature]:

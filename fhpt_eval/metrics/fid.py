@@ -58,7 +58,6 @@ class ReferenceMetric(SetNetworkMetric):
         return vectors_of(sizes) if sizes else None
 
     def uses(self) -> frozenset[Need]:
-        """See :meth:`Metric.uses`: no ground truth with a reference set."""
         return frozenset() if self.reference else self.needs
 
     def canonical(self) -> Mapping[str, Any]:

@@ -96,7 +96,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return recall | {"map": Part("Retrieval mean average precision", "higher", (0.0, 1.0))}
 
     def uses(self) -> frozenset[Need]:
-        """See :meth:`Metric.uses`: no source images with a gallery."""
         return frozenset({"item"}) if self.gallery else self.needs
 
     def features(self) -> Mapping[str, Feature]:
@@ -109,7 +108,7 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
             InputError: a file or folder is not there.
         """
         items = digest_of_items(self.gallery_items) if self.gallery_items else None
-        gallery = reference_set.digest(str(self._folder())) if self.gallery else None
+        gallery = reference_set.digest(str(self.reference_folder())) if self.gallery else None
         return {**super().canonical(), "gallery": gallery, "gallery_items": items}
 
     def lacks(self) -> str:
@@ -123,8 +122,12 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return super().lacks()
 
     def reference_folder(self) -> Path | None:
-        """See :meth:`Metric.reference_folder`: the gallery."""
-        return self._folder()
+        if self.gallery is None:
+            return None
+        folder = reference_set.folder_of(self.gallery)
+        if folder is None:
+            raise InputError(f"gallery: there is no folder {self.gallery}. Give one of images.")
+        return folder
 
     def empty(self) -> State:
         return {name: np.zeros((0,)) for name in _QUERIES + _GALLERY}
@@ -204,14 +207,6 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
             state["queries"], state["gallery"], queried, shown, left_out, self.distance
         )
         return list(ranked)
-
-    def _folder(self) -> Path | None:
-        if self.gallery is None:
-            return None
-        folder = reference_set.folder_of(self.gallery)
-        if folder is None:
-            raise InputError(f"gallery: there is no folder {self.gallery}. Give one of images.")
-        return folder
 
     def _vectors(self, features: Mapping[str, Arrays]) -> NDArray[Any]:
         try:

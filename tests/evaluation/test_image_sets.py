@@ -15,10 +15,10 @@ import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.evaluate import reference_statistics
 from fhpt_eval.metrics.base import Need
-from fhpt_eval.metrics.sets.frechet import frechet_distance
 from fhpt_eval.metrics.sets.reference_set import save_statistics
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
+from tests.support.gaussians import frechet_distance
 from tests.support.patches import Patches, PatchFID, PatchKID
 from tests.support.photographs import PairFolders
 from tests.support.toy_sources import SourceGap

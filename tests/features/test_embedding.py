@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features import weighted
 from fhpt_eval.features.embedding.classical import Classical, embed
-from fhpt_eval.features.embedding.networks import ResNet50, Timm
+from fhpt_eval.features.embedding.networks import ResNet50, Timm, build_resnet50
 from fhpt_eval.features.embedding.normalised import NormalisedInput
-from fhpt_eval.features.embedding.resnet import build_resnet50
 from fhpt_eval.features.networks import load_network
 from fhpt_eval.metrics.gallery.nearest import search
 from tests.support.photographs import Pixels, crops, tensor

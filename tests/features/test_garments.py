@@ -17,16 +17,16 @@ from fhpt_eval.benchmarks.mannequin import draw
 from fhpt_eval.benchmarks.mannequin.identity import TEXTURES as DRAWN_TEXTURES
 from fhpt_eval.benchmarks.mannequin.training.pictures import KINDS as DRAWN_KINDS
 from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.mannequin.garment_network import (
+from fhpt_eval.features.mannequin.garments import (
     CLASSES,
     HEIGHT,
     KINDS,
     TEXTURES,
     WIDTH,
     GarmentNetwork,
+    Garments,
     resized,
 )
-from fhpt_eval.features.mannequin.garments import Garments
 from fhpt_eval.features.networks import load_network
 from fhpt_eval.metrics import Retrieval
 from tests.support.photographs import tensor

@@ -31,9 +31,11 @@ from fhpt_eval.benchmarks.mannequin.layout import split_of
 from fhpt_eval.benchmarks.mannequin.pose import make_pose
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.faces.find import ROW
-from fhpt_eval.features.mannequin.face_network import (
+from fhpt_eval.features.mannequin.faces import (
     CROP,
+    FOUND,
     FaceNetworks,
+    MannequinFaces,
     boxes,
     lattice,
     peaks,
@@ -43,7 +45,6 @@ from fhpt_eval.features.mannequin.face_network import (
     start,
     wanted,
 )
-from fhpt_eval.features.mannequin.faces import FOUND, MannequinFaces
 from tests.support.photographs import tensor
 
 CPU = torch.device("cpu")

@@ -12,9 +12,10 @@ from scipy.linalg import sqrtm
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import FID, FeatureRows
-from fhpt_eval.metrics.sets.frechet import Gaussian, frechet, frechet_distance
+from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import textures
+from tests.support.gaussians import frechet_distance
 from tests.support.random_inception import write_inception_2015
 from tests.support.rows import feature_rows
 

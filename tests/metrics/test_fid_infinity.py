@@ -7,7 +7,7 @@ import pytest
 
 from fhpt_eval.errors import ProtocolError, Undefined
 from fhpt_eval.metrics import FeatureRows, FIDInfinity
-from fhpt_eval.metrics.sets.frechet import frechet_distance
+from tests.support.gaussians import frechet_distance
 from tests.support.patches import PatchFIDInfinity
 from tests.support.rows import feature_rows
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from fhpt_eval.features.inception import Inception2015, InceptionImageNet, ResizeName
 from fhpt_eval.metrics import FID, KID, FeatureRows, FeatureSetMetric, InceptionScore
-from fhpt_eval.metrics.sets.frechet import frechet_distance
 from tests.parity.conftest import Agree
+from tests.support.gaussians import frechet_distance
 from tests.support.photographs import Pixels, crops, spoilt, tensor
 from tests.support.random_inception import random_state, write_inception_2015
 from tests.support.rows import feature_rows

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.embedding.resnet import expected_shapes
+from fhpt_eval.features.embedding.networks import expected_shapes
 
 #: What a block adds to its input, relative to it.
 _ADDED = 0.4

@@ -89,7 +89,6 @@ class SharedStore(Store):
         return all(store.on_disk for store, _ in self._stores)
 
     def load(self, address: str) -> Partial | None:
-        """See :meth:`Store.load`: whoever has it."""
         partials = (store.load(address) for store, _ in self._stores)
         return next((partial for partial in partials if partial is not None), None)
 

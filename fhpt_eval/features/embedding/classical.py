@@ -89,7 +89,6 @@ class Classical(Network):
     made_for: ClassVar[str] = "any people"
 
     def software(self) -> dict[str, str]:
-        """See :meth:`Feature.software`: what computes colours and textures."""
         return {"scikit-image": version("scikit-image")}
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:

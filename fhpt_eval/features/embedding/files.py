@@ -103,11 +103,9 @@ class NetworkFile(NormalisedInput, Network):
         return "an ONNX file" if self._is_onnx else "a TorchScript file"
 
     def software(self) -> dict[str, str]:
-        """See :meth:`Feature.software`: what runs an ONNX file."""
         return {"onnxruntime": version("onnxruntime")} if self._is_onnx else {}
 
     def lacks(self) -> str:
-        """Say what this machine lacks for it and what would cure it, or nothing."""
         if self._is_onnx and find_spec("onnxruntime") is None:
             return "needs onnxruntime (pip install 'fhpt-eval[onnx]')"
         return available(Path(self.path))

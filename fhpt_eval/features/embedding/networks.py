@@ -1,4 +1,8 @@
-"""Rows by torchvision's ResNet-50, and by any model of timm. Nothing is downloaded."""
+"""Rows by torchvision's ResNet-50, and by any model of timm. Nothing is downloaded.
+
+Citation: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR
+2016, arXiv:1512.03385.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,14 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fhpt_eval.errors import WeightsError, did_you_mean
 from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised, vectors
-from fhpt_eval.features.embedding.resnet import FEATURES, build_resnet50
 from fhpt_eval.features.levels import as_levels
-from fhpt_eval.features.loading import loaded_once
+from fhpt_eval.features.loading import loaded_once, module_of, shapes_of
 from fhpt_eval.features.networks import Gift, Network
 from fhpt_eval.features.weighted import WeightedNetwork
 from fhpt_eval.weights.state import load_state
@@ -27,6 +31,13 @@ from fhpt_eval.weights.store import available, digest_of
 #: Images that pass ResNet-50 together. Always as many, because the shape decides in which order a
 #: library adds. A CPU gains little by more: 1: 230 ms an image, 2: 210, 4: 195, 8: 162, one thread.
 _BATCH_CPU, _BATCH_ACCELERATOR = 4, 32
+
+#: Length of the features.
+FEATURES = 2048
+#: Convolutions and the batch norms that follow them, by their names in a block, and in a shortcut.
+_FOLLOWED = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1"))
+#: Entries that the features do without: the last layer, and counts of training steps.
+_CLASSIFIER, _COUNTER = "fc.", ".num_batches_tracked"
 
 #: A network, and what makes its input of images.
 _Fed = tuple[torch.nn.Module, Callable[[Tensor], Tensor]]
@@ -71,6 +82,52 @@ class ResNet50(NormalisedInput, WeightedNetwork):
         cls, state: Mapping[str, Tensor], device: torch.device, label: str
     ) -> torch.nn.Module:
         return build_resnet50(state, device, label)
+
+
+def expected_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shape of every entry of the state dict that the features rest on."""
+    with torch.device("meta"):
+        shapes = shapes_of(_layers())
+    return {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
+
+
+def build_resnet50(state: Mapping[str, Tensor], device: torch.device, label: str) -> nn.Module:
+    """Make the network of a state dict, from normalised images to ``(N, 2048)`` float32.
+
+    Batch norms are folded in float64, and rounded once, to float32.
+
+    Args:
+        state: torchvision's; entries of the classifier are passed over.
+        device: where it shall compute.
+        label: what an error calls the state dict.
+
+    Raises:
+        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
+    """
+    network = module_of(
+        _layers,
+        state,
+        label,
+        "torchvision's resnet50",
+        unused=lambda name: name.startswith(_CLASSIFIER) or name.endswith(_COUNTER),
+        ignored=lambda name: name.endswith(_COUNTER),
+    ).double()
+    for block in list(network.modules()):
+        for conv, norm in _FOLLOWED:
+            if isinstance(getattr(block, norm, None), nn.BatchNorm2d):
+                folded = fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm))
+                setattr(block, conv, folded)
+                setattr(block, norm, nn.Identity())
+    network.requires_grad_(False)
+    return network.float().to(device).to(memory_format=torch.channels_last)
+
+
+def _layers() -> nn.Module:
+    from torchvision.models import resnet50  # takes a second to import
+
+    network: nn.Module = resnet50(weights=None)
+    network.fc = nn.Identity()
+    return network
 
 
 class Timm(Network):
@@ -133,7 +190,6 @@ class Timm(Network):
         return f"timm:{self.model}, timm {_version_of('timm')}"
 
     def lacks(self) -> str:
-        """Say what this machine lacks and what would cure it, or nothing."""
         if find_spec("timm") is None:
             return "needs timm (pip install 'fhpt-eval[timm]')"
         timm: Any = import_module("timm")

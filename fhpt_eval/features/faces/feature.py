@@ -86,7 +86,6 @@ class Faces(Network):
         return {"dlib": models.dlib_version()}
 
     def lacks(self) -> str:
-        """Say what is missing on this machine and what would cure it, or nothing."""
         return models.lacks()
 
     def load(self, device: torch.device) -> None:  # noqa: ARG002 - dlib computes on the CPU

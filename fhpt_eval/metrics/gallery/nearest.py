@@ -38,8 +38,9 @@ _HIGH = 26
 _LEAST_EXPONENT = -1000
 #: Components of vectors that are held in float64 at a time, and rows at most.
 _BLOCK_COMPONENTS, _BLOCK_ROWS = 2**23, 4096
-#: Queries that are looked at together, and distances that are held at a time.
-_QUERIES, _DISTANCES = 1024, 2**21
+#: Queries that are looked at together, and distances that are held at a time: at least so many,
+#: and more of wider vectors, since the gallery is rounded anew for each time.
+_QUERIES, _DISTANCES, _DISTANCES_A_COMPONENT = 1024, 2**21, 2**13
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +185,13 @@ def _rows(
 ) -> Iterator[Floats]:
     """Yield each query's distances to the gallery, ``(G,)``, which the next ones overwrite."""
     components = queries.shape[1]
-    size = max(1, min(_QUERIES, _BLOCK_COMPONENTS // components, _DISTANCES // len(gallery)))
+    held = min(2 * _BLOCK_COMPONENTS, max(_DISTANCES, _DISTANCES_A_COMPONENT * components))
+    size = max(1, min(_QUERIES, _BLOCK_COMPONENTS // components, held // len(gallery)))
     step = block or max(1, min(_BLOCK_ROWS, _BLOCK_COMPONENTS // components))
-    held = np.empty((min(size, len(queries)), len(gallery)))
+    buffer = np.empty((min(size, len(queries)), len(gallery)))
     for start in range(0, len(queries), size):
         rows = _fixed(queries[start : start + size], distance)
-        table = held[: len(rows.high)]
+        table = buffer[: len(rows.high)]
         for first in range(0, len(gallery), step):
             columns = _fixed(gallery[first : first + step], distance)
             table[:, first : first + step] = _distances(rows, columns, distance)

@@ -73,13 +73,3 @@ def _cross(ours: Gaussian, theirs: Gaussian) -> float:
     # Rounding makes the product slightly asymmetric, and zero eigenvalues slightly negative.
     spectrum = np.linalg.eigvalsh((product + product.T) / 2)
     return float(np.sqrt(np.clip(spectrum, 0, None)).sum())
-
-
-def frechet_distance(
-    mean: Floats, covariance: Floats, other_mean: Floats, other_covariance: Floats
-) -> float:
-    """Return the squared Fréchet distance of two Gaussians, by two symmetric eigenvalue problems.
-
-    Means are ``(D,)``, covariances ``(D, D)``, symmetric and positive semi-definite; float64.
-    """
-    return frechet(Gaussian(mean, covariance), Gaussian(other_mean, other_covariance))

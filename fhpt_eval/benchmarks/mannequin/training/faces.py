@@ -27,18 +27,19 @@ from fhpt_eval.common.files import write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.validation import CheckedSettings
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.mannequin.face_network import (
+from fhpt_eval.features.mannequin.faces import (
+    FILE,
     LENGTH,
     STRIDE,
     Descriptor,
     Finder,
+    MannequinFaces,
     lattice,
     sample,
     squares,
     start,
     wanted,
 )
-from fhpt_eval.features.mannequin.faces import FILE, MannequinFaces
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float64]

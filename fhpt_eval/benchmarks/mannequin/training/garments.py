@@ -42,8 +42,7 @@ from fhpt_eval.benchmarks.mannequin.training.pictures import PER_ITEM, WEARERS, 
 from fhpt_eval.common.files import write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.mannequin.garment_network import HEIGHT, POOL, WIDTH, GarmentNetwork
-from fhpt_eval.features.mannequin.garments import REGISTERED
+from fhpt_eval.features.mannequin.garments import HEIGHT, POOL, REGISTERED, WIDTH, GarmentNetwork
 
 #: The file that training leaves in its folder.
 FILE = f"{REGISTERED}.safetensors"

@@ -102,8 +102,7 @@ class _Mannequin(PerceptualNetwork):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
-        from fhpt_eval.features.mannequin.garments import Garments
+        from fhpt_eval.features.mannequin.garments import GarmentNetwork, Garments
 
         # A copy: the loaded one is shared, and a training may want another layout in memory.
         self.network: GarmentNetwork = copy.deepcopy(Garments(weights=_MANNEQUIN).loaded(device))

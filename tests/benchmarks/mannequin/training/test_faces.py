@@ -38,8 +38,7 @@ from fhpt_eval.benchmarks.mannequin.training.pictures import Pictures
 from fhpt_eval.benchmarks.mannequin.training.spoiling import Spoiling, blurred, jpeg, spoil
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.features.mannequin.face_network import lattice
-from fhpt_eval.features.mannequin.faces import MannequinFaces
+from fhpt_eval.features.mannequin.faces import MannequinFaces, lattice
 from tests.support.progress import Kept
 
 CPU = torch.device("cpu")

@@ -11,8 +11,7 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from fhpt_eval import weights
 from fhpt_eval.errors import WeightsError
-from fhpt_eval.features.mannequin.garment_network import GarmentNetwork
-from fhpt_eval.features.mannequin.garments import Garments
+from fhpt_eval.features.mannequin.garments import GarmentNetwork, Garments
 from fhpt_eval.features.trunks import layout
 from fhpt_eval.reference_models.drn.configuration import PerceptualName
 from fhpt_eval.reference_models.drn.model.extensions import Summary
