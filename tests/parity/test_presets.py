@@ -313,9 +313,8 @@ def with_random_weights(name: str, weights: Mapping[str, str], batch: int = 0) -
     entries = []
     for entry in protocol.entries:
         network = getattr(entry.metric, "network", "")
-        own = weights.get(network)  # a pose network is not among them
+        own = weights.get(network)  # a pose network is not among them, LPIPS's "alex" is
         new = entry.with_parameter("network_weights", own) if own else entry
-        new = new.with_parameter("network_weights", weights["alex"])
         entries.append(replace(new, drop_incomplete=batch if new.drop_incomplete else 0))
     return replace(protocol, entries=tuple(entries))
 
