@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: install demo test lint parity parity-page bench clean
+.PHONY: install demo test lint parity parity-page golden bench clean
 
 install: .venv/.installed
 
@@ -24,6 +24,10 @@ parity: .venv/.dev
 
 parity-page: .venv/.dev
 	$(BIN)/python -m pytest tests/parity -q -n 2 --dist worksteal --write-parity
+
+# Holds every number to a record that another version wrote: make golden RECORD=file.json IMAGES=folder
+golden: .venv/.dev
+	$(BIN)/python -m bench.golden_record compare $(RECORD) --images $(IMAGES)
 
 bench: .venv/.bench
 	$(BIN)/python -m bench.ssim_against_skimage
