@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.common.settings import MISSING, differences, flat
@@ -53,12 +53,14 @@ def test_what_only_they_have_stands_last() -> None:
     assert [name for name, _, _ in found] == ["b", "c.d", "a"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables, tables)
 def test_tables_differ_in_nothing_only_if_they_are_equal(first: dict, second: dict) -> None:  # type: ignore[type-arg]
     assert differences(first, first) == []
     assert (differences(first, second) == []) == (first == second)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables, tables)
 def test_the_other_way_round_the_values_are_exchanged(first: dict, second: dict) -> None:  # type: ignore[type-arg]
     there = {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -257,6 +257,7 @@ def test_no_two_persons_share_a_joint(seed: int) -> None:
 
 @settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32 - 1))
+@example(115636)
 def test_peaks_of_noise_are_those_of_the_plain_steps(seed: int) -> None:
     heatmaps, _ = noise(seed, (13, 9))
     used = (99, 71)
@@ -270,11 +271,14 @@ def test_peaks_of_noise_are_those_of_the_plain_steps(seed: int) -> None:
     found = set(zip(peaks.joint.tolist(), peaks.x.tolist(), peaks.y.tolist(), strict=True))
     smooth = np.pad(gaussian_filter(large, (0, 3, 3)), ((0, 0), (1, 1), (1, 1)))
     # A peak there that has a higher diagonal neighbour is none here.
-    assert found == {
+    wanted = {
         (joint, x, y)
         for joint, x, y in expected
         if smooth[joint, y : y + 3, x : x + 3].max() <= smooth[joint, y + 1, x + 1]
     }
+    for joint, x, y in found ^ wanted:  # two neighbours of one height: rounding decides
+        around = np.sort(smooth[joint, y : y + 3, x : x + 3].ravel())
+        assert around[-1] - around[-2] < 1e-6 * around[-1], (joint, x, y)
     assert len(found) > 18
 
 
