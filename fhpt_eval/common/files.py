@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import os
 import stat
 import tempfile
@@ -13,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 from fhpt_eval.errors import FhptEvalError, InputError, StorageError
@@ -170,13 +170,11 @@ def csv_text(rows: Iterable[Sequence[Cell]]) -> str:
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    lines = []
-    for row in rows:
-        out = io.StringIO()
-        # Cells are quoted where they hold what ends lines here, so a carriage return must count.
-        csv.writer(out, lineterminator="\r\n").writerow([_cell(value) for value in row])
-        lines.append(out.getvalue().removesuffix("\r\n") + "\n")
-    return "".join(lines)
+    lines: list[str] = []
+    # Cells are quoted where they hold what ends lines here, so a carriage return must count.
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def plain_text(cell: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common import fingerprint
@@ -58,6 +57,8 @@ def evaluate_request(request: Request) -> list[Result]:
     planned = [planned for each in ready for planned in each.planned]
     expected = run.matching.expected
     work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
+    faults = work.load()
+    ready = [run.without(each, faults) for each in ready]
     work.compute(run.check)
     run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
     scored = work.scored()
@@ -174,10 +175,28 @@ class Run:
         Raises:
             UnavailableError: no metric can be computed, or one that was named cannot.
         """
-        device, kind = torch.device(self.device), fingerprint.device_name(self.device)
-        lacks = {entry.name: lack_of(entry, pairs, device) for entry in scoring.entries}
-        planned = [Planned.plan(e, kind) for e in scoring.entries if not lacks[e.name]]
+        device = fingerprint.device_name(self.device)
+        lacks = {entry.name: lack_of(entry, pairs) for entry in scoring.entries}
+        planned = [Planned.plan(e, device) for e in scoring.entries if not lacks[e.name]]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
+        self._tell(scoring, planned, lacking)
+        return Ready(scoring, planned, lacking)
+
+    def without(self, ready: Ready, faults: Mapping[str, str]) -> Ready:
+        """Move the metrics that cannot be loaded, by address, to those that lack something.
+
+        Raises:
+            UnavailableError: no metric can be computed, or one that was named cannot.
+        """
+        faulty = [(p.entry, faults[p.address]) for p in ready.planned if p.address in faults]
+        planned = [p for p in ready.planned if p.address not in faults]
+        self._tell(ready.scoring, planned, faulty)
+        return Ready(ready.scoring, planned, [*ready.lacking, *faulty])
+
+    def _tell(
+        self, scoring: Scoring, planned: Sequence[Planned], lacking: Sequence[tuple[Entry, str]]
+    ) -> None:
+        """Say which metrics are unavailable and why; refuse the run if that is too much."""
         named = [(entry, reason) for entry, reason in lacking if entry.name in scoring.asked]
         under = f" under protocol {scoring.protocol.id}" if len(self.scorings) > 1 else ""
         if named or not planned:
@@ -186,7 +205,6 @@ class Run:
         for reason in dict.fromkeys(reason for _, reason in lacking):
             names = ", ".join(entry.name for entry, lack in lacking if lack == reason)
             self.progress.say(f"Unavailable{under}: {names}: {reason}")
-        return Ready(scoring, planned, lacking)
 
     def store(self, ready: Sequence[Ready]) -> Store:
         """Return where partials go: to the folder of each protocol that they serve."""

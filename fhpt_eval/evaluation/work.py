@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from fhpt_eval.common.machine import one_thread
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.settings import digest_of
-from fhpt_eval.errors import InputError, StorageError
+from fhpt_eval.errors import InputError, StorageError, WeightsError
 from fhpt_eval.evaluation.compute.chunk import Job, Unit, UnreadableError
 from fhpt_eval.evaluation.executors import Executor
 from fhpt_eval.evaluation.reduce.reduce import Reduced, Rows, full_name, reduce, set_digests
@@ -91,6 +92,7 @@ class Work:
         self._expected = expected
         self._computed: set[str] = set()
         self._references: dict[Path, tuple[Chunk, ...]] = {}
+        self._read: dict[str, MetricScores] = {}
         for root, metrics in self._roots(self._planned.values()).items():
             steps = {each.entry.steps for each in metrics}
             images = images_below(root, steps, executor.workers, progress)
@@ -117,6 +119,21 @@ class Work:
     def computed(self) -> int:
         """The number of chunks of which anything had to be computed."""
         return len(self._computed)
+
+    def load(self) -> dict[str, str]:
+        """Load what metrics compute with, so that a fault shows before any work.
+
+        Those whose scores are kept load nothing. Those that cannot are dropped; returns their
+        addresses, with the reasons.
+        """
+        faults = {}
+        for each in self._lacking():
+            try:
+                each.entry.metric.load(torch.device(self._job.device))
+            except WeightsError as error:
+                faults[each.address] = f"cannot load its weights: {error}"
+                del self._planned[each.address]
+        return faults
 
     def compute(self, check: Check) -> None:
         """Compute what no store has, as often as it takes until nothing unreadable is left.
@@ -267,10 +284,11 @@ class Work:
     def _kept(self, planned: Planned) -> MetricScores | None:
         """Return a metric's scores and values of pairs, where they are kept."""
         address = address_of(planned.address, self._content_of(planned))
-        partial = self._job.store.load(address)
-        if partial is None:
-            return None
-        return _SCORES.validate_json(partial.state["scores"].tobytes()), dict(partial.columns)
+        partial = None if address in self._read else self._job.store.load(address)
+        if partial is not None:
+            by_name = _SCORES.validate_json(partial.state["scores"].tobytes())
+            self._read[address] = by_name, dict(partial.columns)
+        return self._read.get(address)
 
     def _digests(self) -> tuple[str, str] | None:
         """Return the digests of generated images and of the test set, where they are kept."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from fhpt_eval.errors import InputError, WeightsError
+from fhpt_eval.errors import InputError
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
 from fhpt_eval.images.preparation import Step, prepared_size
 from fhpt_eval.metrics.base import Shown, check_shown
 from fhpt_eval.protocol import Entry
 
 
-def lack_of(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) -> str:
+def lack_of(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     """Say what a metric needs and the run or the machine lacks, or return an empty text.
 
     Raises:
@@ -33,14 +32,7 @@ def lack_of(entry: Entry, pairs: Sequence[CheckedPair], device: torch.device) ->
     if "source" in entry.metric.uses() and entry.metric.takes == "features":
         _refuse_nameless(entry, "source images")
     lacking = next(filter(None, (step.lacks() for step in steps)), entry.metric.lacks())
-    lacking = lacking or _lack_of_pairs(entry, pairs)
-    if lacking:
-        return lacking
-    try:
-        entry.metric.load(device)
-    except WeightsError as error:
-        return f"cannot load its weights: {error}"
-    return ""
+    return lacking or _lack_of_pairs(entry, pairs)
 
 
 def _lack_of_pairs(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
