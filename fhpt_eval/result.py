@@ -29,11 +29,11 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
+from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, why, write_atomically
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.errors import ResultError
+from fhpt_eval.errors import ResultError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,10 @@ SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
 _WHAT = "the folder that 'fhpt-eval run' wrote"
+#: What a run writes to its folder; without the first there is no result.
+FILES = ("result.json", "scores.csv", "pairs.csv", "files.csv")
+#: What their names start with while the next run of the folder has no result yet.
+EARLIER = "earlier-"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -300,6 +304,8 @@ class Result(_Model):
     def save(self, folder: Path) -> None:
         """Write ``pairs.csv``, ``scores.csv`` and, last, ``result.json``.
 
+        What :func:`set_aside` kept of the folder's earlier result is removed then.
+
         Raises:
             StorageError: the folder cannot be written, or the disk is full.
         """
@@ -307,6 +313,8 @@ class Result(_Model):
             write_atomically(folder / "pairs.csv", self._pairs.to_csv().encode())
         write_atomically(folder / "scores.csv", self.scores_csv().encode())
         write_atomically(folder / "result.json", self.to_json().encode())
+        for name in FILES:
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -320,6 +328,8 @@ class Result(_Model):
         folder = path if path.is_dir() else path.parent
         if not file.exists() and list(folder.glob("*/result.json")):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
+        if not file.exists() and (folder / f"{EARLIER}result.json").exists():
+            raise ResultError(f"{folder} {UNFINISHED}")
         text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
             result = cls.model_validate_json(text)
@@ -330,6 +340,33 @@ class Result(_Model):
             rows = read_text(pairs, MAX_PAIRS_BYTES, _WHAT, error=ResultError)
             return result.with_pairs(PairTable.from_csv(rows, str(pairs)))
         return result
+
+
+#: Said of a folder whose result was set aside.
+UNFINISHED = (
+    "holds no result: its last run was refused or interrupted. What the run before that gave is in "
+    f"{EARLIER}result.json; repeat the last command."
+)
+
+
+def set_aside(folder: Path) -> None:
+    """Rename the files of a folder's result, so that no command shows it as the folder's any more.
+
+    A run does so before it looks at any image: if it is refused or interrupted, what stands there
+    would be of other inputs than the last command's. Its partials stay where they are.
+
+    Raises:
+        StorageError: a file cannot be renamed.
+    """
+    if not (folder / "result.json").exists():
+        return
+    for name in FILES:
+        try:
+            (folder / name).replace(folder / f"{EARLIER}{name}")
+        except FileNotFoundError:  # none of this run: then none of an earlier one either
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder / name} cannot be renamed: {why(error)}.") from error
 
 
 def _not_a_result(error: ValidationError, file: Path) -> str:

@@ -104,14 +104,16 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
     Raises:
         ResultError: a file is no result.
     """
-    from fhpt_eval.result import Result
+    from fhpt_eval.result import EARLIER, UNFINISHED, Result
 
     files = [run / "result.json" if run.is_dir() else run for run in runs]
     finished = [file for file in files if file.is_file()]
     if finished:  # a glob also catches folders of runs that were refused or interrupted
         for file in files:
             if file not in finished:
-                click.echo(f"Left out: {file.parent} holds no result.", err=True)
+                earlier = (file.parent / f"{EARLIER}result.json").exists()
+                lack = UNFINISHED if earlier else "holds no result."
+                click.echo(f"Left out: {file.parent} {lack}", err=True)
         files = finished
     return [Result.load(file) for file in files]
 

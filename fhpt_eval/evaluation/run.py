@@ -44,11 +44,56 @@ from fhpt_eval.result import (
     TestSet,
     Timing,
     is_method_name,
+    set_aside,
 )
 
 
 def evaluate_request(request: Request) -> list[Result]:
     """Do what a request asks for: a result for each of its protocols, in their order."""
+    return prepare(request).results()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run of which everything is checked and loaded, and nothing computed yet."""
+
+    run: Run
+    ready: list[Ready]
+    work: Work
+    seconds: float
+
+    def results(self) -> list[Result]:
+        """Compute; a result for each protocol, in their order, written where it goes."""
+        start = time.monotonic()
+        run, work = self.run, self.work
+        work.compute(run.check)
+        run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
+        scored = work.scored()
+        timing = Timing(
+            seconds=round(self.seconds + time.monotonic() - start, 3),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            workers=run.executor.workers,
+            chunks=work.chunks,
+            chunks_reused=work.chunks - work.computed,
+        )
+        return [run.result(each, scored, work, timing) for each in self.ready]
+
+
+def method_of(request: Request) -> str:
+    """Return the method's name: its folder's, unless it has another."""
+    return request.name or request.pred.resolve().name
+
+
+def prepare(request: Request) -> Prepared:
+    """Check all that can be checked before any work: names, images, needs, weights.
+
+    A result that lies where this run's will go is set aside.
+
+    Raises:
+        InputError: something given is wrong.
+        UnavailableError: a metric that was named lacks something, or all do.
+        StorageError: a folder of results cannot be written.
+    """
     start = time.monotonic()
     run = Run.of(request)
     pairs, problems = run.survey()
@@ -59,17 +104,7 @@ def evaluate_request(request: Request) -> list[Result]:
     work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
     faults = work.load()
     ready = [run.without(each, faults) for each in ready]
-    work.compute(run.check)
-    run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
-    scored = work.scored()
-    timing = Timing(
-        seconds=round(time.monotonic() - start, 3),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        workers=run.executor.workers,
-        chunks=work.chunks,
-        chunks_reused=work.chunks - work.computed,
-    )
-    return [run.result(each, scored, work, timing) for each in ready]
+    return Prepared(run, ready, work, time.monotonic() - start)
 
 
 @dataclass(frozen=True)
@@ -117,7 +152,7 @@ class Run:
     def of(cls, request: Request) -> Run:
         """Load protocols, match pairs by name, and claim the folders of results."""
         progress = request.progress or Progress()
-        method = request.name or request.pred.resolve().name
+        method = method_of(request)
         if not is_method_name(method):
             raise InputError(
                 f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and "
@@ -131,12 +166,16 @@ class Run:
             choose_device(request.device),
             open_executor(request.executor, request.workers),
         )
+        for scoring in scorings:
+            if scoring.out is not None:
+                give_way(scoring.out, method)
         for protocol in protocols:
             protocol.canonical()  # reads what it names: a wrong path shows before any work
         matching = _match(request, folders, scorings, progress)
         for scoring in scorings:
             if scoring.out is not None:
-                claim(scoring.out, method)
+                check_writable(scoring.out)
+                remove_leftovers(scoring.out)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
     def survey(self) -> tuple[list[CheckedPair], list[Problem]]:
@@ -288,12 +327,12 @@ class Run:
 def _scorings(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
     """Say for each protocol which metrics are computed, and where its result goes."""
     outs: Sequence[Path | None] = request.outs or [None] * len(protocols)
-    asked = frozenset(request.metrics or ())
-    chosen = [tuple(e for e in p.entries if not asked or e.name in asked) for p in protocols]
-    return tuple(
-        Scoring(protocol, entries, asked, out)
-        for protocol, entries, out in zip(protocols, chosen, outs, strict=True)
-    )
+    scorings = []
+    for protocol, out in zip(protocols, outs, strict=True):
+        asked = frozenset(protocol.with_metrics(request.metrics or ())[1])
+        entries = tuple(e for e in protocol.entries if not asked or e.name in asked)
+        scorings.append(Scoring(protocol, entries, asked, out))
+    return tuple(scorings)
 
 
 def _panels(protocols: Sequence[Protocol]) -> int | None:
@@ -325,22 +364,21 @@ def _match(
     return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 
 
-def claim(out: Path, method: str) -> None:
-    """Make sure that a folder can be written, and does not hold another method's result.
+def give_way(out: Path, method: str) -> None:
+    """Set a folder's earlier result aside, if it is of this method.
 
     Raises:
-        StorageError: it cannot be written.
-        InputError: it holds another method's result.
+        InputError: it is another method's; it stays.
+        StorageError: it cannot be renamed.
     """
-    check_writable(out)
-    remove_leftovers(out)
     if (out / "result.json").exists():
         try:
             present = Result.load(out / "result.json").method
         except ResultError:
-            return  # a damaged or older result is no loss
+            present = method  # a damaged or older result is no loss
         if present != method:
             raise InputError(
                 f"--out {out} holds the result of '{present}', not of '{method}'. Choose another "
                 f"folder, or give --name {present} if it is the same method."
             )
+        set_aside(out)

@@ -170,24 +170,47 @@ class Protocol:
         """The SHA-256 of the canonical form, as hexadecimal digits."""
         return digest_of(self.canonical())
 
+    def entry_of(self, name: str) -> str | None:
+        """Return the entry that a name means: the one of that name, else the one of that metric.
+
+        ``retrieval`` means ``retrieval[mannequin]`` where that is the only retrieval there is;
+        nothing where the protocol has no such metric.
+
+        Raises:
+            ProtocolError: the protocol has several entries of that metric, and none of that name.
+        """
+        if any(entry.name == name for entry in self.entries):
+            return name
+        meant = [entry.name for entry in self.entries if entry.metric.name == name]
+        if len(meant) > 1:
+            raise ProtocolError(
+                f"Protocol {self.id} computes {name} in {len(meant)} ways: {', '.join(meant)}. "
+                "Give the one that you mean, or all of them."
+            )
+        return meant[0] if meant else None
+
     def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
         """Choose metrics by name; one that the protocol lacks is added with its defaults.
+
+        A metric's name means the protocol's entry of that metric, see :meth:`entry_of`.
 
         Returns:
             The protocol, extended where a metric was added (its id then says so, and its digest
             differs), and the names of the chosen entries.
 
         Raises:
-            ProtocolError: a name is neither in the protocol nor installed.
+            ProtocolError: a name is neither in the protocol nor installed, or means several
+                entries.
         """
-        chosen = tuple(dict.fromkeys(names))
-        have = [entry.name for entry in self.entries]
-        new = tuple(name for name in chosen if name not in have)
+        entries = {name: self.entry_of(name) for name in dict.fromkeys(names)}
+        chosen = tuple(dict.fromkeys(entry or name for name, entry in entries.items()))
+        new = tuple(name for name, entry in entries.items() if entry is None)
         if not new:
             return self, chosen
         installed = metric_names()
         for name in new:
             if name not in installed:
+                have = [entry.name for entry in self.entries]
                 raise ProtocolError(
                     f"There is no metric '{name}'.{did_you_mean(name, [*have, *installed])} "
                     f"In protocol {self.id}: {', '.join(have)}. Installed: {', '.join(installed)}."
@@ -201,8 +224,8 @@ class Protocol:
         return any(entry.takes(parameter) for entry in self.entries)
 
     def has_metric(self, name: str) -> bool:
-        """Whether it has a metric of that name."""
-        return any(entry.name == name for entry in self.entries)
+        """Whether a name means one of its metrics, see :meth:`entry_of`."""
+        return self.entry_of(name) is not None
 
     def with_setting(self, name: str, value: object) -> Protocol:
         """Set a parameter of one metric, by METRIC.PARAMETER.
@@ -213,17 +236,18 @@ class Protocol:
             ProtocolError: there is no such metric or parameter, or the value is not allowed.
         """
         metric, _, parameter = name.rpartition(".")
-        known = [entry.name for entry in self.entries]
-        if metric not in known:
+        meant = self.entry_of(metric)
+        if meant is None:
+            known = [entry.name for entry in self.entries]
             raise ProtocolError(
                 f"--set {name}: protocol {self.id} has no metric '{metric}'."
                 f"{did_you_mean(metric, known)} It has {', '.join(known)}."
             )
         entries = tuple(
-            entry.with_parameter(parameter, value, required=True) if entry.name == metric else entry
+            entry.with_parameter(parameter, value, required=True) if entry.name == meant else entry
             for entry in self.entries
         )
-        return replace(self, id=f"{self.id}+{name}", entries=entries)
+        return replace(self, id=f"{self.id}+{meant}.{parameter}", entries=entries)
 
     def with_parameter(self, name: str, value: object, option: str) -> Protocol:
         """Set a parameter of every metric that has it, such as a reference set.
