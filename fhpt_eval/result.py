@@ -76,7 +76,8 @@ class Score(_Model):
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
     ``note`` anything a reader must know beside the number. ``over`` is the SHA-256 of the keys of
     the pairs that it rests on where these are not all of the run's: with equal ones, two scores are
-    means over the same pairs. ``detail`` marks a value that tables on a terminal leave out.
+    means over the same pairs. ``weight`` is the column of ``pairs.csv`` that weighs a mean over
+    pairs that do not count alike. ``detail`` marks a value that tables on a terminal leave out.
     """
 
     value: Finite | None
@@ -87,6 +88,7 @@ class Score(_Model):
     reason: str | None
     note: str | None = None
     over: Digest | None = None
+    weight: str | None = None
     detail: bool = False
 
     @model_validator(mode="after")
@@ -241,6 +243,11 @@ class Result(_Model):
                 "with its pairs.csv, rather than result.json alone."
             )
         return self._pairs.frame
+
+    @property
+    def pair_table(self) -> PairTable | None:
+        """The per-pair values without pandas; nothing where they were not loaded."""
+        return self._pairs
 
     def with_pairs(self, table: PairTable) -> Self:
         """Return the same result with these per-pair values."""

@@ -11,6 +11,7 @@ from fhpt_eval.common.files import Cell, csv_text
 from fhpt_eval.common.settings import differences
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.result import Result
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
             f"Several results are named {', '.join(twice)}. Give each run a --name of its own."
         )
     _check_comparable(results)
+    check_agreement(results)
     # A dict keeps the protocol's order, and takes up scores that only some results have.
     scores = tuple(dict.fromkeys(name for result in results for name in result.scores))
     key = sort or scores[0]

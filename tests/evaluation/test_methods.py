@@ -6,10 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from fhpt_eval.evaluation.compute import chunk
+from fhpt_eval.images.files import CheckedImage, decode
 from fhpt_eval.result import Result
 from tests.support.command import Finished, fhpt_eval
 from tests.support.photographs import PairFolders
@@ -22,11 +25,10 @@ Spoil = Callable[[PairFolders], object]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Record every image that is decoded: that is work."""
     seen: list[Path] = []
-    plain = chunk.decode
 
-    def recording(image: chunk.CheckedImage) -> chunk.Pixels:
+    def recording(image: CheckedImage) -> NDArray[np.uint8]:
         seen.append(image.ref.path)
-        return plain(image)
+        return decode(image)
 
     monkeypatch.setattr(chunk, "decode", recording)
     return seen
@@ -95,7 +97,12 @@ def test_folders_that_hold_results_of_other_images_are_all_named(
         truth = make_pairs(2, root=root).ground_truth
         for name in ("ours", "theirs"):
             shutil.copytree(truth.with_name("generated"), truth.with_name(name))
-        preds = ["--pred", truth.with_name("ours"), "--pred", truth.with_name("theirs")]
+        preds = [x for name in ("ours", "theirs") for x in ("--pred", truth.with_name(name))]
+            "--pred",
+            truth.with_name("ours"),
+            "--pred",
+            truth.with_name("theirs"),
+        ]
         finished = fhpt_eval("run", *preds, "--gt", truth, "--metrics", "psnr")
     assert finished.status == 2
     for name in ("ours", "theirs"):

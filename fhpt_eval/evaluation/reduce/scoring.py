@@ -55,6 +55,8 @@ def scores(
             declared,
             declared.undefined_when or entry.metric.undefined_when,
         )
+        if declared.weight:
+            score = score.model_copy(update={"weight": full_name(entry, declared.weight)})
         by_name[full_name(entry, part)] = _with_note(score, _dropped(entry, len(reduced.keys)))
     return by_name
 
