@@ -99,11 +99,16 @@ class Score(_Model):
 
 
 class ProtocolRecord(_Model):
-    """The protocol of a result: its id, its digest, and all that the digest stands for."""
+    """The protocol of a result: its id, its digest, and all that the digest stands for.
+
+    ``standing`` says what published numbers the result may be compared with, or what keeps it from
+    that; empty where the protocol is not made for any.
+    """
 
     id: str
     digest: Digest
     settings: dict[str, Any]
+    standing: str = ""
 
     @field_validator("settings")
     @classmethod
@@ -285,7 +290,8 @@ class Result(_Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.title}\n{self.table().text()}{self.citation}"
+        lines = "\n".join(filter(None, (self.citation, self.protocol.standing)))
+        return f"{self.title}\n{self.table().text()}{lines}"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

@@ -193,6 +193,8 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
     else:
         show_scores(result)
         click.echo(result.citation)
+        if result.protocol.standing:
+            click.echo(result.protocol.standing)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return is_complete(result.scores)
 

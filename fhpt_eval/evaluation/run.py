@@ -33,6 +33,7 @@ from fhpt_eval.images.preparation import Step
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
+from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import (
     MAX_NAME,
     Excluded,
@@ -281,7 +282,12 @@ class Run:
         result = Result(
             method=self.method,
             protocol=ProtocolRecord(
-                id=protocol.id, digest=protocol.digest, settings=protocol.canonical()
+                id=protocol.id,
+                digest=protocol.digest,
+                settings=protocol.canonical(),
+                standing=standing(
+                    protocol, [p.entry for p in ready.planned], [p.sizes[0] for p in work.pairs]
+                ),
             ),
             test_set=TestSet(digest=scored.test_set_digest, pairs=len(scored.keys)),
             scores={name: scores[name] for name in order if name in scores},

@@ -85,7 +85,8 @@ class Leaderboard:
                 f"Over other pairs than other methods' where it stands with a percentage: {apart}. "
                 "Such a value is never the best."
             )
-        return notes
+        standings = dict.fromkeys(result.protocol.standing for result in self.results)
+        return [*notes, *filter(None, standings)]
 
     def _detail(self, score: str) -> bool:
         return all(r.scores[score].detail for r in self.results if score in r.scores)

@@ -34,6 +34,7 @@ _STEPS: dict[str, type[Step]] = {
     "color": Color,
     "mask": Mask,
 }
+Size = Annotated[tuple[int, int], Field(strict=False)]
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
@@ -45,6 +46,21 @@ class Source(BaseModel):
     repository: str
     files: tuple[str, ...] = Field(strict=False)
     commit: str
+
+
+class MadeFor(BaseModel):
+    """The images that a published protocol was made for, as its authors score them.
+
+    ``pairs`` of ``data``; ``sizes`` that generated images may have, width and height, as they lie
+    on disk (a panel's, of strips); ``reference`` images that a Fréchet distance is to.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    data: str
+    pairs: Annotated[int, Field(ge=1)] | None = None
+    sizes: Annotated[tuple[Size, ...], Field(strict=False)] = ()
+    reference: Annotated[int, Field(ge=1)] | None = None
 
 
 class _File(BaseModel):
@@ -59,6 +75,7 @@ class _File(BaseModel):
     source: Source | None = None
     quirks: list[str] = []
     comparable_with: str = ""
+    made_for: MadeFor | None = None
     panels: Annotated[int, Field(ge=2, le=100)] | None = None
     prepare: list[dict[str, Any]] = []
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
@@ -133,7 +150,8 @@ class Protocol:
     ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
     after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
     whenever the digest changes, ``quirks`` are sentences on what is unusual. ``panels`` says of how
-    many panels results are strips, as they lie on disk.
+    many panels results are strips, as they lie on disk; ``changed`` which settings are not the
+    file's.
     """
 
     id: str
@@ -146,10 +164,14 @@ class Protocol:
     quirks: tuple[str, ...] = ()
     comparable_with: str = ""
     panels: int | None = None
+    made_for: MadeFor | None = None
+    changed: tuple[str, ...] = ()
 
     def about(self) -> dict[str, Any]:
         """Return what people should know of it, as JSON values; nothing of it moves a number."""
-        source = self.source.model_dump(mode="json") if self.source else None
+        source, made_for = (
+            part.model_dump(mode="json") if part else None for part in (self.source, self.made_for)
+        )
         return {
             "id": self.id,
             "title": self.title,
@@ -158,6 +180,7 @@ class Protocol:
             "source": source,
             "quirks": list(self.quirks),
             "comparable_with": self.comparable_with,
+            "made_for": made_for,
             "panels": self.panels,
         }
 
@@ -247,7 +270,9 @@ class Protocol:
             entry.with_parameter(parameter, value, required=True) if entry.name == meant else entry
             for entry in self.entries
         )
-        return replace(self, id=f"{self.id}+{meant}.{parameter}", entries=entries)
+        setting = f"{meant}.{parameter}"
+        changed = (*self.changed, f"{setting} = {value}")
+        return replace(self, id=f"{self.id}+{setting}", entries=entries, changed=changed)
 
     def with_parameter(self, name: str, value: object, option: str) -> Protocol:
         """Set a parameter of every metric that has it, such as a reference set.
@@ -319,6 +344,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
     return Protocol(
         file.id, file.title, file.description.strip(), common, entries,
         file.version, file.source, tuple(file.quirks), file.comparable_with, file.panels,
+        file.made_for,
     )  # fmt: skip
 
 

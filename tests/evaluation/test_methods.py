@@ -98,11 +98,6 @@ def test_folders_that_hold_results_of_other_images_are_all_named(
         for name in ("ours", "theirs"):
             shutil.copytree(truth.with_name("generated"), truth.with_name(name))
         preds = [x for name in ("ours", "theirs") for x in ("--pred", truth.with_name(name))]
-            "--pred",
-            truth.with_name("ours"),
-            "--pred",
-            truth.with_name("theirs"),
-        ]
         finished = fhpt_eval("run", *preds, "--gt", truth, "--metrics", "psnr")
     assert finished.status == 2
     for name in ("ours", "theirs"):
