@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -94,6 +95,14 @@ def show_table(table: Table) -> None:
     console = Console(markup=False, highlight=False)
     for block in table.fitted(console.width):
         console.print(block)
+
+
+def show_text(text: str) -> None:
+    """Print a sentence: on a terminal in lines that break between words."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = click.wrap_text(text, width, subsequent_indent="  ")
+    click.echo(text)
 
 
 def load_results(runs: Sequence[Path]) -> list[Result]:
