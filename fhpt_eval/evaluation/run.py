@@ -25,6 +25,7 @@ from fhpt_eval.evaluation.request import Request, loaded_protocols
 from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
+from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
 from fhpt_eval.evaluation.survey.needs import lack_of
 from fhpt_eval.evaluation.survey.problems import refuse
 from fhpt_eval.evaluation.tasks import Planned
@@ -61,6 +62,7 @@ class Prepared:
     run: Run
     ready: list[Ready]
     work: Work
+    doubts: Mapping[str, str]
     seconds: float
 
     def results(self) -> list[Result]:
@@ -77,7 +79,7 @@ class Prepared:
             chunks=work.chunks,
             chunks_reused=work.chunks - work.computed,
         )
-        return [run.result(each, scored, work, timing) for each in self.ready]
+        return [run.result(each, scored, work, timing, self.doubts) for each in self.ready]
 
 
 def method_of(request: Request) -> str:
@@ -105,7 +107,11 @@ def prepare(request: Request) -> Prepared:
     work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
     faults = work.load()
     ready = [run.without(each, faults) for each in ready]
-    return Prepared(run, ready, work, time.monotonic() - start)
+    doubts = doubts_of((p.entry for each in ready for p in each.planned), pairs)
+    for reason in dict.fromkeys(doubts.values()):
+        names = ", ".join(name for name, doubt in doubts.items() if doubt == reason)
+        run.progress.say(f"Warning: {names}: {reason}")
+    return Prepared(run, ready, work, doubts, time.monotonic() - start)
 
 
 @dataclass(frozen=True)
@@ -267,14 +273,21 @@ class Run:
             return MemoryStore()
         return FolderStore(cache)
 
-    def result(self, ready: Ready, scored: Scored, work: Work, timing: Timing) -> Result:
+    def result(
+        self,
+        ready: Ready,
+        scored: Scored,
+        work: Work,
+        timing: Timing,
+        doubts: Mapping[str, str],
+    ) -> Result:
         """Put a protocol's result together, and write it where it goes."""
         scoring, protocol = ready.scoring, ready.scoring.protocol
         scores: dict[str, Score] = {}
         columns: dict[str, NDArray[np.float64]] = {}
         for planned in ready.planned:
             own_scores, own_columns = scored.metrics[planned.address]
-            scores |= own_scores
+            scores |= noted(own_scores, doubts.get(planned.entry.name, ""))
             columns |= own_columns
         for entry, reason in ready.lacking:
             scores |= unavailable(entry, reason)
@@ -286,7 +299,10 @@ class Run:
                 digest=protocol.digest,
                 settings=protocol.canonical(),
                 standing=standing(
-                    protocol, [p.entry for p in ready.planned], [p.sizes[0] for p in work.pairs]
+                    protocol,
+                    [planned.entry for planned in ready.planned],
+                    [pair.sizes[0] for pair in work.pairs],
+                    [doubts[p.entry.name] for p in ready.planned if p.entry.name in doubts],
                 ),
             ),
             test_set=TestSet(digest=scored.test_set_digest, pairs=len(scored.keys)),

@@ -8,23 +8,30 @@ from collections.abc import Sequence
 from fhpt_eval.protocol.protocol import Entry, MadeFor, Protocol, Size
 
 
-def standing(protocol: Protocol, entries: Sequence[Entry], sizes: Sequence[Size]) -> str:
+def standing(
+    protocol: Protocol,
+    entries: Sequence[Entry],
+    sizes: Sequence[Size],
+    doubts: Sequence[str] = (),
+) -> str:
     """Say in a line what numbers a run may be compared with; nothing where the protocol has none.
 
     Args:
         protocol: what it was scored under.
         entries: the metrics that were computed.
         sizes: width and height of each generated image, as it lies on disk.
+        doubts: why networks of some metrics can say nothing of these images.
     """
+    doubts = list(dict.fromkeys(doubts))
     if not protocol.comparable_with:
-        return ""
+        return f"Doubtful: {'; '.join(doubts)}." if doubts else ""
     made_for = protocol.made_for
     against = [] if made_for is None else [
         *_other_number(made_for, len(sizes)),
         *_other_sizes(made_for, sizes),
         *_other_reference(made_for, entries),
     ]  # fmt: skip
-    against += protocol.changed
+    against += [*protocol.changed, *doubts]
     if against:
         return f"Not comparable with {protocol.comparable_with}: {'; '.join(against)}."
     return f"Comparable with {protocol.comparable_with}."
