@@ -92,9 +92,9 @@ def for_method(method: str | None) -> None:
     read = f"{known.repository} at {known.commit}" if known.commit else known.repository
     click.echo(f"{known.name}{f' ({read.strip()})' if read else ''}")
     if known.comparable:
-        rows = [(c.protocol, ", ".join(c.scores), c.why) for c in known.comparable]
         header = ("protocol", "scores", "why")
-        show_table(Table(header, [tuple(row) for row in rows], frozenset(header[1:])))
+        cells = [(c.protocol, ", ".join(c.scores), c.why) for c in known.comparable]
+        show_table(Table(header, cells, frozenset(header[1:])))
     else:
         click.echo("Its printed numbers can be compared with those of no shipped protocol.")
     for line in (f"Its results: {known.results}.", *(f"- {note}" for note in known.notes)):

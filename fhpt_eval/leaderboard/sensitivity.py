@@ -120,6 +120,8 @@ class Sensitivity:
         elsewhere.pop(self.base, None)
         notes += [f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none."
                   for protocol, columns in elsewhere.items()]  # fmt: skip
+        standings = {line.protocol: line.result.protocol.standing for line in self.lines}
+        notes += [f"{protocol}: {text}" for protocol, text in standings.items() if text]
         if len({line.result.provenance.code for line in self.lines}) > 1:
             notes.append(
                 "These results were computed by different versions of the code, which may move "

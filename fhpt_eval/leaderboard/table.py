@@ -85,8 +85,16 @@ class Leaderboard:
                 f"Over other pairs than other methods' where it stands with a percentage: {apart}. "
                 "Such a value is never the best."
             )
-        standings = dict.fromkeys(result.protocol.standing for result in self.results)
-        return [*notes, *filter(None, standings)]
+        return notes + self._standings()
+
+    def _standings(self) -> list[str]:
+        """Say what the results may be compared with: once, or of each where they differ."""
+        methods: dict[str, list[str]] = {}
+        for result in self.results:
+            methods.setdefault(result.protocol.standing, []).append(result.method)
+        if len(methods) < 2:
+            return list(filter(None, methods))
+        return [f"{', '.join(names)}: {line}" for line, names in methods.items() if line]
 
     def _detail(self, score: str) -> bool:
         return all(r.scores[score].detail for r in self.results if score in r.scores)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from fhpt_eval.leaderboard.table import build
 from fhpt_eval.protocol import Protocol, load_protocol, parse_protocol, preset_names
 from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import Result
 from tests.support.command import fhpt_eval
 from tests.support.photographs import PairFolders
+from tests.support.results import make_result
 
 Maker = Callable[..., PairFolders]
 CFLD = (176, 256)
@@ -106,3 +108,15 @@ def test_the_line_stands_in_every_output(make_pairs: Maker, tmp_path: Path) -> N
     assert result.protocol.standing == line
     for text in (finished.out, str(result), fhpt_eval("leaderboard", out).out):
         assert line in text.splitlines()
+
+
+def test_results_that_stand_otherwise_are_told_apart() -> None:
+    results = [make_result(method=name) for name in ("a", "b")]
+    lines = ("Comparable with X.", "Not comparable with X: 3 pairs for 4.")
+    board = build([
+        result.model_copy(
+            update={"protocol": result.protocol.model_copy(update={"standing": line})}
+        )
+        for result, line in zip(results, lines, strict=True)
+    ])  # fmt: skip
+    assert board.notes()[-2:] == [f"a: {lines[0]}", f"b: {lines[1]}"]
