@@ -19,7 +19,7 @@ from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Work
 from fhpt_eval.metrics.sets.reference_set import Statistics
 from fhpt_eval.protocol import Protocol, load_protocol
-from fhpt_eval.result import Result
+from fhpt_eval.result import EARLIER, Result
 
 
 def evaluate(pred: str | Path | Request, gt: str | Path = "", **options: Any) -> Result:
@@ -84,6 +84,7 @@ def evaluate_methods(requests: Sequence[Request]) -> Iterator[list[Result]]:
         try:
             prepared.append(prepare(request))
         except (InputError, UnavailableError, StorageError) as error:
+            _tell_of_earlier(request)
             if len(requests) == 1:
                 raise
             faults.setdefault(str(error), []).append(method)
@@ -96,6 +97,14 @@ def evaluate_methods(requests: Sequence[Request]) -> Iterator[list[Result]]:
         )
     for each in prepared:
         yield each.results()
+
+
+def _tell_of_earlier(request: Request) -> None:
+    """Say of a refused run where its folders' earlier results are."""
+    for out in request.outs:
+        file = out / f"{EARLIER}result.json"
+        if request.progress and file.exists():
+            request.progress.say(f"The earlier result of {out} is set aside: {file.name}")
 
 
 def reference_statistics(

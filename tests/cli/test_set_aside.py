@@ -52,7 +52,9 @@ def test_after_a_refused_run_no_command_shows_the_old_scores(
     run(folders, out)
     before = (out / "result.json").read_text()
     change(folders)
-    assert run(folders, out).status == 2
+    refused = run(folders, out)
+    assert refused.status == 2
+    assert f"The earlier result of {out} is set aside: {EARLIER}result.json" in refused.err
     for command in ("leaderboard", "sensitivity"):
         shown = fhpt_eval(command, out)
         assert shown.status == 2
