@@ -33,6 +33,10 @@ class Feature(BaseModel):
 
         A row may depend on its own image alone, to the bit: not on the others in the batch, nor on
         its place among them.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            WeightsError: there are no weights, or they are not the feature's.
         """
 
     def digests(self) -> Mapping[str, str]:

@@ -81,8 +81,8 @@ class Network(Feature):
             images: ``(N, 3, H, W)``, uint8 or float in [0, 1]; of at least :attr:`smallest` pixels.
 
         Raises:
-            ArgumentError: the network gives no maps, or the tensor has the wrong type, shape or
-                range.
+            ArgumentError: the network gives no maps, or as :meth:`Feature.compute`.
+            WeightsError: likewise.
         """
         raise ArgumentError(f"network '{self.name}' gives no maps")
 

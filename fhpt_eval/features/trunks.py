@@ -99,21 +99,10 @@ def load_trunk(
     device: torch.device,
     label: str,
 ) -> Trunk:
-    """Build a trunk from the state dict of the whole classifier, or of its features alone.
+    """Build a trunk of the state dict of the whole classifier, or of its features alone.
 
-    Args:
-        name: which architecture.
-        state: tensors by torchvision's names, of any floating type. Those of the classifier and
-            behind the last tap are passed over; there must be no others than those of
-            :func:`layout`.
-        device: where the trunk shall compute.
-        label: what an error calls the state dict.
-
-    Returns:
-        The trunk, in evaluation mode and without gradients of its own.
-
-    Raises:
-        WeightsError: lists what is missing, unknown, of another shape, or no finite number.
+    See :meth:`.WeightedNetwork.build`. Entries of the classifier and behind the last tap are passed
+    over; there must be no others than those of :func:`layout`.
     """
     passed_over = ("classifier.", *TRUNKS[name].behind)
     trunk = module_of(

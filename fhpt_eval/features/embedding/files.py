@@ -60,7 +60,6 @@ class NetworkFile(NormalisedInput, Network):
         One image at a time, so that nothing else can bear on a row.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the file cannot be used, or gives something else.
         """
         levels = as_levels(images)

@@ -47,7 +47,7 @@ class Faces(Network):
         """Find and describe the faces of N images.
 
         Works in as many processes as torch may use threads (one inside a run, whose chunks are in
-        threads already). An image's row does not depend on the others by a bit.
+        threads already).
 
         Args:
             images: ``(N, 3, H, W)`` RGB, uint8 or float in [0, 1]; of any size.
@@ -59,7 +59,6 @@ class Faces(Network):
             (N, 128) float64; NaN where there is none.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
             UnavailableError: dlib or its models are not installed.
             WeightsError: a model is another file than it should be.
             MetricError: dlib failed.

@@ -281,9 +281,7 @@ class MannequinFaces(WeightedNetwork):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Find and describe the face of N images, on their device.
 
-        Images of another height than 256 are scaled to it (bilinear, antialiased). An image's row
-        does not depend on the other images, nor on its place among them: on a CPU not by a single
-        bit.
+        Images of another height than 256 are scaled to it (bilinear, antialiased).
 
         Args:
             images: ``(N, 3, H, W)`` RGB, uint8 or float in [0, 1].
@@ -294,10 +292,6 @@ class MannequinFaces(WeightedNetwork):
             may lie outside the image, ``score`` (N,) float64, from 0.5 to 1, and ``descriptor``
             (N, 128) float64 of length 1; NaN where there is no face. None is sought in images that
             would be wider than 4,096 pixels at that height.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: the weights are not there, or not these networks'.
         """
         levels = as_levels(images).contiguous()  # the order in memory decides that of sums
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:

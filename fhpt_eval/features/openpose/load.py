@@ -23,17 +23,10 @@ from fhpt_eval.features.openpose.network import Network, PoseNetworkName, shapes
 def build_network(
     name: PoseNetworkName, state: Mapping[str, Tensor], device: torch.device, label: str
 ) -> Network:
-    """Make a network of a state dict.
+    """Make a network of a state dict, see :meth:`.WeightedNetwork.build`.
 
-    Args:
-        name: which network.
-        state: the entries of :func:`network.shapes`, all of them and no others, of any floating
-            type; each name may have module names and dots before it.
-        device: where it shall compute.
-        label: what an error calls the state dict.
-
-    Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
+    ``state`` has the entries of :func:`network.shapes`, all of them and no others; each name may
+    have module names and dots before it.
     """
     entries = _checked(name, state, label)
     return Network(name, {entry: _placed(value, device) for entry, value in entries.items()})
