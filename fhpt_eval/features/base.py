@@ -10,19 +10,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fhpt_eval.common.validation import Frozen
 
-class Feature(BaseModel):
+
+class Feature(Frozen):
     """A feature's declaration and parameters; equal features are computed once, whoever asks.
 
     Class attributes:
         name: the feature's name in addresses.
         version: raised whenever the same image gives other arrays.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
     version: ClassVar[int] = 1

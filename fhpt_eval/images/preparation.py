@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from fhpt_eval.common.validation import Frozen
 from fhpt_eval.errors import ImageError
 from fhpt_eval.images.resize import Kernel, ResizeResult, opencv_version, resize
 
@@ -37,10 +38,8 @@ class Names(NamedTuple):
     source: str = ""
 
 
-class Step(BaseModel):
+class Step(Frozen):
     """One step of the preparation; ``of`` limits it to some sides of a pair."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False

@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.levels import checked_images
 
@@ -102,7 +101,7 @@ class Shown:
     sizes: NDArray[np.int64]
 
 
-class Metric(BaseModel):
+class Metric(Frozen):
     """A metric's declaration and parameters; subclass one of the kinds below or in on_features.
 
     Class attributes:
@@ -124,8 +123,6 @@ class Metric(BaseModel):
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
             counts in their place.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
     title: ClassVar[str]
