@@ -94,11 +94,7 @@ def why(fault: Exception) -> str:
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write ``data`` as :func:`replacing` does.
-
-    Raises:
-        StorageError: the folder cannot be written, or the disk is full.
-    """
+    """Write ``data`` as :func:`replacing` does, with its errors."""
     with replacing(path, durable=durable) as file:
         file.write(data)
 

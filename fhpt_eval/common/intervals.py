@@ -33,19 +33,13 @@ def mean_interval(
     groups: Sequence[int],
     weights: NDArray[np.float64] | None = None,
 ) -> tuple[float, float] | None:
-    """Return the 95 % percentile bootstrap interval of a mean.
+    """Return the 95 % percentile bootstrap interval of a mean of ``(N,)`` finite values.
 
     Groups are resampled, not pairs: pairs of one person or garment are not independent (the
     cluster bootstrap; Davison and Hinkley 1997, section 3.8; Field and Welsh 2007). The statistic
-    is the mean over pairs, that is the ratio of the groups' sums and counts (or weights).
-
-    Args:
-        values: ``(N,)``, finite.
-        groups: the group number of each value.
-        weights: as those of :func:`mean`.
-
-    Returns:
-        (low, high), or ``None`` with fewer than two groups: one group says nothing of the spread.
+    is the mean over pairs, that is the ratio of the groups' sums and counts (or weights, which are
+    as those of :func:`mean`). ``groups`` has the group number of each value; with fewer than two
+    groups the interval is ``None``: one group says nothing of the spread.
     """
     _, member = np.unique(np.asarray(groups, dtype=np.int64), return_inverse=True)
     count = int(member.max()) + 1 if len(member) else 0

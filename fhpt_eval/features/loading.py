@@ -117,10 +117,8 @@ def loaded_once(
     """Make a function load each source once per process, however many threads ask for it.
 
     The function's first argument is a registered name or a file; a file that has changed is
-    another. What it returns is shared, and must not be changed.
-
-    Args:
-        kept: how many results stay in memory, the last used ones.
+    another. What it returns is shared, and must not be changed. The last ``kept`` results that were
+    used stay in memory.
     """
 
     def decorate(

@@ -70,14 +70,10 @@ class Trunk(nn.Module):
         self.features = getattr(models, name)(weights=None).features[: self.taps[-1] + 1]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps at the taps.
+        """Return ``(N, C, h, w)`` float32 at each tap, not negative, C as in ``channels``.
 
-        Args:
-            images: ``(N, 3, H, W)`` float32, normalised as the caller wants it; channels-last is
-                fastest. Height and width are at least the architecture's ``smallest``.
-
-        Returns:
-            A ``(N, C, h, w)`` float32 tensor per tap, not negative, C as in ``channels``.
+        The images are ``(N, 3, H, W)`` float32, normalised as the caller wants it; channels-last is
+        fastest. Height and width are at least the architecture's ``smallest``.
         """
         maps = []
         for number, layer in enumerate(self.features):

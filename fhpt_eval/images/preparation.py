@@ -223,8 +223,7 @@ def prepare(
 ) -> NDArray[Any]:
     """Apply the steps that concern this side, in order, to ``(H, W, 3)`` uint8 pixels.
 
-    Returns:
-        ``(H, W, 3)`` levels: uint8, or float32 where a resize says so.
+    What is left is uint8, or float32 where a resize says so.
     """
     for step in steps:
         if side in step.of:

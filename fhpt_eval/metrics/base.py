@@ -316,8 +316,7 @@ class ImageMetric(Metric):
     def __call__(self, images: Tensor) -> Tensor:
         """Measure N images, ``(N, 3, H, W)`` uint8 or float in [0, 1], without gradients.
 
-        Returns:
-            ``(N,)`` values, NaN where undefined.
+        Values are ``(N,)``, NaN where undefined.
 
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.

@@ -164,9 +164,8 @@ class Protocol:
     def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
         """Choose metrics by name; one that the protocol lacks is added with its defaults.
 
-        Returns:
-            The protocol, extended where a metric was added (its id then says so, and its digest
-            differs), and the names of the chosen entries.
+        Besides the names of the chosen entries the protocol is returned, extended where a metric
+        was added: its id then says so, and its digest differs.
 
         Raises:
             ProtocolError: a name is neither in the protocol nor installed.

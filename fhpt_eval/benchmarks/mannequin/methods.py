@@ -48,14 +48,9 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
 
     ``copy_source`` gives the source image; ``nearest_pose`` the train image of the nearest pose;
     ``blend`` half the source and half the ground truth, ``blur`` the ground truth blurred: these
-    two look at what they should make, and show what a metric forgives.
-
-    Args:
-        benchmark: the folder of ``fhpt-eval benchmark mannequin``.
-        out: gets a folder per method; files that are there are written again.
-
-    Returns:
-        The folders by the methods' names.
+    two look at what they should make, and show what a metric forgives. ``benchmark`` is the folder
+    of ``fhpt-eval benchmark mannequin``; ``out`` gets a folder per method, which are returned by
+    name. Files that are there are written again.
     """
     test = read_annotation_csv(benchmark / "fasion-resize-annotation-test.csv")
     train = read_annotation_csv(benchmark / "fasion-resize-annotation-train.csv")

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common.fingerprint import FORMAT, decoder
+from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
@@ -74,12 +75,7 @@ class Job:
     shared: Store
 
     def __call__(self, unit: Unit) -> Outcome:
-        """Compute, and keep what is computed.
-
-        Raises:
-            UnreadableError: lists every image of the chunk that cannot be decoded.
-            MetricError: a task failed; says which and on what.
-        """
+        """Compute, and keep what is computed; errors are those of :func:`compute`."""
         lacking = [task for task in unit.tasks if self.load(unit.chunk, task) is None]
         if not lacking:
             return Outcome(computed=False)
@@ -300,15 +296,8 @@ class _Decoded:
 
 def _decode_ahead(chunk: Chunk, sides: frozenset[Side]) -> Iterator[_Decoded]:
     """Yield decoded batches, one ahead of the consumer."""
-    batches = list(_batches(chunk))
-    decoder_of_sides = _Decoder(sides)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(decoder_of_sides.decode, batches[0])
-        for following in [*batches[1:], None]:
-            decoded = future.result()
-            if following is not None:
-                future = pool.submit(decoder_of_sides.decode, following)
-            yield decoded
+        yield from ahead(pool, _Decoder(sides).decode, _batches(chunk), depth=1)
 
 
 def _batches(chunk: Chunk) -> Iterator[tuple[Member, ...]]:

@@ -65,12 +65,9 @@ def reduce(
 ) -> list[Reduced]:
     """Add up what some metrics' tasks have yielded; each partial is read once.
 
-    Args:
-        planned: the metrics.
-        chunks: the chunks of all pairs, in their order.
-        references: by the address of a metric, the chunks of its reference folder.
-        sources: by the address of a task, rows of source images.
-        load: returns what a task yielded for a chunk.
+    ``chunks`` are those of all pairs, in their order; ``references`` has, by the address of a
+    metric, the chunks of its reference folder; ``sources``, by the address of a task, rows of
+    source images. ``load`` returns what a task yielded for a chunk.
     """
     reducers = [_Reducer(each, sources) for each in planned]
     for chunk in chunks:

@@ -30,12 +30,9 @@ def scores(
 ) -> dict[str, Score]:
     """Compute a metric's scores; columns that depend on the whole set are added to ``reduced``.
 
-    Args:
-        entry: the metric.
-        reduced: what its partials add up to.
-        groups: the group number of each pair, in the order of keys.
-        expected: the number of pairs that the test set has, excluded ones included.
-        workers: how many values are computed at a time.
+    ``groups`` has the group number of each pair, in the order of keys; ``expected`` is the number
+    of pairs that the test set has, excluded ones included. ``workers`` values are computed at a
+    time.
     """
     by_name: dict[str, Score] = {}
     if entry.metric.gives == "set":

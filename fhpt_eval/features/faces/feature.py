@@ -102,12 +102,8 @@ def descriptors(
 ) -> NDArray[np.float64]:
     """Return the descriptor of each image's clearest face, ``(N, 128)``; NaN where there is none.
 
-    Args:
-        images: ``(N, 3, H, W)`` RGB, a tensor or an array, uint8 or float in [0, 1].
-        upsample: see :class:`Faces`.
-
-    Raises:
-        FhptEvalError: as :meth:`Faces.compute`.
+    Images are ``(N, 3, H, W)`` RGB, a tensor or an array, uint8 or float in [0, 1]. Errors are
+    those of :meth:`Faces.compute`.
     """
     try:
         feature = Faces(upsample=upsample)

@@ -165,10 +165,7 @@ def boxes(maps: Tensor) -> Tensor:
 def wanted(faces: Tensor, h: int, w: int) -> Tensor:
     """Return what :func:`boxes` undoes: channels 1 to 4 of maps of known faces, ``(N, 4, h, w)``.
 
-    Args:
-        faces: ``(N, 4)`` boxes.
-        h: rows of the maps.
-        w: columns of the maps.
+    ``faces`` are ``(N, 4)`` boxes.
     """
     left, top, right, bottom = (side[:, None, None] for side in faces.unbind(1))
     columns = (torch.arange(w, device=faces.device) + 0.5)[None, None, :]
@@ -222,14 +219,9 @@ def lattice(places: Tensor) -> Tensor:
 
 
 def sample(images: Tensor, places: Tensor) -> Tensor:
-    """Return images at places, bilinear between pixels; beyond the edge is the edge.
+    """Return ``(N, 3, H, W)`` float32 images at places, bilinear between pixels.
 
-    Args:
-        images: ``(N, 3, H, W)`` float32.
-        places: ``(N, h, w, 2)``, x and y in pixels.
-
-    Returns:
-        ``(N, 3, h, w)`` float32.
+    The places are ``(N, h, w, 2)``, x and y in pixels; beyond the edge is the edge.
     """
     size = torch.tensor([images.shape[3], images.shape[2]], device=images.device)
     grid = ((2 * places + 1) / size - 1).to(images.dtype)

@@ -83,11 +83,8 @@ class GarmentNetwork(nn.Module):
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the four stages' feature maps, each after its ReLU; differentiable.
 
-        Args:
-            images: ``(N, 3, H, W)`` floats in [0, 1]; resized first, see :func:`resized`.
-
-        Returns:
-            ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
+        Of ``(N, 3, H, W)`` floats in [0, 1], which are resized first, see :func:`resized`:
+        ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
         """
         return self.stages(resized(images))
 

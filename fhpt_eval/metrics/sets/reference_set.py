@@ -100,8 +100,7 @@ def _folder_digest(root: str, seen: tuple[tuple[str, int, int], ...]) -> str:
 
 
 @lru_cache(maxsize=2**20)
-def _file_digest(path: str, size: int, changed: int) -> str:
-    _ = size, changed
+def _file_digest(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - keys of the cache
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -125,8 +124,7 @@ def load_statistics(reference: str) -> Statistics:
 
 
 @lru_cache(maxsize=2)
-def _load(path: str, size: int, changed: int) -> Statistics:
-    _ = size, changed
+def _load(path: str, size: int, changed: int) -> Statistics:  # noqa: ARG001 - keys of the cache
     try:
         with Path(path).open("rb") as stream:
             _check_members(stream)

@@ -78,9 +78,6 @@ class FitSettings(CheckedSettings):
         warmup: steps in which the learning rate grows.
         seed: of all chance.
         save_every: steps between two checkpoints; does not move the outcome.
-
-    Raises:
-        ArgumentError: a value is out of its range.
     """
 
     steps: Count

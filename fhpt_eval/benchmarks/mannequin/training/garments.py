@@ -174,13 +174,8 @@ def contrastive(embedding: Tensor, item: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch.
 
     For each picture, the mean over the others of its item of -log(exp(a) / sum of exp(b)), a the
-    product of both embeddings over the temperature, b those with all other pictures; then the mean
-    over pictures. Every item has at least two pictures.
-
-    Args:
-        embedding: ``(N, D)`` of length 1.
-        item: ``(N,)``.
-        temperature: above 0.
+    product of both embeddings, ``(N, D)`` of length 1, over the temperature, above 0; b those with
+    all other pictures; then the mean over pictures. Every ``item``, ``(N,)``, has at least two.
     """
     itself = torch.eye(len(item), dtype=torch.bool, device=item.device)
     likeness = (embedding @ embedding.T / temperature).masked_fill(itself, -math.inf)

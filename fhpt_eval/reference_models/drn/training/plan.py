@@ -82,9 +82,7 @@ class Plan:
 def check_plan(plan: Plan, world: World) -> None:
     """Find out what would stop a training, before its data are read, which may take a while.
 
-    Raises:
-        InputError: as for :func:`train`.
-        WeightsError: likewise.
+    Errors are those of :func:`~.train.train`.
     """
     if world.size == 1:
         prepare_folder(plan.out, plan.resume)
@@ -165,10 +163,8 @@ class Start:
 def read_start(source: str, configuration: Configuration) -> Start:
     """Read weights to start a training from; they may lack parts of the new model.
 
-    Args:
-        source: a name of the registry of weights, or the path of exported weights or of a
-            checkpoint.
-        configuration: of the new training.
+    ``source`` is a name of the registry of weights, or the path of exported weights or of a
+    checkpoint; ``configuration`` is the new training's.
 
     Raises:
         WeightsError: there are none, they are damaged, or they are of a model of other sizes or
@@ -201,12 +197,9 @@ def read_start(source: str, configuration: Configuration) -> Start:
 
 
 def start_of(source: str | None, configuration: Configuration, out: Path) -> Start | None:
-    """Return what a new training starts from; ``None`` for random weights, if it can.
+    """Return what a new training in ``out`` starts from, if it can; ``None`` for random weights.
 
-    Args:
-        source: as for :func:`read_start`; ``None`` if the weights are to be random.
-        configuration: of the new training.
-        out: its folder.
+    ``source`` is as for :func:`read_start`; ``None`` if the weights are to be random.
 
     Raises:
         InputError: the pose transfer branch is to stay as it is, and nobody has trained it, or the

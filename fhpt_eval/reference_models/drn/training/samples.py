@@ -91,11 +91,8 @@ def grid_of(columns: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def draw_skeleton(points: NDArray[np.floating], height: int, width: int) -> NDArray[np.uint8]:
     """Draw a person's limbs on black, ``(height, width, 3)`` uint8; each has a hue of its own.
 
-    Args:
-        points: ``(18, 2)``: x and y in pixels, NaN where a joint is missing; a limb is drawn where
-            both of its ends are there.
-        height: of the drawing.
-        width: of the drawing.
+    Points are ``(18, 2)``: x and y in pixels, NaN where a joint is missing; a limb is drawn where
+    both of its ends are there.
     """
     image = np.zeros((height, width, 3))
     rows, columns = np.mgrid[:height, :width]
