@@ -91,16 +91,9 @@ def module_of(
 ) -> Module:
     """Make a module of a state dict: float32 on the CPU, for evaluation, without gradients.
 
-    Args:
-        make: the module, with any figures.
-        state: its state dict, of any floating type.
-        label: the name or file of the weights.
-        network: what the weights should be of, in a sentence.
-        unused: whether an entry of ``state`` that the module has not may be there all the same.
-        ignored: whether an entry of the module is not looked for in ``state``.
-
-    Raises:
-        WeightsError: see :func:`check_entries`.
+    ``make`` gives the module, with any figures, and ``state`` is of any floating type. An entry of
+    the module that is ``ignored`` is not looked for in it. All else is as for
+    :func:`check_entries`, its error too.
     """
     with torch.device("meta"):  # no memory, and no random numbers drawn for nothing
         module = make()

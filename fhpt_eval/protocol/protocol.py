@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fhpt_eval.metrics.base import Metric
 
 _PRESETS = Shipped("fhpt_eval.protocol.presets", "protocol", "a protocol file", ProtocolError)
+#: The names of the shipped protocols, sorted.
+preset_names = _PRESETS.names
 _STEPS: dict[str, type[Step]] = {
     kind.model_fields["step"].default: kind for kind in (Crop, Pad, Resize, Color, Mask)
 }
@@ -228,11 +230,6 @@ class Protocol:
             raise ProtocolError(f"{option}: none of the metrics takes one ({names}).")
         entries = tuple(entry.with_parameter(name, value) for entry in self.entries)
         return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
-
-
-def preset_names() -> list[str]:
-    """Return the names of the shipped protocols, sorted."""
-    return _PRESETS.names()
 
 
 def load_protocol(name: str | Path) -> Protocol:

@@ -39,11 +39,8 @@ def _fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of
 
 
 _GROUP = Group("fhpt_eval.executors", "executor", InputError, _fault)
-
-
-def executor_names() -> list[str]:
-    """Return the names of the installed executors, sorted."""
-    return _GROUP.names()
+#: The names of the installed executors, sorted.
+executor_names = _GROUP.names
 
 
 def open_executor(name: str | Executor, workers: int | None) -> Executor:

@@ -45,10 +45,6 @@ SIDE = 299
 _IMAGENET_MAP = ((0.458, -0.030), (0.448, -0.088), (0.450, -0.188))
 
 
-def _pytorch_fid(levels: Tensor) -> Tensor:
-    return 2 * _bilinear(levels / 255) - 1
-
-
 def _tensorflow(levels: Tensor) -> Tensor:
     left, right, across = _asymmetric(levels.shape[3], levels.device)
     top, bottom, down = _asymmetric(levels.shape[2], levels.device)
@@ -64,25 +60,17 @@ def _clean(levels: Tensor) -> Tensor:
     return (x - 128) / 128
 
 
-def _none(levels: Tensor) -> Tensor:
-    return 2 * (levels / 255) - 1
-
-
-def _torchvision(levels: Tensor) -> Tensor:
-    return _bilinear((levels / 255 - 0.5) / 0.5)
-
-
 def _imagenet_mapped(levels: Tensor) -> Tensor:
     scale, offset = levels.new_tensor(_IMAGENET_MAP).view(3, 2, 1, 1).unbind(1)
     return _bilinear(levels / 255) * scale + offset
 
 
 RESIZE: Mapping[ResizeName, Callable[[Tensor], Tensor]] = {
-    "pytorch-fid": _pytorch_fid,
+    "pytorch-fid": lambda levels: 2 * _bilinear(levels / 255) - 1,
     "tensorflow": _tensorflow,
     "clean": _clean,
-    "none": _none,
-    "torchvision": _torchvision,
+    "none": lambda levels: 2 * (levels / 255) - 1,
+    "torchvision": lambda levels: _bilinear((levels / 255 - 0.5) / 0.5),
     "imagenet-mapped": _imagenet_mapped,
 }
 

@@ -19,6 +19,8 @@ from fhpt_eval.common.validation import Frozen, explained
 _SHIPPED = Shipped(
     "fhpt_eval.reference_models.drn.configurations", "configuration", "a configuration"
 )
+#: The names of the shipped configurations, sorted.
+configuration_names = _SHIPPED.names
 
 PerceptualName = Literal["vgg19-imagenet", "mannequin", "random"]
 Precision = Literal["float32", "bfloat16"]
@@ -250,11 +252,6 @@ class Configuration(Frozen):
                     f"model.{name} ({halvings}) leaves {left[0]} x {left[1]} places of {height} x "
                     f"{width} pixels, and at least 2 x 1 are needed; set fewer"
                 )
-
-
-def configuration_names() -> list[str]:
-    """Return the names of the shipped configurations, sorted."""
-    return _SHIPPED.names()
 
 
 def load_configuration(name: str | Path) -> Configuration:
