@@ -94,16 +94,13 @@ class Network(Feature):
         return ()
 
 
-def _fault(kind: object, name: str) -> str:
-    """Say why an entry point is not the network that it should be, or return an empty text."""
-    return fault_of_class(kind, name, Network, ("name", "title", "gives", "made_for"))
-
-
 _GROUP = Group(
     "fhpt_eval.networks",
     "network",
     error=ProtocolError,
-    fault=_fault,
+    fault=lambda kind, name: fault_of_class(
+        kind, name, Network, ("name", "title", "gives", "made_for")
+    ),
     also="; also timm:MODEL, or a file that ends in .pt, .ts or .onnx",
 )
 

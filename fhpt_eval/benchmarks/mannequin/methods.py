@@ -60,7 +60,9 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
     methods: dict[str, Callable[[Pixels, Pixels, str], Pixels]] = {
         "copy_source": lambda source, _, __: source,
         "nearest_pose": lambda _, __, name: _read(benchmark / "train" / f"{nearest(name)}.jpg"),
-        "blend": lambda source, truth, _: _mean(source, truth),
+        "blend": lambda source, truth, _: ((source.astype(np.uint16) + truth + 1) // 2).astype(
+            np.uint8
+        ),
         "blur": lambda _, truth, __: blur(truth, _BLUR * len(truth) / 256),
     }
     for row in rows:
@@ -84,7 +86,3 @@ def blur(image: Pixels, sigma: float) -> Pixels:
 def _read(path: Path) -> Pixels:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def _mean(first: Pixels, second: Pixels) -> Pixels:
-    return np.asarray((first.astype(np.uint16) + second + 1) // 2, dtype=np.uint8)

@@ -34,11 +34,12 @@ class Executor(Protocol):
         """
 
 
-def _fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
-    return "" if hasattr(plugin, "run") else "has no method 'run'"
-
-
-_GROUP = Group("fhpt_eval.executors", "executor", InputError, _fault)
+_GROUP = Group(
+    "fhpt_eval.executors",
+    "executor",
+    InputError,
+    lambda plugin, _: "" if hasattr(plugin, "run") else "has no method 'run'",
+)
 #: The names of the installed executors, sorted.
 executor_names = _GROUP.names
 

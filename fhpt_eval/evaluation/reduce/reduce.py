@@ -52,8 +52,11 @@ def set_digests(chunks: Iterable[Chunk], load: Load) -> tuple[str, str]:
         for side, texts in pixels.items():
             texts += [row.tobytes().hex() for row in partial.columns[side]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    generated, test_set = (_set_digest(keys, texts, order) for texts in pixels.values())
-    return generated, test_set
+    generated, test_set = hashlib.sha256(), hashlib.sha256()
+    for total, texts in zip((generated, test_set), pixels.values(), strict=True):
+        for row in order:
+            total.update(f"{keys[row]}\0{texts[row]}\n".encode())
+    return generated.hexdigest(), test_set.hexdigest()
 
 
 def reduce(
@@ -233,11 +236,3 @@ def full_name(entry: Entry, part: str) -> str:
             f"Metric {entry.name} gave a value '{part}' that its parts() does not declare."
         )
     return f"{entry.name}.{part}" if part else entry.name
-
-
-def _set_digest(keys: Sequence[str], pixels: Sequence[str], order: Sequence[int]) -> str:
-    """Return the SHA-256 over keys and pixel digests, in the order of keys."""
-    total = hashlib.sha256()
-    for row in order:
-        total.update(f"{keys[row]}\0{pixels[row]}\n".encode())
-    return total.hexdigest()

@@ -63,7 +63,7 @@ class Faces(Network):
             WeightsError: a model is another file than it should be.
             MetricError: dlib failed.
         """
-        levels = _levels(images)
+        levels = as_levels(images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         if lacking := self.lacks():
             raise UnavailableError(f"Faces cannot be looked for: this {lacking}.")
         find = partial(pool.find, upsample=self.upsample)
@@ -115,10 +115,3 @@ def descriptors(
         raise ArgumentError(f"'images' cannot be used: {error}") from None
     rows: NDArray[np.float64] = feature.compute(images)["descriptor"].numpy()
     return rows
-
-
-def _levels(images: object) -> NDArray[np.uint8]:
-    """Check images and return them as ``(N, H, W, 3)`` uint8, as dlib takes them."""
-    batch = as_levels(images)
-    levels: NDArray[np.uint8] = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return levels

@@ -31,7 +31,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -55,7 +54,8 @@ def _tensorflow(levels: Tensor) -> Tensor:
 
 def _clean(levels: Tensor) -> Tensor:
     planes = levels.cpu().numpy().reshape(-1, *levels.shape[2:])
-    resized = np.stack([_bicubic(plane) for plane in planes]).clip(0, 255)
+    images = [Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for p in planes]
+    resized = np.stack([np.asarray(image) for image in images]).clip(0, 255)
     x = torch.from_numpy(resized).to(levels.device).view(-1, 3, SIDE, SIDE)
     return (x - 128) / 128
 
@@ -78,10 +78,6 @@ RESIZE: Mapping[ResizeName, Callable[[Tensor], Tensor]] = {
 def _bilinear(x: Tensor) -> Tensor:
     resized: Tensor = interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
     return resized
-
-
-def _bicubic(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def _between(first: Tensor, second: Tensor, share: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ pixel centres at whole numbers.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -107,10 +106,14 @@ def move(
 
 def degrade(images: Tensor, generator: Generator) -> Tensor:
     """Change colours; blur some pictures, add noise to some, and the blocks of a JPEG to some."""
+
+    def noisy(images: Tensor, sigma: Tensor) -> Tensor:  # grains of one pixel
+        return images + sigma.view(-1, 1, 1, 1) * torch.randn(images.shape, generator=generator)
+
     images = _recoloured(images, generator)
     for share, low, high, damage in (
         (_BLURRED, 0.4, _BLUR, _blurred),
-        (_NOISY, 1.0, _NOISE, partial(_noisy, generator)),
+        (_NOISY, 1.0, _NOISE, noisy),
         (_BLOCKED, *_FACTORS, _jpeg),
     ):
         chosen = torch.rand(len(images), generator=generator) < share
@@ -144,11 +147,6 @@ def _gaussian(side: int, sigma: Tensor) -> Tensor:
     squares = (place[:, None] - place).square()
     weights = torch.exp(-squares / (2 * sigma.square()).view(-1, 1, 1))
     return weights / weights.sum(dim=2, keepdim=True)
-
-
-def _noisy(generator: Generator, images: Tensor, sigma: Tensor) -> Tensor:
-    """Add grains of one pixel."""
-    return images + sigma.view(-1, 1, 1, 1) * torch.randn(images.shape, generator=generator)
 
 
 def _jpeg(images: Tensor, factors: Tensor) -> Tensor:

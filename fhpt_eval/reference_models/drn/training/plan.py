@@ -101,7 +101,8 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
     files = list(out.iterdir()) if out.is_dir() else []
-    leftovers = [path for path in files if _is_leftover(path)]
+    starts = tuple(f".{name}." for name in _OURS)  # what a kill left half written
+    leftovers = [file for file in files if file.suffix == ".tmp" and file.name.startswith(starts)]
     names = {path.name for path in files} - {path.name for path in leftovers}
     if names and not resume:
         hint = " to go on with the training in it" if CHECKPOINT in names else ""
@@ -116,11 +117,6 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return CHECKPOINT in names
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether a kill left a file half written; see ``write_atomically``."""
-    return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
 
 
 @dataclass(frozen=True)
