@@ -70,8 +70,7 @@ def keypoints(
             f"--network: {network} finds no persons. Networks that give joints: "
             f"{', '.join(networks_that_give('joints'))}."
         )
-    lacking = pose.lacks()
-    if lacking:
+    if lacking := pose.lacks():
         raise UnavailableError(f"Key points cannot be estimated: {lacking}. Nothing was written.")
     chosen = choose_device(device)
     with TerminalProgress() as progress:

@@ -86,8 +86,7 @@ class Group:
                 f"{label} of {_package(point)} cannot be imported from {point.value}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        fault = self.fault(plugin, name)
-        if fault:
+        if fault := self.fault(plugin, name):
             raise self.error(f"{label} of {_package(point)}: {point.value} {fault}.")
         return plugin
 

@@ -45,10 +45,8 @@ class Stopped(FhptEvalError):  # noqa: N818 - a state of the training, and no fa
 class Pace:
     """How far a training goes, and how often it tells of itself and is kept.
 
-    Attributes:
-        stop: the number of steps after which it ends.
-        report_every: steps between two rows.
-        save_every: steps between two checkpoints.
+    ``stop`` is the number of steps after which it ends; ``report_every`` and ``save_every`` are
+    steps between two rows, and between two checkpoints.
     """
 
     stop: int

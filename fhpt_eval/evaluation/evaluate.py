@@ -89,8 +89,7 @@ def reference_statistics(
         raise ProtocolError(f"'{metric}' is no Fréchet distance, and has no reference statistics.")
     if entry.metric.reference_folder() is None:
         raise InputError(f"There is no folder {folder}. Give the folder of real images.")
-    lacking = entry.metric.lacks()
-    if lacking:
+    if lacking := entry.metric.lacks():
         raise UnavailableError(f"Cannot be computed: {metric} {lacking}.")
     chosen = choose_device(device)
     store = FolderStore(Path(cache)) if cache else MemoryStore()

@@ -111,11 +111,9 @@ network_package = _GROUP.distribution
 
 
 def network_type(name: str) -> type[Network]:
-    """Import the network of that name.
+    """Import the network of that name: an installed one, ``timm:MODEL``, or the path of a file.
 
-    Args:
-        name: an installed one, ``timm:MODEL``, or the path of a file that ends in ``.pt``, ``.ts``
-            or ``.onnx``.
+    The file ends in ``.pt``, ``.ts`` or ``.onnx``.
 
     Raises:
         ProtocolError: there is none of that name (near misses are named), two packages claim it, or

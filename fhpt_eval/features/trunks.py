@@ -31,11 +31,10 @@ TrunkName = Literal["alexnet", "vgg16", "vgg19", "squeezenet1_1"]
 class Architecture:
     """What a trunk is made of.
 
-    Attributes:
-        taps: numbers of the layers whose outputs are returned, ascending; the last is the end.
-        channels: how many channels each tap has.
-        smallest: the least height and width, in pixels, for which no map is empty.
-        behind: how the names of torchvision's entries begin that lie behind the last tap.
+    ``taps`` are the numbers of the layers whose outputs are returned, ascending, the last of which
+    is the end; ``channels`` how many channels each has. ``smallest`` is the least height and width,
+    in pixels, for which no map is empty; ``behind`` how the names of torchvision's entries begin
+    that lie behind the last tap.
     """
 
     taps: tuple[int, ...]

@@ -80,9 +80,7 @@ class Step(Frozen):
     def check(self, names: Sequence[Names], sizes: NDArray[np.int64]) -> None:
         """Refuse pairs that the step cannot be applied to; asked before any work.
 
-        Args:
-            names: of N pairs.
-            sizes: ``(N, 2)``, height and width of their images once prepared.
+        ``sizes`` are ``(N, 2)``, height and width of the images of N pairs once prepared.
 
         Raises:
             InputError: says what does not go together.

@@ -284,14 +284,9 @@ class PairMetric(Metric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
     def __call__(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
-        """Measure N pairs, without gradients.
+        """Measure N pairs, ``(N, 3, H, W)`` uint8 or float in [0, 1] each, without gradients.
 
-        Args:
-            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-            ground_truth: the same shape and dtype.
-
-        Returns:
-            ``(N,)`` values, NaN where undefined.
+        Both sides have one shape and dtype. Values are ``(N,)``, NaN where undefined.
 
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.

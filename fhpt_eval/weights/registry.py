@@ -115,8 +115,7 @@ def folder() -> Path:
     """
     if _configured is not None:
         return _configured
-    named = os.environ.get(VARIABLE)
-    if named:
+    if named := os.environ.get(VARIABLE):
         return Path(named)
     import platformdirs
 

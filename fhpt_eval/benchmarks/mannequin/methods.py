@@ -60,9 +60,7 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
     methods: dict[str, Callable[[Pixels, Pixels, str], Pixels]] = {
         "copy_source": lambda source, _, __: source,
         "nearest_pose": lambda _, __, name: _read(benchmark / "train" / f"{nearest(name)}.jpg"),
-        "blend": lambda source, truth, _: ((source.astype(np.uint16) + truth + 1) // 2).astype(
-            np.uint8
-        ),
+        "blend": lambda a, b, _: ((a.astype(np.uint16) + b + 1) // 2).astype(np.uint8),
         "blur": lambda _, truth, __: blur(truth, _BLUR * len(truth) / 256),
     }
     for row in rows:

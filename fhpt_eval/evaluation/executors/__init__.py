@@ -47,9 +47,8 @@ executor_names = _GROUP.names
 def open_executor(name: str | Executor, workers: int | None) -> Executor:
     """Return an executor by its name, with an address after a colon where it takes one.
 
-    Args:
-        name: as in ``"local"``; an executor is returned as it is.
-        workers: how many jobs may run at a time; the executor's own choice by default.
+    An executor is returned as it is. ``workers`` jobs may run at a time; by default as many as the
+    executor chooses.
 
     Raises:
         InputError: no such executor is installed, or it cannot be opened.

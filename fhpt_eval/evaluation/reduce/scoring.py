@@ -88,21 +88,18 @@ def _mean_score(
         value = mean(chosen, weighing)
         members = np.asarray(groups)[: len(values)][defined].tolist()
         interval = mean_interval(chosen, members, weighing)
-        undefined = _note_on_mean(len(values) - count, undefined_when, len(set(members)))
-        note = "; ".join(filter(None, [_dropped(entry, len(keys)), *undefined])) or None
+        notes = [_dropped(entry, len(keys))]
+        if count < len(values):
+            notes.append(f"undefined for {len(values) - count} pairs: {undefined_when}")
+        number = len(set(members))
+        if number < 2:
+            notes.append("no interval: all pairs belong to one group")
+        elif number < FEW_GROUPS:
+            notes.append(f"the interval rests on only {number} groups and may be too narrow")
+        note = "; ".join(filter(None, notes)) or None
     return _score(
         part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note
     )
-
-
-def _note_on_mean(undefined: int, undefined_when: str, groups: int) -> list[str]:
-    """Say what a reader must know beside a mean, if there is anything."""
-    notes = [f"undefined for {undefined} pairs: {undefined_when}"] if undefined else []
-    if groups < 2:
-        notes.append("no interval: all pairs belong to one group")
-    elif groups < FEW_GROUPS:
-        notes.append(f"the interval rests on only {groups} groups and may be too narrow")
-    return notes
 
 
 def over_of(keys: Sequence[str], defined: NDArray[np.bool_]) -> str | None:

@@ -184,8 +184,7 @@ class Timm(Network):
         return available(self.weights)
 
     def _network(self, device: torch.device) -> _Fed:
-        lacking = self.lacks()
-        if lacking:
+        if lacking := self.lacks():
             raise WeightsError(f"timm:{self.model} {lacking}")
         return _load_timm(self.weights or "", self.model, device)
 

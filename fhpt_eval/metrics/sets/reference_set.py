@@ -138,8 +138,7 @@ def _load(path: str, size: int, changed: int) -> Statistics:  # noqa: ARG001 - k
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
             "and 'sigma', as 'fhpt-eval stats', pytorch-fid and clean-fid write it."
         ) from error
-    fault = _fault(arrays)
-    if fault:
+    if fault := _fault(arrays):
         raise InputError(f"{path}: {fault}.")
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     return Statistics(
@@ -159,11 +158,7 @@ _DAMAGED = (
 
 
 def _check_members(stream: BinaryIO) -> None:
-    """Refuse what is no archive, or one that would unpack to more than it may.
-
-    Raises:
-        ValueError: it would; or it is no archive.
-    """
+    """Refuse, by a ``ValueError``, what is no archive, or would unpack to more than it may."""
     if not zipfile.is_zipfile(stream):
         raise ValueError("is no archive")
     with zipfile.ZipFile(stream) as archive:
@@ -239,8 +234,7 @@ def check_settings(reference: str, wanted: Mapping[str, Any]) -> None:
     settings = load_statistics(reference).settings
     if settings is None:
         return
-    differing = differences(wanted, settings)
-    if differing:
+    if differing := differences(wanted, settings):
         lines = [f"  {name}: {theirs} there, {ours} here" for name, ours, theirs in differing]
         raise InputError(
             f"The statistics in {reference} were made with other settings than this protocol has:\n"

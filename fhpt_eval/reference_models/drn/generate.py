@@ -271,8 +271,7 @@ def _tell(
             f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
             "have them replaced with --overwrite."
         )
-    extra = sorted(present.keys() - set(names) - set(foreign))
-    if extra:
+    if extra := sorted(present.keys() - set(names) - set(foreign)):
         progress.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "
             f"{extra[0]}; fhpt-eval run scores them too if their names match."

@@ -263,13 +263,7 @@ class PoseTransferBranch(nn.Module):
         )
 
     def forward(self, source: Tensor, source_pose: Tensor, target_pose: Tensor) -> Coarse:
-        """Return the coarse image and the features behind it.
-
-        Args:
-            source: I_s, (N, 3, H, W) in [-1, 1].
-            source_pose: P_s, (N, 18, H, W) in [0, 1].
-            target_pose: P_t, likewise.
-        """
+        """Return the coarse image and the features behind it; see :class:`Inputs`."""
         image = self.image_encoder(source)  # (N, d, h, w)
         pose = self.pose_encoder(torch.cat([source_pose, target_pose], dim=1))  # (N, d, h, w)
         for block in self.cascade:
@@ -699,14 +693,9 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, condition: Tensor, image: Tensor) -> Tensor:
-        """Score N images.
+        """Score N images, (N, 3, H, W) in [-1, 1], beside (N, ``condition``, H, W).
 
-        Args:
-            condition: (N, ``condition``, H, W).
-            image: (N, 3, H, W) in [-1, 1].
-
-        Returns:
-            (N, 1, H / 2^k, W / 2^k) float32, k the halvings, rounded down.
+        Scores are (N, 1, H / 2^k, W / 2^k) float32, k the halvings, rounded down.
         """
         scores: Tensor = self.layers(torch.cat([condition, image], dim=1)).float()
         return scores

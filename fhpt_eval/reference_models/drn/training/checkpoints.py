@@ -167,12 +167,9 @@ def export(path: Path, model: Mapping[str, Tensor], record: Record, stored: Stor
 
 
 def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
-    """Load a model to generate with, in evaluation mode.
+    """Load a model to generate with, in evaluation mode: a registered name, or a file.
 
-    Args:
-        name_or_path: a name of the registry of weights, or the path of exported weights or of a
-            checkpoint.
-        device: where it shall be.
+    The file has exported weights, or is a checkpoint.
 
     Raises:
         WeightsError: there is none, or it is damaged or something else.

@@ -42,7 +42,7 @@ class World:
         return self.rank == 0
 
     def part(self, total: int) -> slice:
-        """Return this process's part of ``whole`` pairs.
+        """Return this process's part of ``total`` pairs.
 
         Raises:
             InputError: they cannot be divided evenly.

@@ -123,12 +123,9 @@ def prepare_folder(out: Path, resume: bool) -> bool:
 class Start:
     """Weights for a new training, checked against its configuration.
 
-    Attributes:
-        state: the tensors, float32, by their names in the model.
-        record: how they came about.
-        source: the name or file that they are from.
-        anew: names of the new model's tensors that they lack, which stay as they are.
-        differing: settings that the two models do not share, though their shapes fit.
+    ``state`` has the tensors, float32, by their names in the model; ``source`` is the name or file
+    that they are from. ``anew`` names the new model's tensors that they lack, which stay as they
+    are; ``differing`` settings that the two models do not share, though their shapes fit.
     """
 
     state: Mapping[str, Tensor]
