@@ -96,8 +96,7 @@ class Tail:
         certain = [held for held in self._held if held[0] < first_held]
         self._held = [held for held in self._held if held[0] >= first_held]
         yield from _joined(certain)
-        passing = [row for row, key in enumerate(rows.keys) if key < first_held]
-        if passing:
+        if passing := [row for row, key in enumerate(rows.keys) if key < first_held]:
             yield fold, take(rows, passing)
         self._held += [
             (key, fold, take(rows, [row])) for row, key in enumerate(rows.keys) if key >= first_held

@@ -92,6 +92,7 @@ class _Reducer:
     """Adds up the partials of one metric, which come in the order of chunks."""
 
     def __init__(self, planned: Planned, sources: Mapping[str, Rows]) -> None:
+        self.name, self.address = planned.entry.name, planned.address
         self._planned = planned
         self._entry = planned.entry
         self._metric = planned.entry.metric
@@ -102,16 +103,6 @@ class _Reducer:
         self._reference: tuple[State | None, int] = (None, 0)
         self._tail = Tail(self._entry) if self._entry.drop_incomplete else None
         self._number = 0
-
-    @property
-    def name(self) -> str:
-        """The name of the metric's scores."""
-        return self._entry.name
-
-    @property
-    def address(self) -> str:
-        """The metric's address."""
-        return self._planned.address
 
     def add(self, chunk: Chunk, partials: Mapping[tuple[str, Side | None], Partial]) -> None:
         """Add what the metric's tasks yielded for a chunk of pairs."""

@@ -297,8 +297,10 @@ class _Batches:
         wanted += [-1] * max(size - len(wanted), 0)
         chosen: list[int] = []
         for item in wanted[:size]:
-            free = item >= 0 and item not in chosen
-            chosen.append(item if free else self._any(chosen, generator))
+            if item < 0 or item in chosen:
+                left = np.setdiff1d(np.arange(self._items), chosen)
+                item = int(left[int(torch.randint(len(left), (1,), generator=generator))])
+            chosen.append(item)
         views = PER_ITEM // WEARERS
         rows = []
         for item in chosen:
@@ -317,7 +319,3 @@ class _Batches:
             int(group[int(torch.randint(len(group), (1,), generator=generator))]) for group in alike
         ]
         return [first, self._second[first], *picked]
-
-    def _any(self, chosen: list[int], generator: torch.Generator) -> int:
-        left = np.setdiff1d(np.arange(self._items), chosen)
-        return int(left[int(torch.randint(len(left), (1,), generator=generator))])
