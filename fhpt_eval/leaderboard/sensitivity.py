@@ -153,11 +153,10 @@ class Sensitivity:
 
 
 def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
-    """Put results of the same images under several protocols side by side.
+    """Put results of the same images under several protocols side by side, in their order.
 
-    Args:
-        results: of one method, in the order in which they shall stand.
-        base: the id of the protocol from which values move; the first one by default.
+    They are of one method. Values move from those under the protocol whose id is ``base``; under
+    the first one by default.
 
     Raises:
         ResultError: they are of other images, or two of them under one protocol.

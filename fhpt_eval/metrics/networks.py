@@ -28,11 +28,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 def _refuse_floats(metric: NetworkMetric, shown: Shown) -> None:
-    """Refuse a preparation that leaves floats where the network takes 8-bit images alone.
-
-    Raises:
-        InputError: names the metric, the network and the cure.
-    """
+    """Refuse a preparation that leaves floats where the network takes 8-bit images alone."""
     floats = any(step.get("result") == "float" for step in shown.steps)
     if floats and not metric.chosen().takes_floats:
         raise InputError(

@@ -6,24 +6,21 @@ import tomllib
 from functools import lru_cache
 from importlib import resources
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fhpt_eval.common.validation import Frozen
 from fhpt_eval.errors import ProtocolError, did_you_mean
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Comparable(_Model):
+class Comparable(Frozen):
     """A shipped protocol, those of its scores that a method's evaluation computes so, and why."""
 
     protocol: str
-    scores: tuple[str, ...] = Field(min_length=1)
+    scores: tuple[str, ...] = Field(min_length=1, strict=False)
     why: str
 
 
-class Method(_Model):
+class Method(Frozen):
     """What is known of a method's evaluation.
 
     ``also`` are other names of it, ``results`` says how its images lie on disk, ``notes`` what
@@ -32,16 +29,16 @@ class Method(_Model):
     """
 
     name: str
-    also: tuple[str, ...] = ()
+    also: tuple[str, ...] = Field((), strict=False)
     repository: str = ""
     commit: str = ""
     results: str
-    comparable: tuple[Comparable, ...]
-    notes: tuple[str, ...]
+    comparable: tuple[Comparable, ...] = Field(strict=False)
+    notes: tuple[str, ...] = Field(strict=False)
 
 
-class _File(_Model):
-    method: tuple[Method, ...]
+class _File(Frozen):
+    method: tuple[Method, ...] = Field(strict=False)
 
 
 @lru_cache(maxsize=1)

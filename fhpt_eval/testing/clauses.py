@@ -104,10 +104,9 @@ def bad_images(good: Tensor) -> Mapping[str, object]:
 
 
 def textures(count: int = 6, height: int = 97, width: int = 71) -> tuple[Tensor, Tensor]:
-    """Return seeded images with structure at several scales, and spoilt copies of them.
+    """Return seeded images with structure at several scales, spoilt ones before the original.
 
-    Returns:
-        (spoilt, original): ``(count, 3, height, width)`` uint8 each.
+    Both are ``(count, 3, height, width)`` uint8.
     """
     generator = torch.Generator().manual_seed(1)
     original = torch.zeros(count, 3, height, width)

@@ -301,16 +301,12 @@ def _floats(metric: Metric, batch: Batch) -> None:
 
 
 def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
-    def prepared(images: Tensor | None, side: Side) -> Tensor:
-        assert images is not None, side  # noqa: S101 - the kit has made all three
-        return prepared_tensor(list(images.permute(0, 2, 3, 1).numpy()), steps, side)
-
-    return Batch(
-        batch.keys,
-        prepared(batch.generated, "generated"),
-        prepared(batch.ground_truth, "ground_truth"),
-        prepared(batch.source, "source"),
+    sides: tuple[Side, ...] = ("generated", "ground_truth", "source")
+    images = (getattr(batch, side).permute(0, 2, 3, 1).numpy() for side in sides)
+    prepared = (
+        prepared_tensor(list(x), steps, side) for x, side in zip(images, sides, strict=True)
     )
+    return Batch(batch.keys, *prepared)
 
 
 def _called(metric: Metric, batch: Batch) -> Values:
@@ -345,14 +341,11 @@ def _run(metric: Metric, batch: Batch, steps: tuple[Step, ...]) -> Values:
             root / "g", root / "t", source=root / "s", pairs=root / "pairs.csv",
             protocol=protocol, name="kit", workers=1,
         )  # fmt: skip
+    names = {part: f"{metric.name}.{part}".removesuffix(".") for part in metric.parts()}
     if metric.gives == "pairs":
-        names = {part: f"{metric.name}.{part}".removesuffix(".") for part in metric.parts()}
         return {part: result.pairs[name].to_numpy() for part, name in names.items()}
-    scores = {
-        part: result.scores[f"{metric.name}.{part}".removesuffix(".")].value
-        for part in metric.parts()
-    }
-    return {p: np.array(math.nan if value is None else value) for p, value in scores.items()}
+    values = {part: result.scores[name].value for part, name in names.items()}
+    return {p: np.array(math.nan if value is None else value) for p, value in values.items()}
 
 
 def _pickle(metric: Metric, batch: Batch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from fhpt_eval.common.settings import digest_of
+from fhpt_eval.common.shipped import MAX_BYTES
 from fhpt_eval.errors import ProtocolError
 from fhpt_eval.features.networks import network_names
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
@@ -21,7 +22,6 @@ from fhpt_eval.protocol import (
     parse_protocol,
     preset_names,
 )
-from fhpt_eval.protocol.protocol import MAX_BYTES
 
 #: Changes only when a number that the preset gives changes: then results are not comparable.
 FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is retrieval joints face_identity"
