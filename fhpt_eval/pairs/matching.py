@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, PairingError, did_you_mean
-from fhpt_eval.images.files import ImageRef, Panel, find_images
+from fhpt_eval.images.files import ImageRef, Panel
+from fhpt_eval.images.listing import find_images
 from fhpt_eval.pairs.lists import Row, read_pairs_csv
 from fhpt_eval.pairs.naming import RULES, NameRule, item_of, names_in, pair_key
 from fhpt_eval.pairs.pair import Folders, Matching, Pair, Problem

@@ -11,7 +11,8 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, SetImage
 from fhpt_eval.evaluation.survey.problems import unusable
-from fhpt_eval.images.files import CheckedImage, ImageRef, check, find_images
+from fhpt_eval.images.files import CheckedImage, ImageRef, check
+from fhpt_eval.images.listing import find_images
 from fhpt_eval.images.preparation import Side, Step, prepared_size
 from fhpt_eval.pairs.pair import Matching, Pair, Problem
 
