@@ -182,7 +182,8 @@ def _read(path: Path) -> bytes:
     try:
         data = read_within(path, MAX_BYTES)
     except OSError as error:
-        raise ImageError(f"{unreachable(path, error)}; check its size and permissions") from error
+        hint = "; check its size and permissions"
+        raise ImageError(unreachable(path, error, hint)) from error
     if not data:
         raise ImageError("is empty (0 bytes); write it again")
     return data

@@ -107,11 +107,11 @@ def counted(passed_over: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {kind}" for kind, number in kinds)
 
 
-def unreachable(path: Path, error: OSError) -> str:
+def unreachable(path: Path, error: OSError, hint: str = "") -> str:
     """Say why an entry of a folder cannot be reached, as what follows its name."""
     if path.is_symlink() and isinstance(error, FileNotFoundError):
         return "is a link whose target is gone; mend it, or take it away"
-    return f"cannot be read ({why(error)})"
+    return f"cannot be read ({why(error)}){hint}"
 
 
 def _lines(unreadable: Mapping[Path, str]) -> str:
