@@ -317,7 +317,7 @@ class Run:
                 source = _below(pair.source, folders.source)
             else:  # a panel of another side's file
                 roots = (folders.ground_truth, folders.generated)
-                image = checked.source and checked.source.ref
+                image = checked.source.ref if checked.source else None
                 source = next(filter(None, (_below(image, root) for root in roots)), "")
             rows.append(
                 FileRow(
