@@ -380,6 +380,12 @@ def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
     """Match the pairs, and say how."""
     matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
     progress.say(matching.describe())
+    cut = folders.cut
+    if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
+        progress.say(
+            f"The field's {cut.label} hold their ground truth: --gt-panel {cut.ground_truth} "
+            "compares with it"
+        )
     return matching
 
 

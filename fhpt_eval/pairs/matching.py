@@ -86,7 +86,7 @@ def _index(root: Path, what: str) -> _Index:
     """List a folder's images by key; two files with one key are a problem, not a choice."""
     listing = list_folder(root, what)
     index = _Index(passed_over=listing.passed_over)
-    for path, reason in listing.unreachable.items():
+    for path, reason in listing.unreadable.items():
         index.problems.append(Problem("unreadable", str(path), reason))
     for key, paths in listing.images.items():
         index.names[key] = paths[0].relative_to(root).as_posix()

@@ -54,7 +54,12 @@ def survey(
     refs = list(dict.fromkeys(r for pair in matching.pairs for r in _refs(pair, with_source)))
     progress.stage("Checking images", len(refs))
     checked, broken = check_all(refs, workers, progress)
-    problems = [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
+    known = {problem.name for problem in matching.problems if problem.kind == "unreadable"}
+    problems = [
+        Problem("unreadable", str(ref.path), reason)
+        for ref, reason in broken.items()
+        if str(ref.path) not in known
+    ]
     whole = [
         CheckedPair(
             pair,
