@@ -11,6 +11,7 @@ from fhpt_eval.common.files import Cell, csv_text
 from fhpt_eval.common.settings import differences
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.result import Result
 
 if TYPE_CHECKING:
@@ -84,7 +85,16 @@ class Leaderboard:
                 f"Over other pairs than other methods' where it stands with a percentage: {apart}. "
                 "Such a value is never the best."
             )
-        return notes
+        return notes + self._standings()
+
+    def _standings(self) -> list[str]:
+        """Say what the results may be compared with: once, or of each where they differ."""
+        methods: dict[str, list[str]] = {}
+        for result in self.results:
+            methods.setdefault(result.protocol.standing, []).append(result.method)
+        if len(methods) < 2:
+            return list(filter(None, methods))
+        return [f"{', '.join(names)}: {line}" for line, names in methods.items() if line]
 
     def _detail(self, score: str) -> bool:
         return all(r.scores[score].detail for r in self.results if score in r.scores)
@@ -151,6 +161,7 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
             f"Several results are named {', '.join(twice)}. Give each run a --name of its own."
         )
     _check_comparable(results)
+    check_agreement(results)
     # A dict keeps the protocol's order, and takes up scores that only some results have.
     scores = tuple(dict.fromkeys(name for result in results for name in result.scores))
     key = sort or scores[0]
