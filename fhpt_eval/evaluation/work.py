@@ -24,6 +24,7 @@ from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.survey.checks import images_below
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetImage, split
 from fhpt_eval.evaluation.survey.problems import unusable
+from fhpt_eval.evaluation.survey.shapes import check_set
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.pairs.groups import groups_of
@@ -83,6 +84,7 @@ class Work:
 
         Raises:
             InputError: a reference folder, or an image in it, cannot be used.
+            PairingError: most images in it differ in shape from the generated ones.
         """
         self.problems = problems
         self._planned = {each.address: each for each in planned}
@@ -96,6 +98,7 @@ class Work:
         for root, metrics in self._roots(self._planned.values()).items():
             steps = {each.entry.steps for each in metrics}
             images = images_below(root, steps, executor.workers, progress)
+            check_set(str(root), images, pairs, steps)
             self._references[root] = split(images)
         self._take(pairs)
 
@@ -186,7 +189,8 @@ class Work:
             for task in each.rows.values()
             if task.side == "ground_truth"
         }
-        known = {pair.ground_truth.identity for pair in self.pairs} if tasks <= of_truth else set()
+        truths = [pair.ground_truth for pair in self.pairs] if tasks <= of_truth else []
+        known = {image.identity for image in truths if image is not None}
         images: dict[str, SetImage] = {}
         for pair in self.pairs if tasks else ():
             if pair.source is not None and pair.source.identity not in known:
@@ -258,7 +262,7 @@ class Work:
                 places += [
                     (chunk, truth)
                     for chunk in self._chunks
-                    if wanted & {pair.ground_truth.identity for pair in chunk.pairs}
+                    if wanted & {p.ground_truth.identity for p in chunk.pairs if p.ground_truth}
                 ]
                 break
         rows: dict[str, Arrays] = {}

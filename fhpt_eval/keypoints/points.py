@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import ArgumentError, InputError, did_you_mean
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
 from fhpt_eval.keypoints.joints import JOINTS
 
 Points = NDArray[np.float64]

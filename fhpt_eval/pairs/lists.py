@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
 from fhpt_eval.pairs.naming import pair_key
 
 #: Largest pairs CSV that is read, in bytes (a million pairs of long names).

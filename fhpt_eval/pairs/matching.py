@@ -8,12 +8,13 @@ so the results of two methods have the same keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, PairingError, did_you_mean
-from fhpt_eval.images.files import ImageRef, Panel, find_images
+from fhpt_eval.images.files import ImageRef
+from fhpt_eval.images.listing import list_folder
 from fhpt_eval.pairs.lists import Row, read_pairs_csv
 from fhpt_eval.pairs.naming import RULES, NameRule, item_of, names_in, pair_key
 from fhpt_eval.pairs.pair import Folders, Matching, Pair, Problem
@@ -44,13 +45,14 @@ class _Index:
     names: dict[str, str] = field(default_factory=dict)
     duplicates: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None = None) -> Matching:
     """Match the generated images of a folder with their ground truth.
 
     Args:
-        folders: where the images are, and the panel to take from strips.
+        folders: where the images are, and of which panels they are strips.
         rule: a name from :data:`fhpt_eval.pairs.naming.RULES`, or ``"auto"`` for the one that
             matches most files.
         pairs_csv: says exactly what is expected: columns ``from,to`` (source and target names),
@@ -63,24 +65,30 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs_csv: Path | None 
     known = ("auto", *(named.name for named in RULES))
     if rule not in known:
         raise InputError(f"--match {rule}:{did_you_mean(rule, known)} Rules: {', '.join(known)}.")
-    generated = _index(folders.generated, "--pred", folders.panels, folders.generated_panel())
-    if folders.is_strip_only:
+    generated = _index(folders.generated, "--pred")
+    if folders.is_strip_only and folders.cut is not None:
+        folders.cut.check_own_truth()
         if pairs_csv or folders.source or rule != "auto":
             raise InputError(
                 "--pred and --gt are one folder, so each strip is a pair of its own: --pairs, "
                 "--source and --match do not apply. Leave them out."
             )
-        return _Matcher(generated, _Index(), _Index()).by_strip(folders)
-    truth = _index(folders.ground_truth, "--gt", None, None)
-    sources = _index(folders.source, "--source", None, None) if folders.source else _Index()
-    matcher = _Matcher(generated, truth, sources)
-    return matcher.by_csv(pairs_csv, rule) if pairs_csv else matcher.by_rule(rule)
+        return _Matcher(generated, generated, _Index()).by_strip(folders.cut.label)
+    truth = _index(folders.ground_truth, "--gt") if folders.ground_truth else None
+    sources = _index(folders.source, "--source") if folders.source else _Index()
+    matcher = _Matcher(generated, truth, sources, of_strips=folders.cut is not None)
+    if pairs_csv:
+        return matcher.by_csv(pairs_csv, rule)
+    return matcher.by_rule(rule) if truth else matcher.without_truth(rule)
 
 
-def _index(root: Path, what: str, panels: int | None, panel: int | None) -> _Index:
+def _index(root: Path, what: str) -> _Index:
     """List a folder's images by key; two files with one key are a problem, not a choice."""
-    index = _Index()
-    for key, paths in find_images(root, what).items():
+    listing = list_folder(root, what)
+    index = _Index(passed_over=listing.passed_over)
+    for path, reason in listing.unreadable.items():
+        index.problems.append(Problem("unreadable", str(path), reason))
+    for key, paths in listing.images.items():
         index.names[key] = paths[0].relative_to(root).as_posix()
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths)
@@ -88,18 +96,21 @@ def _index(root: Path, what: str, panels: int | None, panel: int | None) -> _Ind
             index.problems.append(Problem("duplicate", key, reason))
             index.duplicates.add(key)
         else:
-            index.files[key] = ImageRef(
-                paths[0], Panel(panel, panels) if panels and panel else None
-            )
+            index.files[key] = ImageRef(paths[0])
     return index
 
 
 class _Matcher:
-    """Matches one index of generated images with one of ground truth."""
+    """Matches one index of generated images with one of ground truth, if there is any."""
 
-    def __init__(self, generated: _Index, truth: _Index, sources: _Index) -> None:
-        self.generated, self.truth, self.sources = generated, truth, sources
-        self.problems = [*generated.problems, *truth.problems, *sources.problems]
+    def __init__(
+        self, generated: _Index, truth: _Index | None, sources: _Index, *, of_strips: bool = False
+    ) -> None:
+        self.generated, self.truth, self.sources = generated, truth or _Index(), sources
+        self.is_paired, self.of_strips = truth is not None, of_strips
+        sides = {"generated": generated, "ground_truth": self.truth, "source": sources}
+        self.problems = list(dict.fromkeys(p for index in sides.values() for p in index.problems))
+        self.passed_over = {s: i.passed_over for s, i in sides.items() if i.passed_over}
 
     def by_rule(self, name: str) -> Matching:
         """Match by the named rule, or by the one that matches most files."""
@@ -125,7 +136,28 @@ class _Matcher:
         else:
             keys = {claim.key for claim in matched.values()}
             expected = len(keys) + lost + len(self.generated.duplicates)
+        if best.separator is None and self.of_strips:  # the names of strips tell both
+            claims_of_strips = [_Claim(file, *names_in(file)) for file in matched]
+            return self._matching(claims_of_strips, best.name, counts, expected, own_files=True)
         return self._matching(matched.values(), best.name, counts, expected)
+
+    def without_truth(self, name: str) -> Matching:
+        """Take each generated image alone; its source is the one that a rule reads in its name."""
+        rules = [rule for rule in RULES if rule.separator and name in ("auto", rule.name)]
+        readings = {rule.name: self._read_sources(rule) for rule in rules}
+        best = max(readings.values(), key=len, default={})
+        claims = [best.get(file) or _Claim(file, *names_in(file)) for file in self.generated.files]
+        expected = len({claim.key for claim in claims}) + len(self.generated.duplicates)
+        return self._matching(claims, "names of generated images alone", {}, expected)
+
+    def _read_sources(self, rule: NameRule) -> dict[str, _Claim]:
+        """Read source and target of every generated image whose source is there."""
+        claims = {}
+        for file in self.generated.files:
+            readings = {r for r in rule.candidates(file) if r[0] in self.sources.files}
+            if len(readings) == 1:
+                claims[file] = _Claim(file, *readings.pop())
+        return claims
 
     def by_csv(self, path: Path, name: str) -> Matching:
         """Match exactly what a CSV of pairs expects."""
@@ -143,7 +175,7 @@ class _Matcher:
             file = find(row)
             used.add(file)
             wanted = f"wanted by {path.name}, line {row.line}"
-            if row.target not in self.truth.files:
+            if self.is_paired and row.target not in self.truth.files:
                 if row.target not in self.truth.duplicates:
                     reason = f"no ground truth {row.target}; {wanted}"
                     self.problems.append(Problem("missing", row.key, reason))
@@ -157,17 +189,11 @@ class _Matcher:
                 self.problems.append(Problem("extra", name_, f"is not expected by {path.name}"))
         return self._matching(claims, f"the pairs of {path.name}", {}, len(lines))
 
-    def by_strip(self, folders: Folders) -> Matching:
-        """Take source, ground truth and generated image out of the same strips."""
-        source, target, _ = folders.strip()
-        count = folders.panels or 1
-        claims = []
-        for file, ref in self.generated.files.items():
-            self.truth.files[file] = ImageRef(ref.path, Panel(target, count))
-            self.sources.files[file] = ImageRef(ref.path, Panel(source, count))
-            claims.append(_Claim(file, *names_in(file)))
+    def by_strip(self, label: str) -> Matching:
+        """Take generated images and ground truth out of the same files."""
+        claims = [_Claim(file, *names_in(file)) for file in self.generated.files]
         expected = len({claim.key for claim in claims}) + len(self.generated.duplicates)
-        return self._matching(claims, f"strips of {count}", {}, expected, own_panels=True)
+        return self._matching(claims, label, {}, expected, own_files=True)
 
     def _read(self, rule: NameRule) -> dict[str, _Claim]:
         """Read what pair every generated image is, where its target is there."""
@@ -209,7 +235,7 @@ class _Matcher:
         rule: str,
         counts: dict[str, int],
         expected: int,
-        own_panels: bool = False,
+        own_files: bool = False,
     ) -> Matching:
         """Build the pairs; of files that claim to be the same pair none is taken."""
         by_key: dict[str, list[_Claim]] = {}
@@ -227,14 +253,16 @@ class _Matcher:
                 Pair(
                     key,
                     self.generated.files[claim.file],
-                    self.truth.files[claim.file if own_panels else claim.target],
-                    self.sources.files.get(claim.file if own_panels else claim.source or ""),
+                    self.truth.files.get(claim.file if own_files else claim.target),
+                    self.sources.files.get(claim.source or ""),
                     claim.source,
                     claim.target,
                     claim.item or item_of(claim.target),
                 )
             )
-        return Matching(tuple(pairs), rule, counts, tuple(self.problems), expected)
+        return Matching(
+            tuple(pairs), rule, counts, tuple(self.problems), expected, self.passed_over
+        )
 
     def _report_unmatched(self, files: Iterable[str], rule: NameRule) -> int:
         """Report files that match nothing; return how many are pairs by their name all the same."""
