@@ -134,6 +134,7 @@ class Provenance(_Model):
 
     generated_digest: Digest
     matching: str
+    example: str
     groups: int
     excluded: Annotated[tuple[Excluded, ...], Field(strict=False)]
     software: dict[str, str]

@@ -262,6 +262,7 @@ class Run:
         return Provenance(
             generated_digest=scored.generated_digest,
             matching=self.matching.rule,
+            example=self.matching.example,
             groups=len(set(work.groups)),
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),
@@ -313,7 +314,7 @@ def _match(
     request: Request, folders: Folders, scorings: Sequence[Scoring], progress: Progress
 ) -> Matching:
     """Match the pairs; source images are looked at only if a metric needs them."""
-    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+    matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
     if folders.is_one_folder and not folders.is_strip_only:
         progress.say(

@@ -39,7 +39,8 @@ class Problem:
 class Matching:
     """What was matched: the pairs sorted by key, the rule, and what does not fit.
 
-    ``expected`` is the number of pairs that there would be if everything fitted.
+    ``expected`` is the number of pairs that there would be if everything fitted. ``example`` says
+    of one pair what is compared with what, and ``notes`` what was recognised in the folders.
     """
 
     pairs: tuple[Pair, ...]
@@ -47,13 +48,16 @@ class Matching:
     counts: Mapping[str, int]
     problems: tuple[Problem, ...]
     expected: int
+    example: str = ""
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Say in a line which rule matched how many files."""
+        """Say which rule matched how many files, with an example; and what was recognised."""
         less = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
         also = f" (other rules: {', '.join(less)})" if less else ""
         pairs = "1 pair" if len(self.pairs) == 1 else f"{len(self.pairs):,} pairs"
-        return f"{pairs} matched by {self.rule}{also}"
+        example = f": {self.example}" if self.example else ""
+        return "\n".join((f"{pairs} matched by {self.rule}{also}{example}", *self.notes))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from PIL import Image
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints import annotation_csv
-from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.reference_models.drn.data.batches import Batches, Cached, Decoded, ahead, open_pixels
 from fhpt_eval.reference_models.drn.data.pairs import read_data
 from tests.support.drn import CPU, draw_folder, training_pairs
@@ -176,7 +176,7 @@ def test_two_files_of_one_name_are_no_choice(folder: Path) -> None:
 def test_a_target_that_cannot_be_read_is_told_even_where_targets_need_no_image(
     folder: Path,
 ) -> None:
-    target = read_pairs_csv(folder / "fasion-resize-pairs-train.csv")[0].target
+    target = read_pairs(folder / "fasion-resize-pairs-train.csv")[0].target
     path = next(path for path in (folder / "train").iterdir() if path.stem == target)
     refused = path.with_suffix(".gif")
     path.rename(refused)
