@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -58,12 +59,15 @@ class ListedPairs:
     def __init__(
         self, generated: FolderIndex, truth: FolderIndex, sources: FolderIndex, rule: str
     ) -> None:
-        """Read the names of generated images under one rule, or under all (``"auto"``)."""
+        """Read the names of generated images under one rule, or under all (``"auto"``).
+
+        ``transfer`` and ``try_on`` hold the files by what stands beside the target, and the target.
+        """
         self.generated, self.truth, self.sources = generated, truth, sources
         self.problems: list[Problem] = []
         self._reader = Reader(truth, sources)
-        self._transfer: dict[_Names, str] = {}
-        self._try_on: dict[_Names, str] = {}
+        self.transfer: dict[_Names, str] = {}
+        self.try_on: dict[_Names, str] = {}
         for each in RULES:
             if rule in ("auto", each.name):
                 self._read(each)
@@ -74,11 +78,11 @@ class ListedPairs:
             for beside, target in rule.candidates(file):
                 names = (None if beside is None else canonical(beside), canonical(target))
                 if not rule.target_first:
-                    self._transfer.setdefault(names, file)
+                    self.transfer.setdefault(names, file)
                 if rule.target_first or names[0] is None:
-                    self._try_on.setdefault(names, file)
+                    self.try_on.setdefault(names, file)
                 elif not rule.is_general:
-                    self._try_on.setdefault((names[1], names[0]), file)
+                    self.try_on.setdefault((names[1], names[0]), file)
 
     def match(self, path: Path) -> tuple[list[Claim], list[str], int]:
         """Return the claims of what a list expects, notes on how it was read, and how many pairs.
@@ -92,7 +96,8 @@ class ListedPairs:
         notes = [f"{path.name} is read as {form}"] if form != "a CSV" else []
         if form == "target,source":
             swapped = _Search(self, [row.swapped for row in rows])
-            if swapped.hits > search.hits:
+            alone = not search.hits and swapped.is_complete and not search.is_complete
+            if swapped.hits > search.hits or alone:
                 search, notes = swapped, [f"{path.name} is read as source,target"]
             elif search.hits and swapped.hits == search.hits and search.keys != swapped.keys:
                 raise PairingError(
@@ -120,8 +125,13 @@ class _Search:
         self._bases = Counter(_bases(row) for row in rows)
         shown = Counter(row.key for row in rows if row.generated is not None)
         self._by_generated = any(count > 1 for count in shown.values())
-        self._files = [self._file(row) for row in rows]
-        self.hits = sum(file is not None for file in self._files)
+        by_names = [self._file_of_names(row) for row in rows]
+        self._files = [
+            self._file_of_target(row) if file is None else file
+            for row, file in zip(rows, by_names, strict=True)
+        ]
+        self.hits = sum(file is not None for file in by_names)
+        self.is_complete = None not in self._files
         self.expected = 0
 
     @property
@@ -131,23 +141,26 @@ class _Search:
             (f, r.target) for f, r in zip(self._files, self._rows, strict=True) if f is not None
         }
 
-    def _file(self, row: Row) -> str | None:
-        """Return the generated image of a row."""
+    def _file_of_names(self, row: Row) -> str | None:
+        """Return the generated image that a row names, or whose name holds both of a row's."""
         if row.generated is not None:
             return self._generated.find(row.generated)
-        by_names = self._pairs._try_on if row.garment else self._pairs._transfer
         beside = row.garment or row.source
-        if beside is not None:
-            file = by_names.get((canonical(beside), canonical(row.target)))
-            if file is None:
-                file = by_names.get((self._beside(row), self._target(row)))
-            if file is None and self._bases[_bases(row)] == 1:
-                file = by_names.get(_bases(row))
-            if file is not None:
-                return file
-        # A file that bears the target's name alone is meant only if the target stands once.
-        if self._targets[row.target] > 1:
+        if beside is None:
             return None
+        by_names = self._pairs.try_on if row.garment else self._pairs.transfer
+        file = by_names.get((canonical(beside), canonical(row.target)))
+        if file is None:
+            file = by_names.get((self._beside(row), self._target(row)))
+        if file is None and self._bases[_bases(row)] == 1:
+            file = by_names.get(_bases(row))
+        return file
+
+    def _file_of_target(self, row: Row) -> str | None:
+        """Return the image that bears the target's name alone: meant if the target stands once."""
+        if row.generated is not None or self._targets[row.target] > 1:
+            return None
+        by_names = self._pairs.transfer
         file = by_names.get((None, canonical(row.target)))
         return by_names.get((None, self._target(row))) if file is None else file
 
@@ -163,8 +176,8 @@ class _Search:
         key = self._sources.find(row.source)
         return canonical(row.source) if key is None else self._places.called(key)
 
-    def _claim(self, row: Row, file: str, truth: str, with_source: bool = True) -> Claim:
-        beside = self._beside(row) if with_source else None
+    def _claim(self, row: Row, file: str, truth: str) -> Claim:
+        beside = self._beside(row)
         named = canonical(file) if row.generated is not None and self._by_generated else None
         source, garment = (None, beside) if row.garment else (beside, None)
         item = row.item if row.garment is None else None
@@ -179,6 +192,8 @@ class _Search:
         for _, choices in groupby(listed, key=lambda each: each[0].line):
             line = list(choices)
             found = [(row, file) for row, file in line if file is not None]
+            if len(found) > 1 and len({file for _, file in found}) == 1:
+                found = [(replace(found[0][0], source=None), found[0][1])]  # named by its target
             for row, file in found or line[:1]:
                 key = self._key(row)
                 if key in lines:
@@ -197,8 +212,7 @@ class _Search:
                 if truth is None or file is None:
                     self._report_missing(row, key, truth, label)
                 else:
-                    sure = len(line) == 1 or len(found) < len(line)
-                    claims.append(self._claim(row, file, truth, sure))
+                    claims.append(self._claim(row, file, truth))
         self._report_unlisted(used, label)
         self.expected = len(lines)
         return claims
@@ -224,12 +238,12 @@ class _Search:
     def _report_missing(self, row: Row, key: str, truth: str | None, label: str) -> None:
         wanted = f"wanted by {label}, line {row.line}"
         if truth is None:
-            if self._is_reported(self._pairs.truth, row.target):
+            if self._pairs.truth.is_twice(row.target):
                 return
             reason = f"no ground truth {row.target} in --gt; {wanted}"
             near = self._near(self._pairs.truth, self._truth, row.target)
         elif row.generated is not None:
-            if self._is_reported(self._pairs.generated, row.generated):
+            if self._pairs.generated.is_twice(row.generated):
                 return
             reason = f"no generated image {row.generated} in --pred; {wanted}"
             near = self._near(self._pairs.generated, self._generated, row.generated)
@@ -239,9 +253,6 @@ class _Search:
             reason = f"no generated image {names} (nor A_2_B, A_to_B, A_B of these); {wanted}"
             near = self._near(self._pairs.generated, None, f"{beside}_2_{row.target}")
         self.problems.append(Problem("missing", key, f"{reason}.{near}".removesuffix(".")))
-
-    def _is_reported(self, folder: FolderIndex, name: str) -> bool:
-        return folder.is_twice(name)
 
     def _near(self, folder: FolderIndex, listed: Listed | None, name: str) -> str:
         if len(self.problems) >= FolderIndex.HINTS:

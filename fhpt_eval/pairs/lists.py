@@ -88,8 +88,9 @@ def read_list(path: Path) -> tuple[list[Row], Form]:
     """
     label = f"--pairs: {path}"
     text = read_text(path, MAX_LIST_BYTES, "a list of pairs (--pairs)")
+    form: Form = "JSON"
     if text.lstrip()[:1] in ("[", "{"):
-        rows, form = list(_json(text, label)), "JSON"
+        rows = list(_json(text, label))
     else:
         rows, form = _lines(text, label)
     if not rows:

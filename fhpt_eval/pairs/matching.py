@@ -7,11 +7,13 @@ so the results of two methods have the same keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, PairingError, did_you_mean
 from fhpt_eval.images.files import ImageRef, Panel
+from fhpt_eval.images.names import identity_of
 from fhpt_eval.pairs.by_list import ListedPairs
 from fhpt_eval.pairs.claims import Claim, Reader
 from fhpt_eval.pairs.direction import decide
@@ -116,7 +118,12 @@ class _Matcher:
             PairingError: most names are of two halves, and nothing tells which is the target.
         """
         special = {rule.name: self._read(rule) for rule in RULES if not rule.is_general}
-        named = {f for rule in RULES[1:] if not rule.is_general for f in special[rule.name]}
+        named: set[str] = set()
+        for rule in RULES[1:]:
+            if not rule.is_general:
+                claims = special[rule.name]
+                special[rule.name] = {f: c for f, c in claims.items() if not self._is_chance(c)}
+                named |= special[rule.name].keys()
         files = [file for file in self.generated.files if file not in named]
         readings = [self._read(rule, files) for rule in (_TRANSFER, _TRY_ON)]
         directions = decide(readings[0], readings[1], self.truth)
@@ -127,6 +134,26 @@ class _Matcher:
             _TRANSFER.name: directions.transfer,
             _TRY_ON.name: directions.try_on,
         }
+
+    def _is_chance(self, claim: Claim) -> bool:
+        """Whether a separator stands in a name by chance, as in ``img_2_img_3``.
+
+        So it is if the source is neither there nor named as the target is, and a general rule
+        reads two names of which that can be said.
+        """
+        source = claim.source or ""
+        if identity_of(source) or self._is_likely(source, claim.target):
+            return False
+        return any(
+            self.truth.find(target) is not None and self._is_likely(source or "", target)
+            for source, target in _TRANSFER.candidates(claim.file)
+        )
+
+    def _is_likely(self, source: str, target: str) -> bool:
+        return self._is_there(source) or _shape(source) == _shape(target)
+
+    def _is_there(self, name: str) -> bool:
+        return self.truth.find(name) is not None or self.sources.find(name) is not None
 
     def _read(self, rule: NameRule, files: Iterable[str] | None = None) -> dict[str, Claim]:
         """Read what pair every generated image is, where its target is there."""
@@ -245,3 +272,8 @@ class _Matcher:
                     "decides: give --pairs, or --match.\n"
                 )
         return ""
+
+
+def _shape(name: str) -> str:
+    """Return a name with 0 for its numbers."""
+    return re.sub(r"\d+", "0", name)

@@ -106,12 +106,13 @@ TARGET_NAMES = ("{b}", "{b}.jpg")
 
 @dataclass
 class Names:
-    """Names of a run's files, and the ground truth that each generated image should equal."""
+    """Names of a run's files, the ground truth and the source of each generated image."""
 
     generated: list[str] = field(default_factory=list)
     truth: list[str] = field(default_factory=list)
     sources: list[str] | None = None
     expected: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
     listed: str | None = None
     match: str = "auto"
 
@@ -139,9 +140,11 @@ def draw(number: int) -> Names:
             garment = dresscode(b)[:-1] + "1" if dataset == "DressCode" else viton(b)
             result = f"{prefix}{spelled(a)}_{garment}"
             names.expected[result] = placed(a)
+            names.shown[result] = spelled(a) if a == b else ""
         else:
             result = prefix + pattern.format(a=spelled(a), b=spelled(b))
             names.expected[result] = placed(b)
+            names.shown[result] = spelled(a)
         rows.append((a, b, result))
     names.generated = sorted(names.expected)
     held = set(images) | set(range(images[0]))
