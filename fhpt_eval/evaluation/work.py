@@ -187,7 +187,8 @@ class Work:
             for task in each.rows.values()
             if task.side == "ground_truth"
         }
-        known = {pair.ground_truth.identity for pair in self.pairs} if tasks <= of_truth else set()
+        truths = [pair.ground_truth for pair in self.pairs] if tasks <= of_truth else []
+        known = {image.identity for image in truths if image is not None}
         images: dict[str, SetImage] = {}
         for pair in self.pairs if tasks else ():
             if pair.source is not None and pair.source.identity not in known:
@@ -258,7 +259,7 @@ class Work:
                 places += [
                     (chunk, truth)
                     for chunk in self._chunks
-                    if wanted & {pair.ground_truth.identity for pair in chunk.pairs}
+                    if wanted & {p.ground_truth.identity for p in chunk.pairs if p.ground_truth}
                 ]
                 break
         rows: dict[str, Arrays] = {}

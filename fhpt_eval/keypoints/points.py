@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fhpt_eval.errors import ArgumentError, InputError
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
 from fhpt_eval.images.names import NameIndex
 from fhpt_eval.keypoints.joints import JOINTS
 

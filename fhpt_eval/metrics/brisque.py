@@ -89,8 +89,7 @@ def brisque(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    checked_images(images)
-    return _scores(images)
+    return _scores(checked_images(images))
 
 
 def brisque_features(images: Tensor) -> Tensor:
@@ -109,8 +108,7 @@ def brisque_features(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    checked_images(images)
-    return _features(images)
+    return _features(checked_images(images))
 
 
 @torch.no_grad()

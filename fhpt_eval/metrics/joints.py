@@ -94,6 +94,7 @@ class Joints(NetworkMetric, FeaturePairMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    instead: ClassVar[Mapping[Need, str]] = {"ground_truth": "--keypoints"}
     undefined_when: ClassVar[str] = _NO_JOINT
     same_size: ClassVar[bool] = True
     wants: ClassVar[Gift] = "joints"

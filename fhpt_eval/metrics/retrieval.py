@@ -62,6 +62,7 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"source", "item"})
+    instead: ClassVar[Mapping[Need, str]] = {"source": "--gallery"}
     undefined_when: ClassVar[str] = (
         "the gallery has no image of the item, besides the pair's own ground truth"
     )

@@ -57,13 +57,19 @@ class ListedPairs:
     """Matches generated images with the rows of a list."""
 
     def __init__(
-        self, generated: FolderIndex, truth: FolderIndex, sources: FolderIndex, rule: str
+        self,
+        generated: FolderIndex,
+        truth: FolderIndex,
+        sources: FolderIndex,
+        rule: str,
+        is_paired: bool,
     ) -> None:
         """Read the names of generated images under one rule, or under all (``"auto"``).
 
         ``transfer`` and ``try_on`` hold the files by what stands beside the target, and the target.
         """
         self.generated, self.truth, self.sources = generated, truth, sources
+        self.is_paired = is_paired
         self.problems: list[Problem] = []
         self._reader = Reader(truth, sources)
         self.transfer: dict[_Names, str] = {}
@@ -202,7 +208,7 @@ class _Search:
                         used.setdefault(file, row)
                     continue
                 lines[key] = row.line
-                truth = self._truth.find(row.target)
+                truth = self._truth.find(row.target) if self._pairs.is_paired else ""
                 if file is not None and file in used and row.generated is None:
                     self._report_shared(file, used[file], row, label)
                     claims = [claim for claim in claims if claim.file != file]

@@ -1,4 +1,4 @@
-"""The images of one folder by their names, and what is wrong with the names."""
+"""The images of one folder by their names, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from fhpt_eval.images.files import ImageRef, Panel, find_images
+from fhpt_eval.images.files import ImageRef
+from fhpt_eval.images.listing import Listing, list_folder
 from fhpt_eval.images.names import NameIndex
 from fhpt_eval.pairs.layouts import Layout, layout_of
 from fhpt_eval.pairs.pair import Problem
@@ -22,25 +23,30 @@ class FolderIndex:
         files: the images by key, the path below the folder without the ending.
         names: the files' names below the folder, by key.
         duplicates: keys that several files share; none of them is in ``files``.
-        problems: what is wrong with the names.
+        problems: what is wrong with the names, and entries that cannot be read.
+        passed_over: the number of entries that are no images, by kind.
     """
 
     #: Problems of a run for which a near miss is looked for, as more are not shown.
     HINTS: ClassVar[int] = 20
 
-    def __init__(self, root: Path | None, what: str, panel: Panel | None = None) -> None:
+    def __init__(self, root: Path | None, what: str) -> None:
         """List the folder; none gives an empty index.
 
         Raises:
             InputError: it cannot be read, or holds no image.
         """
+        listing = list_folder(root, what) if root else Listing({}, {}, {})
         self.what = what
         self._root = root
         self.files: dict[str, ImageRef] = {}
         self.names: dict[str, str] = {}
         self.duplicates: set[str] = set()
-        self.problems: list[Problem] = []
-        for key, paths in find_images(root, what).items() if root else ():
+        self.passed_over = listing.passed_over
+        self.problems = [
+            Problem("unreadable", str(path), reason) for path, reason in listing.unreachable.items()
+        ]
+        for key, paths in listing.images.items():
             self.names[key] = key + paths[0].suffix
             if len(paths) > 1:
                 names = " and ".join(path.name for path in paths)
@@ -48,7 +54,7 @@ class FolderIndex:
                 self.problems.append(Problem("duplicate", key, reason))
                 self.duplicates.add(key)
             else:
-                self.files[key] = ImageRef(paths[0], panel)
+                self.files[key] = ImageRef(paths[0])
         self.index = NameIndex(self.names)
 
     @cached_property

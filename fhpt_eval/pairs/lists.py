@@ -17,7 +17,7 @@ from typing import Literal
 
 from fhpt_eval.common.files import read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import REFUSED_SUFFIXES, SUFFIXES, without_ending
+from fhpt_eval.images.listing import REFUSED_SUFFIXES, SUFFIXES, without_ending
 from fhpt_eval.images.names import POSE_TRANSFER
 from fhpt_eval.pairs.naming import are_people_of, pair_key
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fhpt_eval.errors import InputError, PairingError, did_you_mean
-from fhpt_eval.images.files import ImageRef, Panel
-from fhpt_eval.images.names import identity_of
+from fhpt_eval.images.names import canonical, identity_of
 from fhpt_eval.pairs.by_list import ListedPairs
 from fhpt_eval.pairs.claims import Claim, Reader
 from fhpt_eval.pairs.direction import decide
 from fhpt_eval.pairs.folder import FolderIndex
-from fhpt_eval.pairs.naming import RULES, NameRule, names_in, pair_key
+from fhpt_eval.pairs.naming import RULES, NameRule, names_in
 from fhpt_eval.pairs.pair import Folders, Matching, Pair, Problem
+from fhpt_eval.pairs.shapes import Cut
 
 #: Both readings of names A_B.
 _TRANSFER, _TRY_ON = (rule for rule in RULES if rule.is_general)
@@ -41,42 +42,22 @@ def match_pairs(folders: Folders, *, rule: str = "auto", pairs: Path | None = No
     known = ("auto", *(named.name for named in RULES))
     if rule not in known:
         raise InputError(f"--match {rule}:{did_you_mean(rule, known)} Rules: {', '.join(known)}.")
-    panel = folders.generated_panel()
-    panels = Panel(panel, folders.panels) if folders.panels and panel else None
-    generated = FolderIndex(folders.generated, "--pred", panels)
-    if folders.is_strip_only:
+    generated = FolderIndex(folders.generated, "--pred")
+    if folders.is_strip_only and folders.cut is not None:
+        folders.cut.check_own_truth()
         if pairs or folders.source or rule != "auto":
             raise InputError(
                 "--pred and --gt are one folder, so each strip is a pair of its own: --pairs, "
                 "--source and --match do not apply. Leave them out."
             )
-        return _match_strips(generated, folders)
+        return _Matcher(generated, generated, FolderIndex(None, "--source")).by_strip(folders.cut)
     truth = FolderIndex(folders.ground_truth, "--gt")
     sources = FolderIndex(folders.source, "--source")
+    matcher = _Matcher(generated, truth, sources, of_strips=folders.cut is not None)
+    is_paired = folders.ground_truth is not None
     if pairs:
-        listed = ListedPairs(generated, truth, sources, rule)
-        claims, notes, expected = listed.match(pairs)
-        matcher = _Matcher(generated, truth, sources, [*listed.problems], notes)
-        return matcher.matching(claims, f"the pairs of {pairs.name}", {}, expected)
-    return _Matcher(generated, truth, sources).by_rule(rule)
-
-
-def _match_strips(generated: FolderIndex, folders: Folders) -> Matching:
-    """Take source, ground truth and generated image out of the same strips."""
-    source, target, _ = folders.strip()
-    count = folders.panels or 1
-    truth, sources = FolderIndex(None, "--gt"), FolderIndex(None, "--source")
-    claims = []
-    for file, ref in generated.files.items():
-        truth.files[file] = ImageRef(ref.path, Panel(target, count))
-        truth.names[file] = f"its panel {target}"
-        sources.files[file] = ImageRef(ref.path, Panel(source, count))
-        name, target_name = names_in(file)
-        own = pair_key(name, target_name)
-        claims.append(Claim(file, name, target_name, file, named=own))
-    expected = len({claim.key for claim in claims}) + len(generated.duplicates)
-    matcher = _Matcher(generated, truth, sources)
-    return matcher.matching(claims, f"strips of {count}", {}, expected, own_panels=True)
+        return matcher.by_list(pairs, ListedPairs(generated, truth, sources, rule, is_paired))
+    return matcher.by_rule(rule) if is_paired else matcher.without_truth(rule)
 
 
 class _Matcher:
@@ -87,11 +68,13 @@ class _Matcher:
         generated: FolderIndex,
         truth: FolderIndex,
         sources: FolderIndex,
-        problems: Iterable[Problem] = (),
-        notes: Iterable[str] = (),
+        *,
+        of_strips: bool = False,
     ) -> None:
         self.generated, self.truth, self.sources = generated, truth, sources
-        self.problems, self.notes = list(problems), list(notes)
+        self.of_strips = of_strips
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
         self._reader = Reader(truth, sources)
 
     def by_rule(self, name: str) -> Matching:
@@ -109,7 +92,49 @@ class _Matcher:
             keys = {claim.key for claim in matched.values()}
             expected = len(keys) + lost + len(self.generated.duplicates)
         counts = {rule.name: len(claims[rule.name]) for rule in rules}
-        return self.matching(matched.values(), best.name, counts, expected)
+        pairs: Iterable[Claim] = matched.values()
+        if best.separator is None and self.of_strips:  # the names of strips tell both
+            pairs = [Claim(claim.file, *names_in(claim.file), claim.truth) for claim in pairs]
+        return self._matching(pairs, best.name, counts, expected)
+
+    def by_list(self, path: Path, listed: ListedPairs) -> Matching:
+        """Match exactly what a list of pairs expects."""
+        claims, notes, expected = listed.match(path)
+        self.problems, self.notes = listed.problems, notes
+        return self._matching(claims, f"the pairs of {path.name}", {}, expected)
+
+    def by_strip(self, cut: Cut) -> Matching:
+        """Take generated images and ground truth out of the same files."""
+        claims = [Claim(file, *names_in(file), file) for file in self.generated.files]
+        expected = len({claim.key for claim in claims}) + len(self.generated.duplicates)
+        matching = self._matching(claims, cut.label, {}, expected)
+        first = self.generated.names[claims[0].file] if claims else ""
+        example = f"panel {cut.generated} is compared with panel {cut.ground_truth} in {first}"
+        return replace(matching, example=example)
+
+    def without_truth(self, name: str) -> Matching:
+        """Take each generated image alone; its source is the one that a rule reads in its name."""
+        rules = [rule for rule in RULES if rule.separator and name in ("auto", rule.name)]
+        readings = {rule.name: self._read_sources(rule) for rule in rules}
+        best = max(readings.values(), key=len, default={})
+        claims = [
+            best.get(file) or Claim(file, *names_in(file), "") for file in self.generated.files
+        ]
+        expected = len({claim.key for claim in claims}) + len(self.generated.duplicates)
+        return self._matching(claims, "names of generated images alone", {}, expected)
+
+    def _read_sources(self, rule: NameRule) -> dict[str, Claim]:
+        """Read source and target of every generated image whose source is there."""
+        claims = {}
+        for file in self.generated.files:
+            readings = {
+                (self._reader.name_of(beside), canonical(target))
+                for beside, target in rule.candidates(file)
+                if beside is not None and self.sources.find(beside) is not None
+            }
+            if len(readings) == 1 and not rule.target_first:
+                claims[file] = Claim(file, *readings.pop(), "")
+        return claims
 
     def _by_rules(self) -> dict[str, Mapping[str, Claim]]:
         """Return what every rule reads; the general ones only what no special one does.
@@ -198,13 +223,8 @@ class _Matcher:
     def _near(self, name: str) -> str:
         return self.truth.near(name) if len(self.problems) < FolderIndex.HINTS else ""
 
-    def matching(
-        self,
-        claims: Iterable[Claim],
-        rule: str,
-        counts: dict[str, int],
-        expected: int,
-        own_panels: bool = False,
+    def _matching(
+        self, claims: Iterable[Claim], rule: str, counts: dict[str, int], expected: int
     ) -> Matching:
         """Build the pairs; of files that claim to be the same pair none is taken."""
         by_key: dict[str, list[Claim]] = {}
@@ -219,12 +239,12 @@ class _Matcher:
                 self.problems.append(Problem("duplicate", key, reason))
                 continue
             (claim,) = same
-            source = self.sources.find(claim.file if own_panels else claim.source or "")
+            source = self.sources.find(claim.source or "")
             pairs.append(
                 Pair(
                     key,
                     self.generated.files[claim.file],
-                    self.truth.files[claim.truth],
+                    self.truth.files.get(claim.truth),
                     None if source is None else self.sources.files[source],
                     claim.source,
                     claim.target,
@@ -232,21 +252,18 @@ class _Matcher:
                 )
             )
             example = example or self._example(claim)
-        problems = [
-            *self.generated.problems, *self.truth.problems, *self.sources.problems, *self.problems
-        ]  # fmt: skip
-        notes = [
-            *self.truth.layout.describe("--gt"),
-            *self.notes,
-        ]
+        sides = {"generated": self.generated, "ground_truth": self.truth, "source": self.sources}
+        problems = [problem for side in sides.values() for problem in side.problems]
         return Matching(
-            tuple(pairs), rule, counts, tuple(problems), expected, example, tuple(notes)
-        )
+            tuple(pairs), rule, counts, tuple(dict.fromkeys([*problems, *self.problems])), expected,
+            example, (*self.truth.layout.describe("--gt"), *self.notes),
+            {side: index.passed_over for side, index in sides.items() if index.passed_over},
+        )  # fmt: skip
 
     def _example(self, claim: Claim) -> str:
-        return (
-            f"{self.generated.names[claim.file]} is compared with {self.truth.names[claim.truth]}"
-        )
+        """Say what a pair's files are; nothing of an image without ground truth."""
+        truth = self.truth.names.get(claim.truth)
+        return f"{self.generated.names[claim.file]} is compared with {truth}" if truth else ""
 
     def _nothing_in_common(self, rules: Sequence[NameRule]) -> str:
         ours = ", ".join(list(self.generated.names.values())[:3])

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.errors import InputError, PairingError
-from fhpt_eval.images.files import ImageRef, Panel, check, decode
+from fhpt_eval.images.files import ImageRef
 from fhpt_eval.pairs.groups import groups_of
 from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Pair
+from fhpt_eval.pairs.shapes import Cut
 
 #: Real names of DeepFashion: three views of one garment, and one of another.
 FRONT, SIDE, BACK, OTHER = (
@@ -27,6 +28,8 @@ FRONT, SIDE, BACK, OTHER = (
 DRESS = "fashionWOMENDressesid0000369502"
 #: Real names of Market-1501: two cameras' views of one person.
 CAMERA_2, CAMERA_4 = "0188_c2s2_149727_03", "0188_c4s6_008910_07"
+
+STRIPS = Cut.of(3)
 
 
 @pytest.fixture
@@ -66,7 +69,10 @@ def csv_file(tmp_path: Path) -> Callable[[str], Path]:
 
 def names(matching: Matching) -> list[tuple[str, str, str]]:
     """Return (key, generated file, ground truth file) of every pair."""
-    return [(p.key, p.generated.path.name, p.ground_truth.path.name) for p in matching.pairs]
+    return [
+        (p.key, p.generated.path.name, p.ground_truth.path.name if p.ground_truth else "")
+        for p in matching.pairs
+    ]
 
 
 def problems(matching: Matching) -> set[tuple[str, str]]:
@@ -134,7 +140,10 @@ class TestRules:
     def test_images_of_a_subfolder_are_matched_by_their_path(self, folders: Make) -> None:
         matching = match_pairs(folders(["a/1.png", "b/1.png"], ["a/1.jpg", "b/1.jpg"]))
         assert [pair.key for pair in matching.pairs] == ["a/1", "b/1"]
-        assert [p.ground_truth.path.parent.name for p in matching.pairs] == ["a", "b"]
+        assert [p.ground_truth and p.ground_truth.path.parent.name for p in matching.pairs] == [
+            "a",
+            "b",
+        ]
 
     def test_a_folder_of_the_results_own_does_not_hinder(self, folders: Make) -> None:
         matching = match_pairs(folders([f"epoch_9/{FRONT}_2_{SIDE}_vis.png"], [f"{SIDE}.jpg"]))
@@ -348,7 +357,7 @@ class TestExpected:
 
     def test_with_strips_it_is_their_number(self, folders: Make) -> None:
         root = folders(["1.png", "2.png", "2.jpg"], []).generated
-        assert match_pairs(Folders(root, root, panels=3)).expected == 2
+        assert match_pairs(Folders(root, root, cut=STRIPS)).expected == 2
 
     @pytest.mark.parametrize("side", ["truth", "source"])
     def test_it_does_not_count_files_that_no_pair_asks_for(self, folders: Make, side: str) -> None:
@@ -573,34 +582,42 @@ class TestMatchingByCsv:
 
 
 class TestStrips:
-    @pytest.mark.parametrize(
-        ("panels", "source", "truth", "generated"), [(3, 1, 2, 3), (5, 1, 3, 5)]
-    )
-    def test_one_folder_gives_source_truth_and_generated_image(
-        self, folders: Make, panels: int, source: int, truth: int, generated: int
-    ) -> None:
+    def test_of_one_folder_each_strip_is_a_pair_of_its_own_file(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"], []).generated
-        matching = match_pairs(Folders(root, root, panels=panels))
-        pair = matching.pairs[0]
-        path = root / f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"
-        assert pair.source == ImageRef(path, Panel(source, panels))
-        assert pair.ground_truth == ImageRef(path, Panel(truth, panels))
-        assert pair.generated == ImageRef(path, Panel(generated, panels))
-        assert matching.rule == f"strips of {panels}"
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
+        (pair,) = matching.pairs
+        assert pair.generated == pair.ground_truth
+        assert pair.key == f"{FRONT}___{SIDE}"
+        assert matching.rule == "strips of 3"
+
+    def test_strips_of_another_method_give_the_keys_that_those_of_one_folder_have(
+        self, folders: Make
+    ) -> None:
+        names = [f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg", f"{BACK}.jpg___{SIDE}.jpg_vis.jpg"]
+        made = folders(names, names)
+        ours, theirs = (
+            match_pairs(Folders(made.generated, truth, cut=STRIPS)).pairs
+            for truth in (made.generated, made.ground_truth)
+        )
+        assert [pair.key for pair in theirs] == [pair.key for pair in ours]
+        assert theirs[0].source_name == FRONT
+        assert theirs[0].ground_truth is not None
+        assert made.ground_truth is not None
+        assert theirs[0].ground_truth.path.parent == made.ground_truth
 
     def test_a_strips_name_tells_source_target_and_item(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert (pair.source_name, pair.target_name, pair.item) == (FRONT, SIDE, DRESS)
 
     def test_the_name_of_a_pose_gan_strip_tells_them_too(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg_{SIDE}.jpg.png"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert (pair.source_name, pair.target_name, pair.item) == (FRONT, SIDE, DRESS)
 
     def test_numbered_strips_are_pairs_of_their_own(self, folders: Make) -> None:
         root = folders(["generated_1.jpg", "generated_2.jpg"], []).generated
-        pairs = match_pairs(Folders(root, root, panels=3)).pairs
+        pairs = match_pairs(Folders(root, root, cut=STRIPS)).pairs
         assert [(p.key, p.source_name) for p in pairs] == [
             ("generated_1", None),
             ("generated_2", None),
@@ -612,54 +629,31 @@ class TestStrips:
         root = folders(["a.jpg"], []).generated
         link = tmp_path / "link"
         link.symlink_to(root)
-        assert Folders(root, link, panels=3).is_strip_only
-        assert Folders(root, root / ".." / root.name, panels=3).is_strip_only
+        assert Folders(root, link, cut=STRIPS).is_strip_only
+        assert Folders(root, root / ".." / root.name, cut=STRIPS).is_strip_only
 
-    def test_strips_are_cut_against_a_folder_of_ground_truth(self, folders: Make) -> None:
-        made = folders([f"{FRONT}_2_{SIDE}.jpg"], [f"{SIDE}.jpg"])
-        pair = match_pairs(Folders(made.generated, made.ground_truth, panels=3)).pairs[0]
-        assert pair.generated.panel == Panel(3, 3)
-        assert pair.ground_truth.panel is None
-
-    def test_the_panel_of_the_generated_image_can_be_chosen(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        chosen = Folders(made.generated, made.ground_truth, panels=8, panel=4)
-        assert match_pairs(chosen).pairs[0].generated.panel == Panel(4, 8)
-
-    def test_strips_of_an_unknown_layout_need_a_folder_of_ground_truth(self, folders: Make) -> None:
+    def test_strips_whose_own_ground_truth_is_not_known_are_refused(self, folders: Make) -> None:
         root = folders(["a.jpg"], []).generated
-        with pytest.raises(
-            InputError, match=r"known for 3 or 5 panels, not 8\. Give --gt a folder"
-        ):
-            match_pairs(Folders(root, root, panels=8))
+        with pytest.raises(InputError, match=r"known for 3, 5, 10 or 11 panels, not .*--gt-panel"):
+            match_pairs(Folders(root, root, cut=Cut.of(8)))
+        assert match_pairs(Folders(root, root, cut=Cut.of(8, gt_panel=2))).pairs
 
-    @pytest.mark.parametrize("panel", [4, -1])
-    def test_a_panel_outside_the_strip_is_refused(self, folders: Make, panel: int) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match=rf"--panel {panel} does not lie in 1 to 3"):
-            match_pairs(Folders(made.generated, made.ground_truth, panels=3, panel=panel))
-
-    def test_panel_zero_is_refused_since_panels_are_counted_from_one(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match="--panel 0 does not lie in 1 to 3"):
-            match_pairs(Folders(made.generated, made.ground_truth, panels=3, panel=0))
-
-    def test_a_panel_without_their_number_is_refused(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match="--panel needs --panels"):
-            match_pairs(Folders(made.generated, made.ground_truth, panel=2))
+    def test_the_ground_truths_own_panel_is_no_result(self, folders: Make) -> None:
+        root = folders(["a.jpg"], []).generated
+        with pytest.raises(InputError, match="--panel 2 is the ground truth's own panel"):
+            match_pairs(Folders(root, root, cut=Cut.of(3, panel=2)))
 
     def test_what_strips_leave_nothing_to_say_to_is_refused(
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         root = folders([f"{FRONT}___{SIDE}.jpg"], []).generated
-        strips = Folders(root, root, panels=3)
+        strips = Folders(root, root, cut=STRIPS)
         with pytest.raises(InputError, match="Leave them out"):
             match_pairs(strips, pairs=csv_file(f"from,to\n{FRONT},{SIDE}\n"))
         with pytest.raises(InputError, match="Leave them out"):
             match_pairs(strips, rule="A___B")
         with pytest.raises(InputError, match="Leave them out"):
-            match_pairs(Folders(root, root, source=root, panels=3))
+            match_pairs(Folders(root, root, source=root, cut=STRIPS))
 
     def test_strips_that_spell_a_pair_differently_share_its_key(self, tmp_path: Path) -> None:
         keys = set()
@@ -667,35 +661,93 @@ class TestStrips:
             root = tmp_path / name
             root.mkdir()
             (root / name).touch()
-            keys |= {pair.key for pair in match_pairs(Folders(root, root, panels=3)).pairs}
+            keys |= {pair.key for pair in match_pairs(Folders(root, root, cut=STRIPS)).pairs}
         assert keys == {f"{FRONT}___{SIDE}"}
 
     def test_two_strips_of_one_pair_are_listed(self, folders: Make) -> None:
         root = folders([f"{FRONT}_2_{SIDE}.jpg", f"{FRONT}___{SIDE}.jpg"], []).generated
-        matching = match_pairs(Folders(root, root, panels=3))
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
         assert problems(matching) == {("duplicate", f"{FRONT}___{SIDE}")}
         assert "are the same pair; keep one of them" in reason(matching, f"{FRONT}___{SIDE}")
 
     def test_of_two_strips_of_one_pair_neither_is_taken(self, folders: Make) -> None:
         root = folders([f"{FRONT}_2_{SIDE}.jpg", f"{FRONT}___{SIDE}.jpg"], []).generated
-        assert match_pairs(Folders(root, root, panels=3)).pairs == ()
+        assert match_pairs(Folders(root, root, cut=STRIPS)).pairs == ()
 
     def test_a_strip_in_a_subfolder_tells_its_names_too(self, folders: Make) -> None:
         root = folders([f"epoch_9/{FRONT}___{SIDE}.jpg"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert pair.source_name is not None
         assert pair.source_name.endswith(FRONT)
 
-    def test_real_strips_are_matched_and_cut(self, fixtures: Path) -> None:
+    def test_real_strips_are_matched(self, fixtures: Path) -> None:
         root = fixtures / "result_strips" / "vunet"
-        matching = match_pairs(Folders(root, root, panels=3))
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
         assert len(matching.pairs) == 24
         assert matching.problems == ()
         assert all(pair.item for pair in matching.pairs)
-        pair = matching.pairs[0]
+
+
+class TestWithoutGroundTruth:
+    def test_each_generated_image_is_a_pair_of_its_own(self, folders: Make) -> None:
+        made = folders(["gen-1.png", "gen-2.png"], [])
+        matching = match_pairs(Folders(made.generated, None))
+        assert [pair.key for pair in matching.pairs] == ["gen-1", "gen-2"]
+        assert all(pair.ground_truth is None for pair in matching.pairs)
+        assert (matching.problems, matching.expected) == ((), 2)
+        assert matching.describe() == "2 generated images, without ground truth (no --gt)"
+
+    @pytest.mark.parametrize(
+        "name",
+        [f"{FRONT}_2_{SIDE}_vis.png", f"{FRONT}_{SIDE}.png", f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"],
+    )
+    def test_the_source_that_the_name_tells_is_taken(self, folders: Make, name: str) -> None:
+        made = folders([name], [], [f"{FRONT}.jpg", f"{BACK}.jpg"])
+        matching = match_pairs(Folders(made.generated, None, made.source))
+        (pair,) = matching.pairs
         assert pair.source is not None
-        for ref in (pair.source, pair.ground_truth, pair.generated):
-            assert decode(check(ref)).shape == (256, 256, 3)
+        assert pair.source.path.name == f"{FRONT}.jpg"
+        assert (pair.key, pair.item) == (f"{FRONT}___{SIDE}", DRESS)
+        assert matching.describe().endswith("; of 1 the source is known")
+
+    def test_a_csv_says_which_source_and_which_item(
+        self, folders: Make, csv_file: WriteCsv
+    ) -> None:
+        made = folders(["out_0.png", "out_1.png"], [], ["a.png"])
+        path = csv_file("generated,ground_truth,source,item\nout_0.png,b.png,a.png,shirt\n")
+        matching = match_pairs(Folders(made.generated, None, made.source), pairs=path)
+        (pair,) = matching.pairs
+        assert pair.source is not None
+        assert (pair.key, pair.ground_truth, pair.item) == ("a___b", None, "shirt")
+        assert problems(matching) == {("extra", "out_1.png")}
+
+
+class TestAccounting:
+    def test_what_a_folder_holds_besides_images_is_counted_by_side(
+        self, folders: Make, tmp_path: Path
+    ) -> None:
+        made = folders(["a.png", "log.txt"], ["a.png", ".hidden.png", "x.npz"])
+        assert match_pairs(made).passed_over == {
+            "generated": {".txt": 1},
+            "ground_truth": {"hidden": 1, ".npz": 1},
+        }
+
+    @pytest.mark.parametrize("side", ["generated", "ground_truth", "source"])
+    def test_a_folder_that_cannot_be_reached_is_unreadable_on_every_side(
+        self, folders: Make, side: str
+    ) -> None:
+        made = folders(["a_2_b.png"], ["b.png"], ["a.png"])
+        part = getattr(made, side) / "part2"
+        part.symlink_to("moved")
+        matching = match_pairs(made)
+        assert problems(matching) == {("unreadable", str(part))}
+        assert len(matching.pairs) == 1
+
+    def test_a_dead_link_is_the_pair_that_its_name_says(self, folders: Make) -> None:
+        made = folders(["a.png"], ["a.png", "b.png"])
+        (made.generated / "b.png").symlink_to("moved.png")
+        matching = match_pairs(made)
+        assert (len(matching.pairs), matching.expected, matching.problems) == (2, 2, ())
 
 
 def pair(target: str, source: str | None = None, item: str | None = None, key: str = "") -> Pair:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fhpt_eval.images.listing import Listing
+
 #: A spelling: what the n-th image of a data set is called, without the ending.
 Spelling = Callable[[int], str]
 
@@ -116,10 +118,10 @@ class Names:
     listed: str | None = None
     match: str = "auto"
 
-    def find_images(self, root: Path, _: str) -> dict[str, list[Path]]:
+    def list_folder(self, root: Path, _: str) -> Listing:
         """Stand in for a look at the disk: the folders are called after the fields."""
         names: list[str] = getattr(self, root.name)
-        return {name: [root / f"{name}.png"] for name in sorted(names)}
+        return Listing({name: [root / f"{name}.png"] for name in sorted(names)}, {}, {})
 
 
 def draw(number: int) -> Names:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
 from fhpt_eval.images.names import canonical
 
 #: Largest file that is read, in bytes (some million images).

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fhpt_eval.common.files import check_writable, csv_text, write_atomically
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import SUFFIXES
+from fhpt_eval.images.listing import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
 from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, ahead, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs

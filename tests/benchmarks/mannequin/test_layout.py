@@ -17,7 +17,7 @@ from fhpt_eval.benchmarks.mannequin import LABELS, SEEN, Settings, write_benchma
 from fhpt_eval.benchmarks.mannequin.layout import Written
 from fhpt_eval.cli.benchmark import benchmark
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.images.files import find_images
+from fhpt_eval.images.listing import find_images
 from fhpt_eval.keypoints import read_annotation_csv
 from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.pairs.naming import item_of

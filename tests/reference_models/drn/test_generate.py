@@ -219,6 +219,7 @@ def test_pairs_across_folders_are_matched_by_the_list_beside_the_images(
     assert matching.problems == ()
     (pair,) = matching.pairs
     assert pair.source is not None
+    assert pair.ground_truth is not None
     assert (pair.source.path, pair.ground_truth.path) == (
         truth / "y" / names[0],
         truth / "x" / names[1],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import REFUSED_SUFFIXES, find_images
+from fhpt_eval.images.listing import REFUSED_SUFFIXES, find_images
 from fhpt_eval.images.names import NameIndex
 
 #: What the field's lists begin with: DeepFashion's in crops and in full frames, in both spellings,
