@@ -126,8 +126,7 @@ def show_scores(result: Result) -> None:
         if text and not score.detail:
             # Of a metric that could not be computed at all its name says enough.
             notes.setdefault(text, []).append(name if score.n else name.partition(".")[0])
-    details = sum(score.detail and score.n > 0 for score in result.scores.values())
-    if details:
+    if details := sum(score.detail and score.n > 0 for score in result.scores.values()):
         click.echo(f"{details} details are in scores.csv")
     for text, names in notes.items():
         click.echo(f"{', '.join(dict.fromkeys(names))}: {text}")

@@ -75,14 +75,8 @@ def reference_statistics(
 ) -> Statistics:
     """Compute mean and covariance of the features of all images below a folder.
 
-    Args:
-        folder: the real images.
-        protocol: says how they are prepared, and which network sees them.
-        metric: whose settings count, where the protocol has several Fréchet distances.
-        device: as in :func:`evaluate`, and so the following.
-        workers: number of chunks computed at a time.
-        cache: where features are kept, so that an interrupted call goes on from there.
-        progress: is told what goes on.
+    The protocol says how they are prepared, and which network sees them; ``metric`` whose settings
+    count, where it has several Fréchet distances. The rest are as in :func:`evaluate`.
 
     Raises:
         InputError: the folder, or an image in it, cannot be used.
@@ -97,8 +91,7 @@ def reference_statistics(
         raise ProtocolError(f"'{metric}' is no Fréchet distance, and has no reference statistics.")
     if entry.metric.reference_folder() is None:
         raise InputError(f"There is no folder {folder}. Give the folder of real images.")
-    lacking = entry.metric.lacks()
-    if lacking:
+    if lacking := entry.metric.lacks():
         raise UnavailableError(f"Cannot be computed: {metric} {lacking}.")
     chosen = choose_device(device)
     store = FolderStore(Path(cache)) if cache else MemoryStore()
@@ -115,5 +108,4 @@ def reference_statistics(
         raise InputError(
             f"{folder} holds {reduced.reference_count} images; a covariance needs at least 2."
         )
-    result: Statistics = statistics
-    return result
+    return statistics

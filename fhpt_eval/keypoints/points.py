@@ -71,8 +71,7 @@ class Keypoints(Mapping[str, Points]):
         Raises:
             InputError: some of the images are not there; says how many, and names the first.
         """
-        missing = [name for name in dict.fromkeys(names) if name not in self]
-        if missing:
+        if missing := [name for name in dict.fromkeys(names) if name not in self]:
             shown = ", ".join(f"'{name}'" for name in missing[:_SHOWN])
             more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
             hint = self._index.near(missing[0])

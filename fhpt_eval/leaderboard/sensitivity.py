@@ -150,11 +150,10 @@ class Sensitivity:
 
 
 def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
-    """Put results of the same images under several protocols side by side.
+    """Put results of the same images under several protocols side by side, in their order.
 
-    Args:
-        results: of one method, in the order in which they shall stand.
-        base: the id of the protocol from which values move; the first one by default.
+    They are of one method. Values move from those under the protocol whose id is ``base``; under
+    the first one by default.
 
     Raises:
         ResultError: they are of other images, or two of them under one protocol.
@@ -183,7 +182,9 @@ def _lines(result: Result) -> list[Line]:
     """Sort a result's scores by metric; of several of one metric each has a line."""
     entries: dict[str, dict[str, Score]] = {}
     for label, score in result.scores.items():
-        name = _entry(result, label)
+        # The name that the metric has in the protocol: what stands before the part.
+        fitting = (n for n in _settings(result) if label == n or label.startswith(f"{n}."))
+        name = max(fitting, key=len, default=label)
         column = _metric(result, name) + label.removeprefix(name)
         entries.setdefault(name, {})[column] = score
     metrics: dict[str, list[str]] = {}
@@ -196,12 +197,6 @@ def _lines(result: Result) -> list[Line]:
         lines[0].scores.update(entries[first])
         lines += [Line(result, name, entries[name]) for name in variants]
     return lines
-
-
-def _entry(result: Result, score: str) -> str:
-    """Return the name that a score's metric has in the protocol: what stands before its part."""
-    fitting = [n for n in _settings(result) if score == n or score.startswith(f"{n}.")]
-    return max(fitting, key=len, default=score)
 
 
 #: Parameters that give a number another unit, so that differences mean nothing, and the usual one.

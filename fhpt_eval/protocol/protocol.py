@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from fhpt_eval.common.files import read_text, toml_table
+from fhpt_eval.common.files import toml_table
 from fhpt_eval.common.settings import digest_of
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.shipped import Shipped
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.keypoints.mask import Mask
@@ -25,42 +25,35 @@ from fhpt_eval.metrics.registry import load_metric, metric_names
 if TYPE_CHECKING:
     from fhpt_eval.metrics.base import Metric
 
-#: Largest protocol file that is read, in bytes.
-MAX_BYTES = 2**20
+_PRESETS = Shipped("fhpt_eval.protocol.presets", "protocol", "a protocol file", ProtocolError)
+#: The names of the shipped protocols, sorted.
+preset_names = _PRESETS.names
 _STEPS: dict[str, type[Step]] = {
-    "crop": Crop,
-    "pad": Pad,
-    "resize": Resize,
-    "color": Color,
-    "mask": Mask,
+    kind.model_fields["step"].default: kind for kind in (Crop, Pad, Resize, Color, Mask)
 }
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
-class Source(BaseModel):
+class Source(Frozen):
     """Where a protocol was read: the repository, its files and the commit."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     repository: str
     files: tuple[str, ...] = Field(strict=False)
     commit: str
 
 
-class _File(BaseModel):
+class _File(Frozen):
     """The top level of a protocol file; metrics and steps are checked one by one."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
     title: str = ""
     description: str = ""
     version: Annotated[int, Field(ge=1)] = 1
     source: Source | None = None
-    quirks: list[str] = []
+    quirks: list[str] = Field(default_factory=list)
     comparable_with: str = ""
     panels: Annotated[int, Field(ge=2, le=100)] | None = None
-    prepare: list[dict[str, Any]] = []
+    prepare: list[dict[str, Any]] = Field(default_factory=list)
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
@@ -173,9 +166,8 @@ class Protocol:
     def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
         """Choose metrics by name; one that the protocol lacks is added with its defaults.
 
-        Returns:
-            The protocol, extended where a metric was added (its id then says so, and its digest
-            differs), and the names of the chosen entries.
+        Besides the names of the chosen entries the protocol is returned, extended where a metric
+        was added: its id then says so, and its digest differs.
 
         Raises:
             ProtocolError: a name is neither in the protocol nor installed.
@@ -240,13 +232,6 @@ class Protocol:
         return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
 
 
-def preset_names() -> list[str]:
-    """Return the names of the shipped protocols, sorted."""
-    folder = resources.files("fhpt_eval.protocol.presets")
-    files = [file.name for file in folder.iterdir()]
-    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
-
-
 def load_protocol(name: str | Path) -> Protocol:
     """Load a shipped protocol by name, or one of your own from a TOML file.
 
@@ -254,31 +239,7 @@ def load_protocol(name: str | Path) -> Protocol:
         ProtocolError: there is no such protocol, or the file has a fault; the message names the
             key, what is allowed, and near misses.
     """
-    if isinstance(name, str) and name in preset_names():
-        text = (
-            resources.files("fhpt_eval.protocol.presets")
-            .joinpath(f"{name}.toml")
-            .read_text("utf-8")
-        )
-        return parse_protocol(text, f"protocol '{name}'")
-    path = Path(name)
-    if not _is_file(path):
-        if path.suffix == ".toml" or len(path.parts) > 1:
-            raise ProtocolError(f"There is no protocol file {path}. Check the path.")
-        known = preset_names()
-        raise ProtocolError(
-            f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
-            f"Shipped: {', '.join(known)}. A file of your own is given by its path."
-        )
-    text = read_text(path, MAX_BYTES, "a protocol file", error=ProtocolError)
-    return parse_protocol(text, str(path))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that the file system cannot even hold
-        return False
+    return parse_protocol(*_PRESETS.read(name))
 
 
 def parse_protocol(text: str, label: str) -> Protocol:

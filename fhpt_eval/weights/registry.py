@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fhpt_eval.common.files import read_text, toml_table, why
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import WeightsError, did_you_mean
 
 #: The file in a folder of weights that lists a lab's own networks.
@@ -37,15 +37,13 @@ _ENDINGS_OF_OURS = (".part", ".sha256", ".toml", ".tmp")
 _configured: Path | None = None
 
 
-class WeightsEntry(BaseModel):
+class WeightsEntry(Frozen):
     """What the registry says of one pretrained network.
 
     ``sha256`` is the digest of the file and ``size`` its bytes. ``shipped``: the file is part of
     the package, in ``fhpt_eval/weights/networks/``; then ``size`` is known, and there are no
     addresses.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")]
@@ -82,13 +80,11 @@ class WeightsEntry(BaseModel):
         return self
 
 
-class _File(BaseModel):
+class _File(Frozen):
     """The top level of a registry file; entries are checked one by one."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     schema_version: Literal[1]
-    weights: dict[str, dict[str, Any]] = {}
+    weights: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 def is_permitted(address: str) -> bool:
@@ -119,8 +115,7 @@ def folder() -> Path:
     """
     if _configured is not None:
         return _configured
-    named = os.environ.get(VARIABLE)
-    if named:
+    if named := os.environ.get(VARIABLE):
         return Path(named)
     import platformdirs
 

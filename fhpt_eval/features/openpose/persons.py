@@ -151,13 +151,8 @@ def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
 
     The one with most joints; of these the one with the largest bounding box of its joints; of these
     the one with the greatest sum of confidences; of these the first in reading order of its first
-    differing joint. The order in which persons are given does not matter.
-
-    Args:
-        persons: (P, J, 3) x, y and confidence, NaN where missing.
-
-    Returns:
-        (J, 3), a copy; NaN everywhere if there are no persons.
+    differing joint. The order in which persons are given does not matter. Of ``(P, J, 3)`` x, y and
+    confidence, NaN where missing, a copy ``(J, 3)``; NaN everywhere if there are no persons.
 
     Raises:
         ArgumentError: ``persons`` has another type or shape.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common.files import check_writable, csv_text, write_atomically
+from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.listing import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
-from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, ahead, resized
+from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, Decoded, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import autocast
@@ -140,7 +141,7 @@ def generate(
         at_once = max(1, min(batch_size, len(rows)))
         batches = Batches(data, Decoded(data.people, *drawer.working, pool), *drawer.working,
                           targets=False)  # fmt: skip
-        _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once)), rows,
+        _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once), AHEAD), rows,
                   lambda image, number: pool.submit(write, image, number), progress)  # fmt: skip
         seconds = time.monotonic() - started
     return Generated(len(rows), len(data) - len(rows), seconds)
@@ -205,19 +206,16 @@ def _draw_all(
 ) -> None:
     """Draw batch after batch; while the device draws one, the one before is fetched and written."""
     writing: list[Future[None]] = []
-    waiting: torch.Tensor | None = None
     done = 0
-    for batch in chain(batches, [None]):
-        drawn = None if batch is None else drawer(batch)
-        if waiting is not None:
-            for future in writing:  # of the batch before, so that memory stays bounded
-                future.result()
-            pixels = waiting.permute(0, 2, 3, 1).cpu().numpy()
-            numbers = rows[done : done + len(pixels)].tolist()
-            writing = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
-            done += len(numbers)
-            progress.advance(done)
-        waiting = drawn
+    # Of each batch and the one after it, which is asked of the device before this is fetched.
+    for drawn, _ in pairwise(chain(map(drawer, batches), [torch.empty(0)])):
+        for future in writing:  # of the batch before, so that memory stays bounded
+            future.result()
+        pixels = drawn.permute(0, 2, 3, 1).cpu().numpy()
+        numbers = rows[done : done + len(pixels)].tolist()
+        writing = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
+        done += len(numbers)
+        progress.advance(done)
     for future in writing:
         future.result()
 
@@ -273,8 +271,7 @@ def _tell(
             f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
             "have them replaced with --overwrite."
         )
-    extra = sorted(present.keys() - set(names) - set(foreign))
-    if extra:
+    if extra := sorted(present.keys() - set(names) - set(foreign)):
         progress.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "
             f"{extra[0]}; fhpt-eval run scores them too if their names match."
