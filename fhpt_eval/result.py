@@ -230,6 +230,12 @@ class FileRow(NamedTuple):
     group: int
 
 
+def _file_row(
+    pair: str, generated: str, ground_truth: str, source: str, item: str, group: str
+) -> FileRow:
+    return FileRow(pair, generated, ground_truth, source, item, int(group))
+
+
 @dataclass(frozen=True)
 class FileTable:
     """What :attr:`Result.files` is made of and ``files.csv`` is written from, sorted by key."""
@@ -258,9 +264,7 @@ class FileTable:
             header, *rows = csv.reader(io.StringIO(text))
             if tuple(header) != FileRow._fields:
                 raise ValueError(f"the columns are not {', '.join(FileRow._fields)}")
-            return cls(
-                tuple(FileRow(*map(plain_text, names), int(group)) for *names, group in rows)
-            )
+            return cls(tuple(_file_row(*map(plain_text, row)) for row in rows))
         except (ValueError, TypeError, csv.Error) as error:
             raise ResultError(f"{label}: is not a table of files ({error}).") from error
 

@@ -318,7 +318,7 @@ class Run:
                 source = _below(pair.source, folders.source)
             else:  # a panel of another side's file
                 roots = (folders.ground_truth, folders.generated)
-                image = checked.source and checked.source.ref
+                image = checked.source.ref if checked.source else None
                 source = next(filter(None, (_below(image, root) for root in roots)), "")
             rows.append(
                 FileRow(
@@ -381,6 +381,12 @@ def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
     """Match the pairs, and say how."""
     matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
+    cut = folders.cut
+    if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
+        progress.say(
+            f"The field's {cut.label} hold their ground truth: --gt-panel {cut.ground_truth} "
+            "compares with it"
+        )
     return matching
 
 

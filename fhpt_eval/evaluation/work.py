@@ -24,6 +24,7 @@ from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.survey.checks import images_below
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetImage, split
 from fhpt_eval.evaluation.survey.problems import unusable
+from fhpt_eval.evaluation.survey.shapes import check_set
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
 from fhpt_eval.images.names import canonical
 from fhpt_eval.images.preparation import Side
@@ -84,6 +85,7 @@ class Work:
 
         Raises:
             InputError: a reference folder, or an image in it, cannot be used.
+            PairingError: most images in it differ in shape from the generated ones.
         """
         self.problems = problems
         self._planned = {each.address: each for each in planned}
@@ -97,6 +99,7 @@ class Work:
         for root, metrics in self._roots(self._planned.values()).items():
             steps = {each.entry.steps for each in metrics}
             images = images_below(root, steps, executor.workers, progress)
+            check_set(str(root), images, pairs, steps)
             self._references[root] = split(_with_items(images, pairs))
         self._take(pairs)
 

@@ -35,19 +35,13 @@ class Listing:
     ``images`` has paths by key: the path below the folder without its ending; two files with one
     key (``a.png`` and ``a.jpg``) both stand in its list. ``unreadable`` says of entries why they
     cannot be reached, such as a link whose target is gone; those that are named as images stand in
-    ``images`` too, since a pair may want them. ``passed_over`` counts all else by kind: an ending,
-    ``hidden``, ...
+    ``images`` too, since a pair may expect them. ``passed_over`` counts all else by kind: by
+    ending, ``hidden``, ...
     """
 
     images: Mapping[str, list[Path]]
     unreadable: Mapping[Path, str]
     passed_over: Mapping[str, int]
-
-    @property
-    def unreachable(self) -> dict[Path, str]:
-        """The unreadable entries whose name does not say that they are images, as folders."""
-        images = {path for paths in self.images.values() for path in paths}
-        return {path: reason for path, reason in self.unreadable.items() if path not in images}
 
 
 def without_ending(name: str) -> str:
@@ -63,21 +57,16 @@ def find_images(root: Path, what: str) -> dict[str, list[Path]]:
     Raises:
         InputError: as :func:`list_folder`; or an entry is unreadable.
     """
-    listing = list_folder(root, what)
-    if listing.unreadable:
-        raise InputError(
-            f"{what}: entries of {root} cannot be read. Mend them, or take them away."
-            f"{_lines(listing.unreadable)}"
-        )
-    return dict(listing.images)
+    return dict(list_folder(root, what, whole=True).images)
 
 
-def list_folder(root: Path, what: str) -> Listing:
+def list_folder(root: Path, what: str, *, whole: bool = False) -> Listing:
     """Account for every entry below a folder; links are followed, each folder is walked once.
 
     Raises:
         InputError: ``root`` is missing, is no folder, cannot be read, or holds no image; or a name
-            cannot be printed. ``what`` says which of the user's folders it is.
+            cannot be printed; or the ``whole`` folder is needed and an entry is unreadable.
+            ``what`` says which of the user's folders it is.
     """
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
@@ -96,6 +85,11 @@ def list_folder(root: Path, what: str) -> Listing:
         also = f" There are {counted(walk.passed_over)}." if walk.passed_over else ""
         raise InputError(
             f"{what}: {root} holds no images (looked for {endings}).{also}{_lines(walk.unreadable)}"
+        )
+    if whole and walk.unreadable:
+        raise InputError(
+            f"{what}: entries of {root} cannot be read. Mend them, or take them away."
+            f"{_lines(walk.unreadable)}"
         )
     images = {key: sorted(paths) for key, paths in sorted(walk.images.items())}
     return Listing(images, dict(sorted(walk.unreadable.items())), dict(walk.passed_over))

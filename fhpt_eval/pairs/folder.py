@@ -44,7 +44,7 @@ class FolderIndex:
         self.duplicates: set[str] = set()
         self.passed_over = listing.passed_over
         self.problems = [
-            Problem("unreadable", str(path), reason) for path, reason in listing.unreachable.items()
+            Problem("unreadable", str(path), reason) for path, reason in listing.unreadable.items()
         ]
         for key, paths in listing.images.items():
             self.names[key] = key + paths[0].suffix

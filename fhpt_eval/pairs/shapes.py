@@ -99,31 +99,29 @@ class Cut:
             return f"grids of {self.rows} x {self.columns}"
         return f"strips of {self.columns}"
 
-    def strip_of(self, size: Size) -> Size:
-        """Return the size of a strip of panels of a size."""
-        return size[0] * self.columns, size[1] * self.rows
+    def strip_among(self, generated: Size, *others: Size) -> Size:
+        """Return the size that the strips of a pair have, by the sizes of its files.
 
-    def of_generated(self, generated: Size, truth: Size | None) -> Panel | None:
-        """Return the panel of a generated file; none where it is not the strip, but a panel."""
-        if truth is not None and truth == self.strip_of(generated):
-            return None
-        return Panel(self.generated, self.columns, self.rows)
+        That of the generated file; or where another one is the strip of such panels, that one's.
+        """
+        strip = generated[0] * self.columns, generated[1] * self.rows
+        return strip if strip in others else generated
 
-    def of_truth(self, generated: Size, truth: Size) -> Panel | None:
-        """Return the panel of a file of ground truth; none where it is no strip.
+    def of_generated(self, generated: Size, strip: Size) -> Panel | None:
+        """Return the panel of a generated file; none where it is not of the strip's size."""
+        return Panel(self.generated, self.columns, self.rows) if generated == strip else None
 
-        It is a strip if it has the size of the strip of results, or one to match their images.
+    def of_truth(self, truth: Size, strip: Size) -> Panel | None:
+        """Return the panel of a file of ground truth; none where it is not of the strip's size.
 
         Raises:
-            InputError: it is a strip, and which panel it is is not known.
+            InputError: it is, and which panel it is is not known.
         """
-        alike = truth in (generated, self.strip_of(generated))
-        return self._panel(self.ground_truth, alike, "--gt-panel", "the ground truth")
+        return self._panel(self.ground_truth, truth == strip, "--gt-panel", "the ground truth")
 
-    def of_source(self, generated: Size, source: Size) -> Panel | None:
+    def of_source(self, source: Size, strip: Size) -> Panel | None:
         """Return the panel of a source file; see :meth:`of_truth`."""
-        alike = source in (generated, self.strip_of(generated))
-        return self._panel(self.source, alike, "--source-panel", "the source image")
+        return self._panel(self.source, source == strip, "--source-panel", "the source image")
 
     def _panel(self, index: int | None, alike: bool, flag: str, what: str) -> Panel | None:
         if not alike and flag not in self.named:

@@ -42,7 +42,7 @@ class TestOptions:
 
     def test_a_grid_has_rows_and_columns(self) -> None:
         grid = cut(grid=(2, 3), panel=6)
-        assert grid.of_generated((528, 512), IMAGE) == Panel(6, columns=3, rows=2)
+        assert grid.of_generated((528, 512), (528, 512)) == Panel(6, columns=3, rows=2)
         assert grid.label == "grids of 2 x 3"
 
     @pytest.mark.parametrize(
@@ -67,22 +67,28 @@ class TestOptions:
 
 class TestWhatIsCut:
     def test_single_images_of_ground_truth_are_left_whole(self) -> None:
-        strips = cut(5)
-        assert strips.of_generated((880, 256), IMAGE) == Panel(5, 5)
-        assert strips.of_truth((880, 256), IMAGE) is None
-        assert strips.of_truth((880, 256), (750, 1101)) is None
+        strips, strip = cut(5), (880, 256)
+        for truth in (IMAGE, (750, 1101)):
+            assert strips.strip_among(strip, truth) == strip
+            assert strips.of_generated(strip, strip) == Panel(5, 5)
+            assert strips.of_truth(truth, strip) is None
 
     def test_ground_truth_in_strips_of_one_size_is_cut_alike(self) -> None:
-        assert cut(5).of_truth((880, 256), (880, 256)) == Panel(3, 5)
-        assert cut(5).of_source((880, 256), (880, 256)) == Panel(1, 5)
+        strips, strip = cut(5), (880, 256)
+        assert strips.strip_among(strip, strip) == strip
+        assert strips.of_truth(strip, strip) == Panel(3, 5)
+        assert strips.of_source(strip, strip) == Panel(1, 5)
 
-    def test_single_results_are_left_whole_beside_strips_of_ground_truth(self) -> None:
-        strips = cut(5)
-        assert strips.of_generated(IMAGE, (880, 256)) is None
-        assert strips.of_truth(IMAGE, (880, 256)) == Panel(3, 5)
+    def test_single_results_are_left_whole_beside_strips_of_another_side(self) -> None:
+        strips, strip = cut(5), (880, 256)
+        for others in ((strip,), (IMAGE, strip), (strip, IMAGE)):
+            assert strips.strip_among(IMAGE, *others) == strip
+        assert strips.of_generated(IMAGE, strip) is None
+        assert strips.of_truth(IMAGE, strip) is None
+        assert strips.of_truth(strip, strip) == Panel(3, 5)
 
     def test_a_named_panel_is_cut_whatever_the_size(self) -> None:
-        assert cut(2, gt_panel=1).of_truth((352, 256), (512, 384)) == Panel(1, 2)
+        assert cut(2, gt_panel=1).of_truth((512, 384), (352, 256)) == Panel(1, 2)
 
     def test_strips_of_ground_truth_whose_panel_is_not_known_are_asked_for(self) -> None:
         with pytest.raises(InputError, match=r"strips of 8 panels as well.*Say it with --gt-panel"):

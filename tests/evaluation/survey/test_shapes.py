@@ -12,8 +12,10 @@ from PIL import Image
 import fhpt_eval
 from fhpt_eval import Result
 from fhpt_eval.errors import InputError, PairingError
-from fhpt_eval.protocol import parse_protocol
+from fhpt_eval.protocol import Entry, Protocol, parse_protocol
+from tests.support.patches import PatchFID
 from tests.support.photographs import crops, spoilt
+from tests.support.toy_sources import SourceGap
 
 Pixels = NDArray[np.uint8]
 
@@ -132,6 +134,36 @@ def test_panels_that_were_forgotten_are_refused_with_the_arithmetic(
     for pred, gt in ((strips, truth), (truth, strips)):
         with pytest.raises(PairingError, match=rf"6 of 6 pairs .* shape(?s:.)*{arithmetic}"):
             scored(pred, gt, allow_missing=allow_missing)
+
+
+def test_strips_among_source_images_are_refused(folder: Folder) -> None:
+    pred, truth, strips = (
+        folder.write("ours", folder.images("ours")),
+        folder.write("truth", folder.truth),
+        folder.strips("baseline"),
+    )
+    for number in range(6):
+        for root, name in ((truth, f"b{number}.png"), (strips, f"a{number}.png")):
+            (root / f"a{number}___b{number}.png").rename(root / name)
+    toy = Protocol("toy", "", "", (), (Entry("source_gap", SourceGap(), ()),))
+    with pytest.raises(PairingError, match=r"source image a0.png 220 x 64.\n220 x 64 is 5 panels"):
+        fhpt_eval.evaluate(pred, truth, source=strips, protocol=toy)
+    result = fhpt_eval.evaluate(pred, truth, source=strips, protocol=toy, panels=5)
+    assert result.provenance.assumptions == ("Panels of strips of 5: source image 1",)
+
+
+@pytest.mark.parametrize("arrangement", ["strips", "grids"])
+@pytest.mark.parametrize("is_reference", [False, True])
+def test_panels_that_were_forgotten_are_seen_beside_a_reference_set_too(
+    folder: Folder, arrangement: str, is_reference: bool
+) -> None:
+    truth = folder.write("truth", folder.truth)
+    strips = getattr(folder, arrangement)("ours")
+    pred, reference = (truth, strips) if is_reference else (strips, truth)
+    metric = PatchFID(reference=str(reference))
+    toy = Protocol("toy", "", "", (), (Entry("fid", metric, ()),))
+    with pytest.raises(PairingError, match=r"6 of 6 images in (?s:.)*panels of 44 x 64"):
+        fhpt_eval.evaluate(pred, protocol=toy)
 
 
 def test_a_wrong_number_of_panels_is_refused_too(folder: Folder) -> None:
