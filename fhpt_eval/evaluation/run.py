@@ -298,7 +298,7 @@ class Run:
             matching=self.matching.rule,
             example=self.matching.example,
             groups=len(set(work.groups)),
-            assumptions=self.assumptions(work.pairs),
+            assumptions=(*self.matching.notes, *self.assumptions(work.pairs)),
             passed_over={s: dict(kinds) for s, kinds in self.matching.passed_over.items()},
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),

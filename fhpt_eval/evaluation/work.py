@@ -287,7 +287,7 @@ class Work:
         """Say what intervals assume where nothing says which pairs show one garment or person."""
         if any(pair.pair.item for pair in self.pairs):
             return ""
-        return "no items are known, so pairs that share no image are taken as independent"
+        return "no items are known, so pairs that share no image or clip are taken as independent"
 
     def _lacking(self) -> list[Planned]:
         """Return the metrics whose scores are not kept."""
