@@ -11,6 +11,7 @@ from fhpt_eval.pairs.layouts import layout_of
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching
 from tests.support import field_names as field
+from tests.support.pairs import truth_of
 
 Match = Callable[[Sequence[str], Sequence[str]], Matching]
 
@@ -61,7 +62,7 @@ def test_equal_names_may_be_spelled_differently_too(match: Match) -> None:
 def test_the_folders_of_market_are_looked_into(match: Match) -> None:
     truth = [f"bounding_box_test/{field.market(n)}" for n in range(6)]
     matching = match([f"{field.market(0)}_{field.market(3)}"], truth)
-    assert [p.ground_truth.path.stem for p in matching.pairs] == [field.market(3)]
+    assert [truth_of(p).stem for p in matching.pairs] == [field.market(3)]
     assert "--gt: Market-1501's folders" in matching.describe()
 
 
@@ -81,9 +82,7 @@ def test_what_lies_beside_the_people_of_a_try_on_set_is_set_aside(
 ) -> None:
     names = [people(n).rpartition("/")[2] for n in range(3)]
     matching = match(names, [each(n) for n in range(3) for each in (people, beside)])
-    assert [p.ground_truth.path.parent.name for p in matching.pairs] == [
-        people(0).split("/")[-2]
-    ] * 3
+    assert [truth_of(p).parent.name for p in matching.pairs] == [people(0).split("/")[-2]] * 3
     assert matching.problems == ()
     assert matching.expected == 3
     assert "3 images of it show no person: set aside" in matching.describe()

@@ -12,6 +12,7 @@ from fhpt_eval.errors import InputError, PairingError
 from fhpt_eval.pairs.lists import Row, read_list, read_pairs
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching
+from tests.support.pairs import truth_of
 
 FRONT, SIDE = "fashionWOMENDressesid0000000101_1front", "fashionWOMENDressesid0000000101_2side"
 TREE_FRONT, TREE_SIDE = (
@@ -54,7 +55,7 @@ def match(tmp_path: Path, listed: Write) -> Match:
 
 
 def pairs(matching: Matching) -> list[tuple[str, str, str]]:
-    return [(p.key, p.generated.path.name, p.ground_truth.path.name) for p in matching.pairs]
+    return [(p.key, p.generated.path.name, truth_of(p).name) for p in matching.pairs]
 
 
 def reasons(matching: Matching) -> list[str]:
