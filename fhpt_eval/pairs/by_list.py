@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fhpt_eval.errors import PairingError
 from fhpt_eval.images.names import canonical
-from fhpt_eval.pairs.claims import Claim, Reader
+from fhpt_eval.pairs.claims import Claim
 from fhpt_eval.pairs.folder import FolderIndex
 from fhpt_eval.pairs.lists import Row, read_list
 from fhpt_eval.pairs.naming import RULES, NameRule
@@ -71,7 +71,6 @@ class ListedPairs:
         self.generated, self.truth, self.sources = generated, truth, sources
         self.is_paired = is_paired
         self.problems: list[Problem] = []
-        self._reader = Reader(truth, sources)
         self.transfer: dict[_Names, str] = {}
         self.try_on: dict[_Names, str] = {}
         for each in RULES:
@@ -160,6 +159,7 @@ class _Search:
             file = by_names.get((self._beside(row), self._target(row)))
         if file is None and self._bases[_bases(row)] == 1:
             file = by_names.get(_bases(row))
+            file = None if file is not None and "/" in file else file  # its folder may tell
         return file
 
     def _file_of_target(self, row: Row) -> str | None:
@@ -197,10 +197,10 @@ class _Search:
         listed = zip(self._rows, self._files, strict=True)
         for _, choices in groupby(listed, key=lambda each: each[0].line):
             line = list(choices)
-            found = [(row, file) for row, file in line if file is not None]
-            if len(found) > 1 and len({file for _, file in found}) == 1:
-                found = [(replace(found[0][0], source=None), found[0][1])]  # named by its target
-            for row, file in found or line[:1]:
+            hits = [(row, file) for row, file in line if file is not None]
+            if len(hits) > 1 and len({file for _, file in hits}) == 1:
+                hits = [(replace(hits[0][0], source=None), hits[0][1])]  # named by its target
+            for row, file in hits or line[:1]:
                 key = self._key(row)
                 if key in lines:
                     self._report_twice(row, key, lines[key], label)

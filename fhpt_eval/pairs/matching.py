@@ -189,9 +189,9 @@ class _Matcher:
     def _report_unclaimed(self, claimed: set[str]) -> int:
         """Report ground truth without generated image; return how many are to have one."""
         aside = self.truth.layout.aside - claimed
-        there = {c for k in self.generated.duplicates if (c := self.truth.find(k)) is not None}
+        doubled = {c for k in self.generated.duplicates if (c := self.truth.find(k)) is not None}
         for key in self.truth.files:
-            if key not in claimed and key not in aside and key not in there:
+            if key not in claimed and key not in aside and key not in doubled:
                 reason = f"no generated image; ground truth {self.truth.names[key]} wants it"
                 self.problems.append(Problem("missing", key, reason))
         return len(self.truth.names) - len(aside)

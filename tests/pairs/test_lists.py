@@ -217,6 +217,12 @@ class TestShop:
         assert [problem.kind for problem in matching.problems] == ["missing", "missing"]
         assert "a.png would be meant by several lines" in matching.problems[0].reason
 
+    def test_a_result_in_another_folder_is_not_taken_for_a_row(self, match: Match) -> None:
+        text = "from,to\nseed_0/a.png,seed_0/b.png\n"
+        matching = match(["seed_1/a_2_b.png"], ["seed_0/b.png", "seed_1/b.png"], text)
+        assert matching.pairs == ()
+        assert {problem.kind for problem in matching.problems} == {"missing", "extra"}
+
     def test_one_result_is_not_taken_for_two_rows(self, match: Match) -> None:
         matching = match(["a_b_c.png"], ["c.png", "b_c.png"], "from,to\na,b_c\na_b,c\n")
         assert matching.pairs == ()
