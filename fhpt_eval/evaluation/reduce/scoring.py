@@ -104,9 +104,11 @@ def _mean_score(
             few = f"the interval rests on only {number} groups: too narrow if values are skewed"
             notes.append(few)
         note = "; ".join(filter(None, notes)) or None
+    weight = full_name(entry, part.weight) if part.weight else None
     return _score(
-        part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note
-    )
+        part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note,
+        weight=weight,
+    )  # fmt: skip
 
 
 def over_of(keys: Sequence[str], defined: NDArray[np.bool_]) -> str | None:
