@@ -150,6 +150,7 @@ class Provenance(_Model):
 
     generated_digest: Digest
     matching: str
+    example: str
     groups: int
     assumptions: Annotated[tuple[str, ...], Field(strict=False)] = ()
     passed_over: dict[str, dict[str, int]] = {}

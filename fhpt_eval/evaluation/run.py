@@ -357,8 +357,9 @@ class Run:
         return Provenance(
             generated_digest=scored.generated_digest,
             matching=self.matching.rule,
+            example=self.matching.example,
             groups=len(set(work.groups)),
-            assumptions=self.assumptions(work.pairs),
+            assumptions=(*self.matching.notes, *self.assumptions(work.pairs)),
             passed_over={s: dict(kinds) for s, kinds in self.matching.passed_over.items()},
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),
@@ -439,7 +440,7 @@ def _panels(protocols: Sequence[Protocol]) -> int | None:
 
 def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
     """Match the pairs, and say how."""
-    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+    matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
     cut = folders.cut
     if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
