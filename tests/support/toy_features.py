@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
+import torch
 from torch import Tensor
 
 from fhpt_eval.errors import Undefined
@@ -25,7 +26,8 @@ class MeanColour(Feature):
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         self.seen.append(len(images))
-        return {"colour": images.double().mean(dim=(2, 3)) * self.scale}
+        levels = images.double() * (1 if images.dtype == torch.uint8 else 255)
+        return {"colour": levels.mean(dim=(2, 3)) * self.scale}
 
 
 class ColourGap(FeatureSetMetric):
