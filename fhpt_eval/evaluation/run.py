@@ -25,7 +25,7 @@ from fhpt_eval.evaluation.request import Request, loaded_protocols
 from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
-from fhpt_eval.evaluation.survey.needs import lack_of
+from fhpt_eval.evaluation.survey.needs import lack_of, sides_there
 from fhpt_eval.evaluation.survey.problems import refuse
 from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Scored, Work
@@ -177,7 +177,11 @@ class Run:
         """
         device = fingerprint.device_name(self.device)
         lacks = {entry.name: lack_of(entry, pairs) for entry in scoring.entries}
-        planned = [Planned.plan(e, device) for e in scoring.entries if not lacks[e.name]]
+        planned = [
+            Planned.plan(entry, device, sides_there(entry.steps, pairs))
+            for entry in scoring.entries
+            if not lacks[entry.name]
+        ]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
         self._tell(scoring, planned, lacking)
         return Ready(scoring, planned, lacking)
@@ -320,7 +324,8 @@ def _match(
             "Note: --pred and --gt are one folder, so each image is compared with itself "
             "(for strips that hold their ground truth give --panels)"
         )
-    if any("source" in e.metric.uses() for scoring in scorings for e in scoring.entries):
+    metrics = [entry.metric for scoring in scorings for entry in scoring.entries]
+    if any("source" in metric.uses() | metric.may_use() for metric in metrics):
         return matching
     return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
 

@@ -150,8 +150,9 @@ def compute_rows(
     """
     given = {"generated": generated, "ground_truth": ground_truth, "source": source}
     rows: dict[str, dict[str, Arrays]] = {side: {} for side in given}
+    uses = {"generated", *metric.uses()}
     for side, images in given.items():
-        if side != "generated" and side not in metric.uses():
+        if side not in uses and (images is None or side not in metric.may_use()):
             continue
         if images is None:
             raise ArgumentError(f"'{side}' is missing; {metric.name} needs it")
@@ -159,6 +160,8 @@ def compute_rows(
         if len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
         for name, feature in metric.features().items():
+            if side not in metric.sides_of(name):
+                continue
             arrays = feature.compute(images)
             rows[side][name] = {part: array.cpu().numpy() for part, array in arrays.items()}
     count = len(generated)

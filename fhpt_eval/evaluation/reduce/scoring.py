@@ -40,6 +40,8 @@ def scores(
     if entry.metric.gives == "set":
         by_name |= _set_scores(entry, reduced, expected, workers)
     counted = entry.counted(len(reduced.keys))
+    with blame(entry.name, "saying what goes with its values"):
+        remarks = entry.metric.remarks({k: v[:counted] for k, v in reduced.columns.items()})
     for part, declared in entry.metric.parts().items():
         if part not in reduced.columns:
             continue
@@ -55,7 +57,10 @@ def scores(
             declared,
             declared.undefined_when or entry.metric.undefined_when,
         )
-        by_name[full_name(entry, part)] = _with_note(score, _dropped(entry, len(reduced.keys)))
+        if part in remarks and not score.n:
+            score = score.model_copy(update={"reason": remarks[part]})
+        noted = _with_note(score, remarks.get(part, ""))
+        by_name[full_name(entry, part)] = _with_note(noted, _dropped(entry, len(reduced.keys)))
     return by_name
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fhpt_eval.errors import InputError
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
-from fhpt_eval.images.preparation import Step, prepared_size
+from fhpt_eval.images.preparation import Side, Step, prepared_size
 from fhpt_eval.metrics.base import Shown, check_shown
 from fhpt_eval.protocol import Entry
 
@@ -33,6 +33,15 @@ def lack_of(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
         _refuse_nameless(entry, "source images")
     lacking = next(filter(None, (step.lacks() for step in steps)), entry.metric.lacks())
     return lacking or _lack_of_pairs(entry, pairs)
+
+
+def sides_there(steps: Sequence[Step], pairs: Sequence[CheckedPair]) -> frozenset[Side]:
+    """Return the images that all pairs have, and that can be prepared by some steps."""
+    nameless = any(step.by_name and "source" in step.of for step in steps)
+    there: set[Side] = {"generated", "ground_truth"}
+    if not nameless and all(pair.source is not None for pair in pairs):
+        there.add("source")
+    return frozenset(there)
 
 
 def _lack_of_pairs(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
