@@ -20,10 +20,10 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 parity: .venv/.dev
-	$(BIN)/python -m pytest tests/parity -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests/parity --all-images -q -n 2 --dist worksteal
 
 parity-page: .venv/.dev
-	$(BIN)/python -m pytest tests/parity -q -n 2 --dist worksteal --write-parity
+	$(BIN)/python -m pytest tests/parity --all-images -q -n 2 --dist worksteal --write-parity
 
 # Holds every number to a record that another version wrote: make golden RECORD=file.json IMAGES=folder
 golden: .venv/.dev

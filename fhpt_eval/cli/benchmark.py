@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fhpt_eval.cli import options
 from fhpt_eval.cli.train_networks import train_faces, train_garments, train_pose
 
 
@@ -23,48 +24,24 @@ def benchmark() -> None:
 
 
 @benchmark.group(invoke_without_command=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A new or empty folder, or one that holds this very set.",
-)
-@click.option(
+@options.path("--out", "DIR", "A new or empty folder, or one that holds this very set.")
+@options.number(
     "--identities",
-    type=int,
+    "People; each is drawn in four views, and every fifth is for the test.",
     default=250,
-    show_default=True,
-    metavar="N",
-    help="People; each is drawn in four views, and every fifth is for the test.",
 )
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    metavar="S",
-    help="Everything is drawn from it.",
-)
+@options.number("--seed", "Everything is drawn from it.", default=0, metavar="S")
 @click.option(
     "--size",
     callback=_size,
     default="256x176",
     metavar="HxW",
-    show_default=True,
     help="Height and width of an image.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 256),
-    metavar="N",
-    help="Processes; they change no byte.  [default: the number of cores]",
+@options.number(
+    "--workers", "Processes; they change no byte.  [default: the number of cores]", 1, 256
 )
-@click.option(
-    "--sheet",
-    type=click.Path(path_type=Path),
-    metavar="FILE.png",
-    help="Write a contact sheet of the first ten people.",
-)
+@options.path("--sheet", "FILE.png", "Write a contact sheet of the first ten people.")
 @click.pass_context
 def mannequin(
     context: click.Context, out: Path | None, identities: int, seed: int, size: tuple[int, int],

@@ -6,29 +6,21 @@ from pathlib import Path
 
 import click
 
-#: People of the demonstration; every fifth of them is in the test set, in 12 pairs.
-_IDENTITIES = 100
+from fhpt_eval.cli import options
+
 _SEED = 0
 #: Reference models that are part of the package: the method's name, and that of its weights.
 _MODELS = {"patn": "patn-mannequin", "drn": "drn-mannequin"}
 
 
 @click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("fhpt-eval-demo"),
-    show_default=True,
-    metavar="DIR",
-    help="Where everything goes.",
-)
-@click.option(
+@options.path("--out", "DIR", "Where everything goes.", default=Path("fhpt-eval-demo"))
+@options.number(
     "--identities",
-    type=click.IntRange(10, 10_000),
-    default=_IDENTITIES,
-    show_default=True,
-    metavar="N",
-    help="People who are drawn; every fifth is for the test, in 12 pairs.",
+    "People who are drawn; every fifth is for the test, in 12 pairs.",
+    10,
+    10_000,
+    default=100,
 )
 @click.pass_context
 def demo(context: click.Context, out: Path, identities: int) -> None:

@@ -29,8 +29,7 @@ def doctor() -> int:
     codecs = [name for name in ("jpg", "zlib", "webp") if features.check(name)]
     click.echo(f"{'image codecs':<16}{', '.join(codecs)} (jpg, zlib for PNG, and webp are used)")
     click.echo("")
-    broken = _metrics()
-    if broken:
+    if broken := _metrics():
         click.echo(f"\n{broken} metrics are unavailable; what would cure it stands above.")
         return 3
     click.echo("\nEverything that is installed can be used.")

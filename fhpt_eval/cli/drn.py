@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,37 +19,30 @@ if TYPE_CHECKING:
     from fhpt_eval.reference_models.drn.data.pairs import PairSet
     from fhpt_eval.reference_models.drn.training.distributed import World
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_PATH = click.Path(path_type=Path)
-
-_data = click.option(
-    "--data", required=True, type=_PATH, metavar="DIR",
-    help="A folder laid out as DeepFashion's, Market-1501's or mannequin's.",
-)  # fmt: skip
-_pairs = click.option(
-    "--pairs", type=_PATH, metavar="CSV",
-    help="Another list of pairs: columns from,to.  [default: DIR's list of the split]",
-)  # fmt: skip
-_keypoints = click.option(
-    "--keypoints", type=_PATH, metavar="CSV|DIR",
-    help="Other key points: an annotation CSV, or OpenPose's JSON.  [default: DIR's of the split]",
-)  # fmt: skip
+_data = options.path(
+    "--data",
+    "DIR",
+    "A folder laid out as DeepFashion's, Market-1501's or mannequin's.",
+    required=True,
+)
+_pairs = options.path(
+    "--pairs",
+    "CSV",
+    "Another list of pairs: columns from,to.  [default: DIR's list of the split]",
+)
+_keypoints = options.path(
+    "--keypoints",
+    "CSV|DIR",
+    "Other key points: an annotation CSV, or OpenPose's JSON.  [default: DIR's of the split]",
+)
 _allow_missing = click.option(
-    "--allow-missing", is_flag=True,
+    "--allow-missing",
+    is_flag=True,
     help="Leave out pairs whose files or key points are missing, and say so.",
-)  # fmt: skip
-_threads = click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N",
-    help="CPU threads of this process.  [default: the number of cores]",
-)  # fmt: skip
-
-
-def _every(name: str, least: int, what: str, default: int) -> Callable[[Command], Command]:
-    return click.option(
-        name, type=click.IntRange(least), default=default, show_default=True, metavar="N",
-        help=f"Steps between two {what}.",
-    )  # fmt: skip
+)
+_threads = options.number(
+    "--threads", "CPU threads of this process.  [default: the number of cores]", 1, 1024
+)
 
 
 @click.group()
@@ -64,17 +56,18 @@ def drn() -> None:
     "--config", required=True, metavar="NAME|FILE",
     help="A shipped configuration, such as drn-256 or drn-tiny, or a TOML file.",
 )  # fmt: skip
-@click.option("--out", required=True, type=_PATH, metavar="DIR", help="A new or empty folder.")
+@options.path("--out", "DIR", "A new or empty folder.", required=True)
 @click.option(
     "--start-from", metavar="NAME|FILE",
     help="Weights of a model of the same sizes to start from.  [default: random ones]",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the training in --out, if there is one.")
-@click.option(
-    "--steps", type=click.IntRange(1), metavar="N",
-    help="Stop after N steps in all; the schedule stays.  [default: the configuration's]",
-)  # fmt: skip
-@click.option("--split", default="train", show_default=True, help="Which lists of DIR to take.")
+@options.number(
+    "--steps",
+    "Stop after N steps in all; the schedule stays.  [default: the configuration's]",
+    1,
+)
+@click.option("--split", default="train", help="Which lists of DIR to take.")
 @_pairs
 @_keypoints
 @_allow_missing
@@ -86,9 +79,9 @@ def drn() -> None:
 @click.option("--channels-last", is_flag=True, help="Store images channels last.")
 @click.option("--compile", is_flag=True, help="Compile the networks first.")
 @_threads
-@_every("--checkpoint-every", 1, "checkpoints", 500)
-@_every("--log-every", 1, "rows of the log", 50)
-@_every("--sample-every", 0, "grids of samples; 0 for none", 500)
+@options.number("--checkpoint-every", "Steps between two checkpoints.", 1, default=500)
+@options.number("--log-every", "Steps between two rows of the log.", 1, default=50)
+@options.number("--sample-every", "Steps between two grids of samples; 0 for none.", 0, default=500)
 @options.weights_dir
 @click.pass_context
 def train(context: click.Context, /, **values: Any) -> int:
@@ -181,20 +174,17 @@ def _held_out(values: dict[str, Any], threads: int) -> PairSet | None:
     help="A name of the registry of weights, exported weights, or a training's checkpoint.",
 )  # fmt: skip
 @_data
-@click.option("--split", default="test", show_default=True, help="Which lists of DIR to take.")
+@click.option("--split", default="test", help="Which lists of DIR to take.")
 @_pairs
 @_keypoints
-@click.option("--out", required=True, type=_PATH, metavar="DIR", help="Where the images go.")
+@options.path("--out", "DIR", "Where the images go.", required=True)
 @_allow_missing
 @options.device
 @click.option(
     "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
-    show_default=True, help="What the networks compute in, whatever the model was trained in.",
+    help="What the networks compute in, whatever the model was trained in.",
 )  # fmt: skip
-@click.option(
-    "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, metavar="N",
-    help="Images drawn at a time.",
-)  # fmt: skip
+@options.number("--batch-size", "Images drawn at a time.", 1, 4096, default=32)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the model first.")
 @_threads
 @click.option("--overwrite", is_flag=True, help="Replace images that another model made.")
@@ -248,12 +238,10 @@ def info(checkpoint: str) -> None:
 
 @drn.command()
 @click.argument("checkpoint", metavar="NAME|FILE")
-@click.option(
-    "--out", required=True, type=_PATH, metavar="FILE.safetensors", help="The file to write."
-)
+@options.path("--out", "FILE.safetensors", "The file to write.", required=True)
 @click.option(
     "--as", "stored", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32",
-    show_default=True, help="The type that the file has; it is read as float32.",
+    help="The type that the file has; it is read as float32.",
 )  # fmt: skip
 @options.weights_dir
 def export(checkpoint: str, out: Path, stored: Any) -> None:

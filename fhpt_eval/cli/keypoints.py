@@ -20,29 +20,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--images", required=True, type=options.PATH, metavar="DIR", help="Images, one person in each."
-)
-@click.option(
-    "--out",
-    required=True,
-    type=options.PATH,
-    metavar="PATH",
-    help="The CSV to write; with --format json, the folder.",
-)
+@options.path("--images", "DIR", "Images, one person in each.", required=True)
+@options.path("--out", "PATH", "The CSV to write; with --format json, the folder.", required=True)
 @click.option(
     "--format",
     "layout",
     type=click.Choice(["csv", "json"]),
     default="csv",
-    show_default=True,
     help="The field's annotation CSV, or OpenPose's JSON, a file per image.",
 )
 @click.option(
     "--network",
     metavar="NAME",
     default="openpose-coco18",
-    show_default=True,
     help="A network that gives joints; see 'fhpt-eval networks'.",
 )
 @click.option(
@@ -80,8 +70,7 @@ def keypoints(
             f"--network: {network} finds no persons. Networks that give joints: "
             f"{', '.join(networks_that_give('joints'))}."
         )
-    lacking = pose.lacks()
-    if lacking:
+    if lacking := pose.lacks():
         raise UnavailableError(f"Key points cannot be estimated: {lacking}. Nothing was written.")
     chosen = choose_device(device)
     with TerminalProgress() as progress:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fhpt_eval.cli import options
+
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@options.as_json
 def metrics(as_json: bool) -> None:
     """List the installed metrics, built-in and third-party.
 

@@ -17,14 +17,12 @@ from fhpt_eval.cli import options
 @click.option(
     "--protocol",
     default="fhpt",
-    show_default=True,
     metavar="NAME|FILE",
     help="Says how images are prepared and which network sees them.",
 )
 @click.option(
     "--metric",
     default="fid",
-    show_default=True,
     help="Whose settings count, where a protocol has several Fréchet distances.",
 )
 @options.device

@@ -17,35 +17,29 @@ if TYPE_CHECKING:
     from fhpt_eval.common.progress import Progress
     from fhpt_eval.common.validation import CheckedSettings
 
-#: What the shipped networks have learnt from.
-_ITEMS, _SEED = 2000, 2026
-
+#: The items and the seed are those that the shipped networks have learnt from.
 _COMMON = (
-    click.option(
-        "--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
-        help="The folder of this training; the same command goes on in it.",
+    options.path(
+        "--out", "DIR", "The folder of this training; the same command goes on in it.",
+        required=True,
     ),
-    click.option(
-        "--pictures", type=click.Path(path_type=Path), metavar="DIR",
-        help="Where pictures are, or are drawn to; 135 kB each.  [default: DIR/pictures]",
+    options.path(
+        "--pictures", "DIR",
+        "Where pictures are, or are drawn to; 135 kB each.  [default: DIR/pictures]",
     ),
-    click.option(
-        "--items", type=int, default=_ITEMS, show_default=True, metavar="N",
-        help="Items of the train split to learn from, in eight pictures each.",
+    options.number(
+        "--items", "Items of the train split to learn from, in eight pictures each.", default=2000
     ),
-    click.option(
-        "--pictures-seed", type=int, default=_SEED, show_default=True, metavar="S",
-        help="Of the people who are drawn.",
-    ),
-    click.option("--seed", type=int, metavar="S", help="Of the training."),
-    click.option(
-        "--threads", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
-        help="Of torch. Another number adds in another order, and gives other last bits.",
+    options.number("--pictures-seed", "Of the people who are drawn.", default=2026, metavar="S"),
+    options.number("--seed", "Of the training.", metavar="S"),
+    options.number(
+        "--threads",
+        "Of torch. Another number adds in another order, and gives other last bits.",
+        1, 256, default=1,
     ),
     options.device,
-    click.option(
-        "--workers", type=click.IntRange(1, 256), metavar="N",
-        help="Processes that draw pictures.  [default: the number of cores]",
+    options.number(
+        "--workers", "Processes that draw pictures.  [default: the number of cores]", 1, 256
     ),
 )  # fmt: skip
 
@@ -56,13 +50,9 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _steps(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(name, type=int, metavar="N", help=f"Steps{what}.")
-
-
 @click.command("train-garments")
 @_common
-@_steps("--steps", "")
+@options.number("--steps", "Steps.")
 def train_garments(**values: Any) -> int:
     """Train the network of fid, is, lpips and retrieval; half an hour on one core.
 
@@ -76,7 +66,7 @@ def train_garments(**values: Any) -> int:
 
 @click.command("train-pose")
 @_common
-@_steps("--steps", "")
+@options.number("--steps", "Steps.")
 def train_pose(**values: Any) -> int:
     """Train the network of joints; half an hour on one core.
 
@@ -90,9 +80,9 @@ def train_pose(**values: Any) -> int:
 
 @click.command("train-faces")
 @_common
-@_steps("--finder-steps", " of the network that finds a face")
-@_steps("--descriptor-steps", " of the network that describes it")
-@click.option("--held-out", type=int, metavar="N", help="People no step sees, to measure on.")
+@options.number("--finder-steps", "Steps of the network that finds a face.")
+@options.number("--descriptor-steps", "Steps of the network that describes it.")
+@options.number("--held-out", "People no step sees, to measure on.")
 def train_faces(**values: Any) -> int:
     """Train the networks of face_identity; an hour on one core.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fhpt_eval.cli.options import PATH, weights_dir
+from fhpt_eval.cli.options import PATH, as_json, weights_dir
 
 if TYPE_CHECKING:
     from fhpt_eval.weights import WeightsEntry
@@ -30,7 +30,7 @@ def weights() -> None:
 
 
 @weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@as_json
 @weights_dir
 def list_(as_json: bool) -> None:
     """List the registry: what there is, what is here, under which licence.

@@ -72,7 +72,9 @@ def read_within(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it cannot be read, is larger, or is something else, such as a pipe.
     """
-    with open(path, "rb", opener=_open_without_waiting) as file:
+    # A pipe that nobody writes to would be waited for without end.
+    waits_not = getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | waits_not)) as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
@@ -83,22 +85,13 @@ def read_within(path: Path, limit: int) -> bytes:
         return data
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes to would be waited for without end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def why(fault: Exception) -> str:
     """Return the reason that an error states, without its number and the file's name."""
     return str(getattr(fault, "strerror", None) or fault)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write ``data`` as :func:`replacing` does.
-
-    Raises:
-        StorageError: the folder cannot be written, or the disk is full.
-    """
+    """Write ``data`` as :func:`replacing` does, with its errors."""
     with replacing(path, durable=durable) as file:
         file.write(data)
 
@@ -115,7 +108,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary(path), suffix=".tmp")
+        # 60 characters are at most 240 bytes, and file systems take 255 with the 14 that are added.
+        start = f".{path.name[:60]}."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=start, suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -130,15 +125,6 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> str:
-    """Return how the name of a file's temporary one begins.
-
-    Of a long name only the start is in it: 60 characters are at most 240 bytes, and file systems
-    take 255 with the 14 that are added.
-    """
-    return f".{path.name[:60]}."
 
 
 def check_writable(folder: Path) -> None:

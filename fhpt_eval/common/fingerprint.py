@@ -68,8 +68,11 @@ def code_digest(*modules: str) -> str:
     that are not reached. Of a module outside of this package its whole package counts; what it
     reaches in this one does too.
     """
-    reached = _reached(modules)
-    return digest_of({name: _digest_of(name) for name in sorted(reached)})
+    digests = {}
+    for name in sorted(_reached(modules)):
+        file = _file_of(name) if _is_ours(name) else None
+        digests[name] = _read(file).digest if file is not None else _of_plugin(name)
+    return digest_of(digests)
 
 
 def _reached(modules: Iterable[str]) -> set[str]:
@@ -83,11 +86,6 @@ def _reached(modules: Iterable[str]) -> set[str]:
             reached.add(name)
             waiting += _read(file).targets if file is not None else ()
     return reached
-
-
-def _digest_of(module: str) -> str:
-    file = _file_of(module)
-    return _read(file).digest if file is not None and _is_ours(module) else _of_plugin(module)
 
 
 class _Module(NamedTuple):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from fhpt_eval.errors import InputError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 #: Where Linux says how much memory there is; of a control group, limit, use, and what of the use
 #: could be given back: version 2's files, then version 1's.
@@ -58,6 +64,23 @@ def _facts(text: str) -> dict[str, int]:
     """Return the number behind the first word of each line."""
     lines = [line.split() for line in text.splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+def ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Outcome], items: Iterable[Item], depth: int
+) -> Iterator[Outcome]:
+    """Yield ``function(item)`` in order, with up to ``depth`` of them under way in the pool."""
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 @contextmanager

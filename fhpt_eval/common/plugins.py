@@ -23,10 +23,6 @@ def installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     return {name: tuple(by_name[name]) for name in sorted(by_name)}
 
 
-def _no_fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
-    return ""
-
-
 def fault_of_class(plugin: object, name: str, base: type, attributes: Sequence[str]) -> str:
     """Say why a plugin is no complete class of a kind, with these attributes, or nothing."""
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
@@ -57,7 +53,7 @@ class Group:
     name: str
     kind: str
     error: type[FhptEvalError] = InputError
-    fault: Callable[[Any, str], str] = _no_fault
+    fault: Callable[[Any, str], str] = lambda plugin, name: ""  # noqa: ARG005
     also: str = ""
 
     def names(self) -> list[str]:
@@ -90,8 +86,7 @@ class Group:
                 f"{label} of {_package(point)} cannot be imported from {point.value}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        fault = self.fault(plugin, name)
-        if fault:
+        if fault := self.fault(plugin, name):
             raise self.error(f"{label} of {_package(point)}: {point.value} {fault}.")
         return plugin
 

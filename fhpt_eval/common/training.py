@@ -45,10 +45,8 @@ class Stopped(FhptEvalError):  # noqa: N818 - a state of the training, and no fa
 class Pace:
     """How far a training goes, and how often it tells of itself and is kept.
 
-    Attributes:
-        stop: the number of steps after which it ends.
-        report_every: steps between two rows.
-        save_every: steps between two checkpoints.
+    ``stop`` is the number of steps after which it ends; ``report_every`` and ``save_every`` are
+    steps between two rows, and between two checkpoints.
     """
 
     stop: int
@@ -148,13 +146,8 @@ def train(
 ) -> float:
     """Do the steps that are left, and return how many seconds all of them took.
 
-    Args:
-        task: what is trained; its state is that after ``step`` steps.
-        path: of its checkpoint.
-        pace: how far, and how often what.
-        progress: gets a line per row.
-        step: how many steps are done.
-        seconds: that they took.
+    The state of the task is that after ``step`` steps, which took so many ``seconds``; ``path`` is
+    of its checkpoint, and ``progress`` gets a line per row.
 
     Raises:
         FhptEvalError: a loss or a parameter is not finite; no checkpoint is written of that.

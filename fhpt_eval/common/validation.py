@@ -80,14 +80,18 @@ def brief(value: object) -> str:
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."
 
 
-class CheckedSettings(BaseModel):
+class Frozen(BaseModel):
+    """Base of records that take nothing but what they declare, and never change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CheckedSettings(Frozen):
     """Base of settings whose fields say which values they take.
 
     Raises:
         ArgumentError: a value is none of these; the message names the field and what is allowed.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     if not TYPE_CHECKING:  # type checkers see the signature that the fields give
 

@@ -244,7 +244,8 @@ class Work:
             for task in tasks
             if isinstance(task, RowsTask)
         }
-        return reduce(planned, self._chunks, references, sources, self._load)
+        groups = {pair.key: group for pair, group in zip(self.pairs, self.groups, strict=True)}
+        return reduce(planned, self._chunks, groups, references, sources, self._load)
 
     def _source_rows(
         self, task: RowsTask, chunks: Sequence[Chunk], planned: Sequence[Planned]
@@ -271,11 +272,17 @@ class Work:
     def _scored(self, planned: Planned, reduced: Reduced) -> Partial:
         """Compute a metric's scores, and lay them down with its values of pairs."""
         entry, workers = planned.entry, self._executor.workers
-        by_name = scores(entry, reduced, self.groups, self._expected, workers)
+        by_name = scores(entry, reduced, self.groups, self._expected, workers, self._assumed())
         columns = {full_name(entry, part): values for part, values in reduced.columns.items()}
         text = np.frombuffer(_SCORES.dump_json(by_name), np.uint8)
         keys = tuple(pair.key for pair in self.pairs)
         return Partial(planned.address, self._content_of(planned), keys, columns, {"scores": text})
+
+    def _assumed(self) -> str:
+        """Say what intervals assume where nothing says which pairs show one garment or person."""
+        if any(pair.pair.item for pair in self.pairs):
+            return ""
+        return "no items are known, so pairs that share no image are taken as independent"
 
     def _lacking(self) -> list[Planned]:
         """Return the metrics whose scores are not kept."""

@@ -10,19 +10,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fhpt_eval.common.validation import Frozen
 
-class Feature(BaseModel):
+
+class Feature(Frozen):
     """A feature's declaration and parameters; equal features are computed once, whoever asks.
 
     Class attributes:
         name: the feature's name in addresses.
         version: raised whenever the same image gives other arrays.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -33,6 +32,10 @@ class Feature(BaseModel):
 
         A row may depend on its own image alone, to the bit: not on the others in the batch, nor on
         its place among them.
+
+        Raises:
+            ArgumentError: the tensor has the wrong type, shape or range.
+            WeightsError: there are no weights, or they are not the feature's.
         """
 
     def digests(self) -> Mapping[str, str]:

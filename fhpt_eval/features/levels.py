@@ -45,10 +45,7 @@ def checked_images(images: object, overshoot: float = 0.0, argument: str = "imag
 
 
 def as_levels(images: object) -> Tensor:
-    """Return images as uint8.
-
-    Args:
-        images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+    """Return ``(N, 3, H, W)`` images, uint8 or float in [0, 1], as uint8.
 
     Raises:
         ArgumentError: says what was expected and what was given.

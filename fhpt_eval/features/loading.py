@@ -91,16 +91,9 @@ def module_of(
 ) -> Module:
     """Make a module of a state dict: float32 on the CPU, for evaluation, without gradients.
 
-    Args:
-        make: the module, with any figures.
-        state: its state dict, of any floating type.
-        label: the name or file of the weights.
-        network: what the weights should be of, in a sentence.
-        unused: whether an entry of ``state`` that the module has not may be there all the same.
-        ignored: whether an entry of the module is not looked for in ``state``.
-
-    Raises:
-        WeightsError: see :func:`check_entries`.
+    ``make`` gives the module, with any figures, and ``state`` is of any floating type. An entry of
+    the module that is ``ignored`` is not looked for in it. All else is as for
+    :func:`check_entries`, its error too.
     """
     with torch.device("meta"):  # no memory, and no random numbers drawn for nothing
         module = make()
@@ -117,10 +110,8 @@ def loaded_once(
     """Make a function load each source once per process, however many threads ask for it.
 
     The function's first argument is a registered name or a file; a file that has changed is
-    another. What it returns is shared, and must not be changed.
-
-    Args:
-        kept: how many results stay in memory, the last used ones.
+    another. What it returns is shared, and must not be changed. The last ``kept`` results that were
+    used stay in memory.
     """
 
     def decorate(

@@ -81,8 +81,8 @@ class Network(Feature):
             images: ``(N, 3, H, W)``, uint8 or float in [0, 1]; of at least :attr:`smallest` pixels.
 
         Raises:
-            ArgumentError: the network gives no maps, or the tensor has the wrong type, shape or
-                range.
+            ArgumentError: the network gives no maps, or as :meth:`Feature.compute`.
+            WeightsError: likewise.
         """
         raise ArgumentError(f"network '{self.name}' gives no maps")
 
@@ -94,22 +94,26 @@ class Network(Feature):
         return ()
 
 
-def network_names() -> list[str]:
-    """Return the names of all installed networks, sorted; imports none of them."""
-    return _GROUP.names()
+_GROUP = Group(
+    "fhpt_eval.networks",
+    "network",
+    error=ProtocolError,
+    fault=lambda kind, name: fault_of_class(
+        kind, name, Network, ("name", "title", "gives", "made_for")
+    ),
+    also="; also timm:MODEL, or a file that ends in .pt, .ts or .onnx",
+)
 
-
-def network_package(name: str) -> tuple[str, str]:
-    """Return the name and version of the package that brings an installed network."""
-    return _GROUP.distribution(name)
+#: The names of all installed networks, sorted; imports none of them.
+network_names = _GROUP.names
+#: The name and version of the package that brings an installed network, by the network's name.
+network_package = _GROUP.distribution
 
 
 def network_type(name: str) -> type[Network]:
-    """Import the network of that name.
+    """Import the network of that name: an installed one, ``timm:MODEL``, or the path of a file.
 
-    Args:
-        name: an installed one, ``timm:MODEL``, or the path of a file that ends in ``.pt``, ``.ts``
-            or ``.onnx``.
+    The file ends in ``.pt``, ``.ts`` or ``.onnx``.
 
     Raises:
         ProtocolError: there is none of that name (near misses are named), two packages claim it, or
@@ -158,17 +162,3 @@ def networks_that_give(gift: Gift) -> list[str]:
 def vectors_of(arrays: Mapping[str, Any], names: Iterable[str] = ROWS) -> Any:
     """Return the first of the named arrays of rows that a network gave."""
     return next(arrays[name] for name in names if name in arrays)
-
-
-def _fault(kind: object, name: str) -> str:
-    """Say why an entry point is not the network that it should be, or return an empty text."""
-    return fault_of_class(kind, name, Network, ("name", "title", "gives", "made_for"))
-
-
-_GROUP = Group(
-    "fhpt_eval.networks",
-    "network",
-    error=ProtocolError,
-    fault=_fault,
-    also="; also timm:MODEL, or a file that ends in .pt, .ts or .onnx",
-)

@@ -61,12 +61,7 @@ class PerceptualTrunk(WeightedNetwork):
         return {}
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """See :meth:`Network.maps`; not negative.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: there are no weights, or they are not the trunk's.
-        """
+        """See :meth:`Network.maps`; not negative."""
         checked_images(images, OVERSHOOT)
         trunk: Trunk = self.loaded(images.device)
         return trunk(scaled(images, *_normalisation(self.release, self.scale, images.device)))  # type: ignore[no-any-return]

@@ -31,11 +31,10 @@ TrunkName = Literal["alexnet", "vgg16", "vgg19", "squeezenet1_1"]
 class Architecture:
     """What a trunk is made of.
 
-    Attributes:
-        taps: numbers of the layers whose outputs are returned, ascending; the last is the end.
-        channels: how many channels each tap has.
-        smallest: the least height and width, in pixels, for which no map is empty.
-        behind: how the names of torchvision's entries begin that lie behind the last tap.
+    ``taps`` are the numbers of the layers whose outputs are returned, ascending, the last of which
+    is the end; ``channels`` how many channels each has. ``smallest`` is the least height and width,
+    in pixels, for which no map is empty; ``behind`` how the names of torchvision's entries begin
+    that lie behind the last tap.
     """
 
     taps: tuple[int, ...]
@@ -70,14 +69,10 @@ class Trunk(nn.Module):
         self.features = getattr(models, name)(weights=None).features[: self.taps[-1] + 1]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps at the taps.
+        """Return ``(N, C, h, w)`` float32 at each tap, not negative, C as in ``channels``.
 
-        Args:
-            images: ``(N, 3, H, W)`` float32, normalised as the caller wants it; channels-last is
-                fastest. Height and width are at least the architecture's ``smallest``.
-
-        Returns:
-            A ``(N, C, h, w)`` float32 tensor per tap, not negative, C as in ``channels``.
+        The images are ``(N, 3, H, W)`` float32, normalised as the caller wants it; channels-last is
+        fastest. Height and width are at least the architecture's ``smallest``.
         """
         maps = []
         for number, layer in enumerate(self.features):
@@ -99,21 +94,10 @@ def load_trunk(
     device: torch.device,
     label: str,
 ) -> Trunk:
-    """Build a trunk from the state dict of the whole classifier, or of its features alone.
+    """Build a trunk of the state dict of the whole classifier, or of its features alone.
 
-    Args:
-        name: which architecture.
-        state: tensors by torchvision's names, of any floating type. Those of the classifier and
-            behind the last tap are passed over; there must be no others than those of
-            :func:`layout`.
-        device: where the trunk shall compute.
-        label: what an error calls the state dict.
-
-    Returns:
-        The trunk, in evaluation mode and without gradients of its own.
-
-    Raises:
-        WeightsError: lists what is missing, unknown, of another shape, or no finite number.
+    See :meth:`.WeightedNetwork.build`. Entries of the classifier and behind the last tap are passed
+    over; there must be no others than those of :func:`layout`.
     """
     passed_over = ("classifier.", *TRUNKS[name].behind)
     trunk = module_of(

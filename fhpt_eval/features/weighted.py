@@ -36,7 +36,7 @@ class WeightedNetwork(Network):
     @classmethod
     @abstractmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Any:
-        """Make what computes of a state dict, which errors call ``label``.
+        """Make what computes on a device of a state dict, which errors call ``label``.
 
         Raises:
             WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.

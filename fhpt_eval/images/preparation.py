@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from fhpt_eval.common.validation import Frozen
 from fhpt_eval.errors import ImageError
 from fhpt_eval.images.resize import Kernel, ResizeResult, opencv_version, resize
 
@@ -37,10 +38,8 @@ class Names(NamedTuple):
     source: str = ""
 
 
-class Step(BaseModel):
+class Step(Frozen):
     """One step of the preparation; ``of`` limits it to some sides of a pair."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     of: tuple[Side, ...] = Field(
         default=("generated", "ground_truth", "source"), min_length=1, strict=False
@@ -81,9 +80,7 @@ class Step(BaseModel):
     def check(self, names: Sequence[Names], sizes: NDArray[np.int64]) -> None:
         """Refuse pairs that the step cannot be applied to; asked before any work.
 
-        Args:
-            names: of N pairs.
-            sizes: ``(N, 2)``, height and width of their images once prepared.
+        ``sizes`` are ``(N, 2)``, height and width of the images of N pairs once prepared.
 
         Raises:
             InputError: says what does not go together.
@@ -224,8 +221,7 @@ def prepare(
 ) -> NDArray[Any]:
     """Apply the steps that concern this side, in order, to ``(H, W, 3)`` uint8 pixels.
 
-    Returns:
-        ``(H, W, 3)`` levels: uint8, or float32 where a resize says so.
+    What is left is uint8, or float32 where a resize says so.
     """
     for step in steps:
         if side in step.of:

@@ -41,8 +41,7 @@ def resize(
 ) -> NDArray[Any]:
     """Resize ``(H, W, 3)`` levels, uint8 or float32; an image of that size keeps its levels.
 
-    Returns:
-        ``(height, width, 3)`` levels: uint8, or float32 if ``result`` is ``"float"``.
+    What is left is uint8, or float32 if ``result`` is ``"float"``.
     """
     library, _, name = kernel.partition(".")
     if pixels.shape[:2] == (height, width):

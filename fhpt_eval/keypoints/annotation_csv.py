@@ -133,8 +133,7 @@ def _row(line: str) -> tuple[str, NDArray[np.float64]]:
             "missing joint, in one of them nothing."
         )
     points[missing.all(axis=1)] = math.nan
-    fault = unit_fault(points)
-    if fault:
+    if fault := unit_fault(points):
         raise InputError(f"{fault}.")
     return name, points
 

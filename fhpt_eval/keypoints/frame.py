@@ -41,10 +41,7 @@ class Frame:
     def positions(self, keypoints: Keypoints, names: Sequence[str], size: NDArray[Any]) -> Floats:
         """Return positions in N images, ``(N, 18, 2)`` float64 in their pixels, NaN where missing.
 
-        Args:
-            keypoints: the annotation.
-            names: of the N images, which may repeat.
-            size: ``(N, 2)``, height and width of the images in pixels.
+        Names may repeat; ``size`` is ``(N, 2)``, height and width of the images in pixels.
 
         Raises:
             InputError: an image is not annotated, or a joint outside of its image is refused.

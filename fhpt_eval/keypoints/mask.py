@@ -50,7 +50,10 @@ class Mask(Step):
         raise ArgumentError("a mask needs the names of the pair; use apply_to")
 
     def apply_to(self, pixels: NDArray[Any], names: Names) -> NDArray[Any]:
-        mask = self._mask(names, pixels.shape[0], pixels.shape[1])
+        if self.keypoints is None:
+            raise ArgumentError(f"a mask {self.lacks()}")
+        content = read_keypoints(self.keypoints).digest
+        mask = _drawn(self, content, self._name(names), *pixels.shape[:2])
         is_level = float(self.fill).is_integer()
         masked = pixels.copy() if is_level else pixels.astype(np.float32)
         masked[~mask] = int(self.fill) if is_level else self.fill
@@ -84,12 +87,6 @@ class Mask(Step):
 
     def _name(self, names: Names) -> str:
         return names.target if self.pose == "target" else names.source
-
-    def _mask(self, names: Names, height: int, width: int) -> NDArray[np.bool_]:
-        if self.keypoints is None:
-            raise ArgumentError(f"a mask {self.lacks()}")
-        content = read_keypoints(self.keypoints).digest
-        return _drawn(self, content, self._name(names), height, width)
 
 
 @lru_cache(maxsize=64)

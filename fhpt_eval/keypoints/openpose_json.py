@@ -205,7 +205,6 @@ def _points(numbers: Sequence[float], person: int) -> NDArray[np.float64]:
             joint = JOINTS[int(np.flatnonzero(wrong)[0])]
             raise InputError(f"person {person} (from 0): the {joint} has {reason}.")
     points[points[:, 2] == 0] = math.nan
-    fault = unit_fault(points[:, :2])
-    if fault:
+    if fault := unit_fault(points[:, :2]):
         raise InputError(f"person {person} (from 0): {fault} (OpenPose: --keypoint_scale 0).")
     return points

@@ -67,8 +67,7 @@ class Keypoints(Mapping[str, Points]):
         Raises:
             InputError: some of the images are not there; says how many, and names the first.
         """
-        missing = [name for name in dict.fromkeys(names) if name not in self._points]
-        if missing:
+        if missing := [name for name in dict.fromkeys(names) if name not in self._points]:
             shown = ", ".join(f"'{name}'" for name in missing[:_SHOWN])
             more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
             hint = did_you_mean(missing[0], list(self)) if len(self) <= _HINTED else ""

@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.levels import checked_images
 from fhpt_eval.images.preparation import Side
@@ -105,7 +104,7 @@ class Shown:
     sizes: NDArray[np.int64]
 
 
-class Metric(BaseModel):
+class Metric(Frozen):
     """A metric's declaration and parameters; subclass one of the kinds below or in on_features.
 
     Class attributes:
@@ -128,8 +127,6 @@ class Metric(BaseModel):
         by_content: parameters that say where a file lies; its digest, which ``weights()`` gives,
             counts in their place.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -313,14 +310,9 @@ class PairMetric(Metric):
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
 
     def __call__(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
-        """Measure N pairs, without gradients.
+        """Measure N pairs, ``(N, 3, H, W)`` uint8 or float in [0, 1] each, without gradients.
 
-        Args:
-            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-            ground_truth: the same shape and dtype.
-
-        Returns:
-            ``(N,)`` values, NaN where undefined.
+        Both sides have one shape and dtype. Values are ``(N,)``, NaN where undefined.
 
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
@@ -345,8 +337,7 @@ class ImageMetric(Metric):
     def __call__(self, images: Tensor) -> Tensor:
         """Measure N images, ``(N, 3, H, W)`` uint8 or float in [0, 1], without gradients.
 
-        Returns:
-            ``(N,)`` values, NaN where undefined.
+        Values are ``(N,)``, NaN where undefined.
 
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.

@@ -49,11 +49,7 @@ class FeatureRows:
 
 
 def refuse_floats(metric: FeatureMetric, shown: Shown) -> None:
-    """Refuse a preparation that leaves floats where features take 8-bit images alone.
-
-    Raises:
-        InputError: names the metric, the step and the cure.
-    """
+    """Refuse a preparation that leaves floats where features take 8-bit images alone."""
     if not metric.takes_floats and any(step.get("result") == "float" for step in shown.steps):
         raise InputError(
             f"{metric.name} takes 8-bit images, and the protocol's resize leaves floats (result "
@@ -108,11 +104,8 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
     ) -> Mapping[str, float]:
         """Compute the metric on one set of N pairs, ``(N, 3, H, W)`` each; values by part.
 
-        Args:
-            generated: uint8 or float in [0, 1], as the others.
-            ground_truth: for metrics that use it.
-            source: for metrics that use it.
-            items: N item ids, for metrics that use them.
+        Images are uint8 or float in [0, 1]. Ground truth, source images and ``items``, N item ids,
+        are for metrics that use them.
 
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range, or is missing.

@@ -1,8 +1,9 @@
 """Which joints of a generated image are right: the field's PCKh, and PCK at two other scales.
 
 Key points are ``(N, 18, 2)`` or ``(N, 18, 3)`` numbers: x and y in pixels, then whatever else there
-is; a joint whose x or y is NaN is missing. All arithmetic is float64. A joint that the target lacks
-does not count; one that the generated image lacks is wrong.
+is; a joint whose x or y is NaN is missing. ``target`` has those of what generated images should
+equal. An array of another shape or type is an ``ArgumentError``. All arithmetic is float64. A joint
+that the target lacks does not count; one that the generated image lacks is wrong.
 """
 
 from __future__ import annotations
@@ -45,14 +46,6 @@ def pckh_counts(generated: NDArray[Any], target: NDArray[Any], alpha: float = 0.
     Pose Attention Transfer for Person Image Generation", CVPR 2019). MPII's PCKh (Andriluka,
     Pishchulin, Gehler, Schiele, CVPR 2014) is another measure: one distance, against 0.6 of the
     diagonal of an annotated head.
-
-    Args:
-        generated: key points of N generated images.
-        target: key points of what they should equal.
-        alpha: share of the box.
-
-    Raises:
-        ArgumentError: an array has the wrong shape or type.
     """
     generated, target = _both(generated, target)
     size = head_boxes(target)
@@ -65,9 +58,6 @@ def pck_torso_counts(generated: NDArray[Any], target: NDArray[Any], alpha: float
 
     The criterion of Toshev and Szegedy, "DeepPose: Human Pose Estimation via Deep Neural Networks",
     CVPR 2014 (percent of detected joints).
-
-    Raises:
-        ArgumentError: an array has the wrong shape or type.
     """
     generated, target = _both(generated, target)
     return _within(generated, target, alpha * torso_sizes(target))
@@ -78,18 +68,10 @@ def pck_image_counts(
 ) -> Counts:
     """Judge joints by the image: right within ``alpha`` times its longer side.
 
-    The criterion of Yang and Ramanan, "Articulated Human Detection with Flexible Mixtures of
-    Parts", TPAMI 2013 (PCK: ``alpha * max(h, w)`` of the person's box), with the image in place of
-    the box, as Min, Lee, Ponce, Cho, "SPair-71k", arXiv 1908.10543, have it beside the box.
-
-    Args:
-        generated: key points of N generated images.
-        target: key points of what they should equal.
-        size: ``(N, 2)``, height and width of the images in pixels.
-        alpha: share of the longer side.
-
-    Raises:
-        ArgumentError: an array has the wrong shape or type.
+    ``size`` is ``(N, 2)``, height and width of the images in pixels. The criterion of Yang and
+    Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts", TPAMI 2013 (PCK:
+    ``alpha * max(h, w)`` of the person's box), with the image in place of the box, as Min, Lee,
+    Ponce, Cho, "SPair-71k", arXiv 1908.10543, have it beside the box.
     """
     generated, target = _both(generated, target)
     sides = np.asarray(size)
@@ -125,11 +107,7 @@ def torso_sizes(target: NDArray[Any]) -> Floats:
 
 
 def distances(generated: NDArray[Any], target: NDArray[Any]) -> Floats:
-    """Return how far each joint is from the target's, in pixels: ``(N, 18)``, NaN unless in both.
-
-    Raises:
-        ArgumentError: an array has the wrong shape or type.
-    """
+    """Return how far joints are from the target's, in pixels: ``(N, 18)``, NaN unless in both."""
     generated, target = _both(generated, target)
     return _lengths(generated - target)
 

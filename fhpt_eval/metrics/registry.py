@@ -22,9 +22,10 @@ def _fault(metric: object, name: str) -> str:
 METRICS = Group("fhpt_eval.metrics", "metric", ProtocolError, _fault)
 
 
-def metric_names() -> list[str]:
-    """Return the names of all installed metrics, sorted; imports none of them."""
-    return METRICS.names()
+#: The names of all installed metrics, sorted; imports none of them.
+metric_names = METRICS.names
+#: The name and version of the package that brings an installed metric, by the metric's name.
+metric_distribution = METRICS.distribution
 
 
 def load_metric(name: str) -> type[Metric]:
@@ -36,8 +37,3 @@ def load_metric(name: str) -> type[Metric]:
     """
     metric: type[Metric] = METRICS.load(name)
     return metric
-
-
-def metric_distribution(name: str) -> tuple[str, str]:
-    """Return the name and version of the package that brings an installed metric."""
-    return METRICS.distribution(name)

@@ -28,9 +28,8 @@ def to_levels(images: Tensor) -> Tensor:
 def to_grey(images: Tensor) -> Tensor:
     """Return ``(N, H, W)`` float64 grey levels 0..255, rounded as Matlab rounds uint8 images.
 
-    Args:
-        images: ``(N, 3, H, W)``, uint8 or float in [0, 1]. A float image is rounded and
-            clipped to the 256 levels as well, so that both forms of one image give one value.
+    A float image, in [0, 1], is rounded and clipped to the 256 levels as well, so that both forms
+    of one image give one value.
     """
     levels = to_levels(images)  # a copy, which is overwritten below
     if images.is_floating_point():
@@ -64,8 +63,7 @@ def round_up(size: int) -> int:
 def band(taps: tuple[float, ...], stride: int, reach: int, device: torch.device) -> Tensor:
     """Return the matrix with which :func:`slide` filters a window.
 
-    Returns:
-        ``(STEP / stride, STEP + reach)`` float64: the taps, moved on by ``stride`` in each row.
+    It is ``(STEP / stride, STEP + reach)`` float64: the taps, moved on by ``stride`` in each row.
     """
     matrix = torch.zeros(STEP // stride, STEP + reach, dtype=torch.float64)
     for row, weights in enumerate(matrix):
@@ -77,15 +75,10 @@ def slide(plane: Tensor, matrix: Tensor) -> Tensor:
     """Filter the rows of a plane, and transpose it: doing so twice filters rows and columns.
 
     A product of a band matrix with overlapping windows, viewed without a copy: a third faster than
-    sums of shifted planes, since memory is read and written once.
-
-    Args:
-        plane: ``(R, STEP * B + reach)`` contiguous; B windows of ``STEP + reach`` columns begin
-            :data:`STEP` columns apart.
-        matrix: ``(K, STEP + reach)``, the weights with which a window gives K values.
-
-    Returns:
-        ``(B * K, R)``.
+    sums of shifted planes, since memory is read and written once. The plane is contiguous,
+    ``(R, STEP * B + reach)``: B windows of ``STEP + reach`` columns begin :data:`STEP` columns
+    apart. The matrix, ``(K, STEP + reach)``, has the weights with which a window gives K values of
+    the outcome, ``(B * K, R)``.
     """
     rows, columns = plane.shape
     reach = matrix.shape[1] - STEP

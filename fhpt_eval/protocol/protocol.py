@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from fhpt_eval.common.files import read_text, toml_table
+from fhpt_eval.common.files import toml_table
 from fhpt_eval.common.settings import digest_of
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.shipped import Shipped
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ProtocolError, did_you_mean
 from fhpt_eval.images.preparation import Color, Crop, Pad, Resize, Step
 from fhpt_eval.keypoints.mask import Mask
@@ -25,42 +25,50 @@ from fhpt_eval.metrics.registry import load_metric, metric_names
 if TYPE_CHECKING:
     from fhpt_eval.metrics.base import Metric
 
-#: Largest protocol file that is read, in bytes.
-MAX_BYTES = 2**20
+_PRESETS = Shipped("fhpt_eval.protocol.presets", "protocol", "a protocol file", ProtocolError)
+#: The names of the shipped protocols, sorted.
+preset_names = _PRESETS.names
 _STEPS: dict[str, type[Step]] = {
-    "crop": Crop,
-    "pad": Pad,
-    "resize": Resize,
-    "color": Color,
-    "mask": Mask,
+    kind.model_fields["step"].default: kind for kind in (Crop, Pad, Resize, Color, Mask)
 }
+Size = Annotated[tuple[int, int], Field(strict=False)]
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
-class Source(BaseModel):
+class Source(Frozen):
     """Where a protocol was read: the repository, its files and the commit."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     repository: str
     files: tuple[str, ...] = Field(strict=False)
     commit: str
 
 
-class _File(BaseModel):
-    """The top level of a protocol file; metrics and steps are checked one by one."""
+class MadeFor(Frozen):
+    """The images that a published protocol was made for, as its authors score them.
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    ``pairs`` of ``data``; ``sizes`` that generated images may have, width and height, as they lie
+    on disk (a panel's, of strips); ``reference`` images that a Fréchet distance is to.
+    """
+
+    data: str
+    pairs: Annotated[int, Field(ge=1)] | None = None
+    sizes: Annotated[tuple[Size, ...], Field(strict=False)] = ()
+    reference: Annotated[int, Field(ge=1)] | None = None
+
+
+class _File(Frozen):
+    """The top level of a protocol file; metrics and steps are checked one by one."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
     title: str = ""
     description: str = ""
     version: Annotated[int, Field(ge=1)] = 1
     source: Source | None = None
-    quirks: list[str] = []
+    quirks: list[str] = Field(default_factory=list)
     comparable_with: str = ""
+    made_for: MadeFor | None = None
     panels: Annotated[int, Field(ge=2, le=100)] | None = None
-    prepare: list[dict[str, Any]] = []
+    prepare: list[dict[str, Any]] = Field(default_factory=list)
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
@@ -133,7 +141,8 @@ class Protocol:
     ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
     after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
     whenever the digest changes, ``quirks`` are sentences on what is unusual. ``panels`` says of how
-    many panels results are strips, as they lie on disk.
+    many panels results are strips, as they lie on disk; ``changed`` which settings are not the
+    file's.
     """
 
     id: str
@@ -146,10 +155,14 @@ class Protocol:
     quirks: tuple[str, ...] = ()
     comparable_with: str = ""
     panels: int | None = None
+    made_for: MadeFor | None = None
+    changed: tuple[str, ...] = ()
 
     def about(self) -> dict[str, Any]:
         """Return what people should know of it, as JSON values; nothing of it moves a number."""
-        source = self.source.model_dump(mode="json") if self.source else None
+        source, made_for = (
+            part.model_dump(mode="json") if part else None for part in (self.source, self.made_for)
+        )
         return {
             "id": self.id,
             "title": self.title,
@@ -158,6 +171,7 @@ class Protocol:
             "source": source,
             "quirks": list(self.quirks),
             "comparable_with": self.comparable_with,
+            "made_for": made_for,
             "panels": self.panels,
         }
 
@@ -170,24 +184,45 @@ class Protocol:
         """The SHA-256 of the canonical form, as hexadecimal digits."""
         return digest_of(self.canonical())
 
+    def entry_of(self, name: str) -> str | None:
+        """Return the entry that a name means: the one of that name, else the one of that metric.
+
+        ``retrieval`` means ``retrieval[mannequin]`` where that is the only retrieval there is;
+        nothing where the protocol has no such metric.
+
+        Raises:
+            ProtocolError: the protocol has several entries of that metric, and none of that name.
+        """
+        if any(entry.name == name for entry in self.entries):
+            return name
+        meant = [entry.name for entry in self.entries if entry.metric.name == name]
+        if len(meant) > 1:
+            raise ProtocolError(
+                f"Protocol {self.id} computes {name} in {len(meant)} ways: {', '.join(meant)}. "
+                "Give the one that you mean, or all of them."
+            )
+        return meant[0] if meant else None
+
     def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
         """Choose metrics by name; one that the protocol lacks is added with its defaults.
 
-        Returns:
-            The protocol, extended where a metric was added (its id then says so, and its digest
-            differs), and the names of the chosen entries.
+        A metric's name means the protocol's entry of that metric, see :meth:`entry_of`. Besides the
+        names of the chosen entries the protocol is returned, extended where a metric was added: its
+        id then says so, and its digest differs.
 
         Raises:
-            ProtocolError: a name is neither in the protocol nor installed.
+            ProtocolError: a name is neither in the protocol nor installed, or means several
+                entries.
         """
-        chosen = tuple(dict.fromkeys(names))
-        have = [entry.name for entry in self.entries]
-        new = tuple(name for name in chosen if name not in have)
+        entries = {name: self.entry_of(name) for name in dict.fromkeys(names)}
+        chosen = tuple(dict.fromkeys(entry or name for name, entry in entries.items()))
+        new = tuple(name for name, entry in entries.items() if entry is None)
         if not new:
             return self, chosen
         installed = metric_names()
         for name in new:
             if name not in installed:
+                have = [entry.name for entry in self.entries]
                 raise ProtocolError(
                     f"There is no metric '{name}'.{did_you_mean(name, [*have, *installed])} "
                     f"In protocol {self.id}: {', '.join(have)}. Installed: {', '.join(installed)}."
@@ -201,8 +236,8 @@ class Protocol:
         return any(entry.takes(parameter) for entry in self.entries)
 
     def has_metric(self, name: str) -> bool:
-        """Whether it has a metric of that name."""
-        return any(entry.name == name for entry in self.entries)
+        """Whether a name means one of its metrics, see :meth:`entry_of`."""
+        return self.entry_of(name) is not None
 
     def with_setting(self, name: str, value: object) -> Protocol:
         """Set a parameter of one metric, by METRIC.PARAMETER.
@@ -213,17 +248,20 @@ class Protocol:
             ProtocolError: there is no such metric or parameter, or the value is not allowed.
         """
         metric, _, parameter = name.rpartition(".")
-        known = [entry.name for entry in self.entries]
-        if metric not in known:
+        meant = self.entry_of(metric)
+        if meant is None:
+            known = [entry.name for entry in self.entries]
             raise ProtocolError(
                 f"--set {name}: protocol {self.id} has no metric '{metric}'."
                 f"{did_you_mean(metric, known)} It has {', '.join(known)}."
             )
         entries = tuple(
-            entry.with_parameter(parameter, value, required=True) if entry.name == metric else entry
+            entry.with_parameter(parameter, value, required=True) if entry.name == meant else entry
             for entry in self.entries
         )
-        return replace(self, id=f"{self.id}+{name}", entries=entries)
+        setting = f"{meant}.{parameter}"
+        changed = (*self.changed, f"{setting} = {value}")
+        return replace(self, id=f"{self.id}+{setting}", entries=entries, changed=changed)
 
     def with_parameter(self, name: str, value: object, option: str) -> Protocol:
         """Set a parameter of every metric that has it, such as a reference set.
@@ -240,13 +278,6 @@ class Protocol:
         return replace(self, id=f"{self.id}+{option.lstrip('-')}", entries=entries)
 
 
-def preset_names() -> list[str]:
-    """Return the names of the shipped protocols, sorted."""
-    folder = resources.files("fhpt_eval.protocol.presets")
-    files = [file.name for file in folder.iterdir()]
-    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
-
-
 def load_protocol(name: str | Path) -> Protocol:
     """Load a shipped protocol by name, or one of your own from a TOML file.
 
@@ -254,31 +285,7 @@ def load_protocol(name: str | Path) -> Protocol:
         ProtocolError: there is no such protocol, or the file has a fault; the message names the
             key, what is allowed, and near misses.
     """
-    if isinstance(name, str) and name in preset_names():
-        text = (
-            resources.files("fhpt_eval.protocol.presets")
-            .joinpath(f"{name}.toml")
-            .read_text("utf-8")
-        )
-        return parse_protocol(text, f"protocol '{name}'")
-    path = Path(name)
-    if not _is_file(path):
-        if path.suffix == ".toml" or len(path.parts) > 1:
-            raise ProtocolError(f"There is no protocol file {path}. Check the path.")
-        known = preset_names()
-        raise ProtocolError(
-            f"There is no protocol '{name}'.{did_you_mean(str(name), known)} "
-            f"Shipped: {', '.join(known)}. A file of your own is given by its path."
-        )
-    text = read_text(path, MAX_BYTES, "a protocol file", error=ProtocolError)
-    return parse_protocol(text, str(path))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that the file system cannot even hold
-        return False
+    return parse_protocol(*_PRESETS.read(name))
 
 
 def parse_protocol(text: str, label: str) -> Protocol:
@@ -295,6 +302,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
     return Protocol(
         file.id, file.title, file.description.strip(), common, entries,
         file.version, file.source, tuple(file.quirks), file.comparable_with, file.panels,
+        file.made_for,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from fhpt_eval.metrics.on_features import compute_rows, mean_of_defined
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.testing.clauses import (
     DEVICE_TOLERANCE,
+    FLOAT_TOLERANCE,
     bad_images,
     hold,
     pickled,
@@ -58,6 +59,7 @@ def check_metric(
 
     The clauses: ``declaration`` (name, title, direction, range and parts make sense), ``values``
     (one value per pair, for every declared part), ``range`` (values lie in the declared range),
+    ``floats`` (8-bit images and the same in [0, 1] give the same, to 1e-4 of the largest value),
     ``identical`` (equal images give the best value), ``determinism``, ``batches`` (neither batch
     size nor order matter), ``merge`` (states of a metric over sets form a monoid, and merged parts
     give the value of the whole), ``inputs`` (bad tensors raise ``ArgumentError``), ``engine``
@@ -76,7 +78,7 @@ def check_metric(
     generated, truth = images or textures(_IN_A_GALLERY if "item" in built.needs else _IMAGES)
     keys = tuple(f"pair {number}" for number in range(len(generated)))
     batch = Batch(keys, generated, truth, source=truth.flip(3))  # another picture than the target
-    hold(_CLAUSES, built, batch)
+    hold(built, _CLAUSES, built, batch)
 
 
 def _measured(metric: Metric, batch: Batch) -> Values:
@@ -149,7 +151,8 @@ def _declaration(metric: Metric, _: Batch) -> None:
         low, high = declared.range
         require(low < high, f"the range of '{part}' is empty: {declared.range}")
         directed = declared.direction in get_args(Direction)
-        require(directed, f"the direction {declared.direction!r} is unknown")
+        known = "'higher', 'lower' or 'none'"
+        require(directed, f"the direction {declared.direction!r} is not {known}")
 
 
 def _values(metric: Metric, batch: Batch) -> None:
@@ -160,7 +163,8 @@ def _values(metric: Metric, batch: Batch) -> None:
     )
     wanted = (1,) if metric.gives == "set" else (len(batch.keys),)
     for part, array in values.items():
-        require(array.shape == wanted, f"'{part}' has shape {array.shape}, not {wanted}")
+        what = f"'{part}'" if part else "its value"
+        require(array.shape == wanted, f"{what} has shape {array.shape}, not {wanted}")
         require(not np.isnan(array).all(), f"'{part}' is undefined for every test image")
 
 
@@ -290,17 +294,25 @@ def _engine(metric: Metric, batch: Batch) -> None:
             require(same, f"'{part}' of {kind} differs: {values} and {run[part]}")
 
 
-def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
-    def prepared(images: Tensor | None, side: Side) -> Tensor:
-        assert images is not None, side  # noqa: S101 - the kit has made all three
-        return prepared_tensor(list(images.permute(0, 2, 3, 1).numpy()), steps, side)
+def _floats(metric: Metric, batch: Batch) -> None:
+    """Call the metric on the same images in both forms that callers have."""
+    if not callable(metric):
+        return
+    floats = _each(batch, lambda images: images.double() / 255)
+    bits, scaled = _called(metric, batch), _called(metric, floats)
+    for part, values in bits.items():
+        largest = float(np.nanmax(np.abs(values), initial=0))
+        same = np.allclose(values, scaled[part], 0, FLOAT_TOLERANCE * largest, equal_nan=True)
+        require(same, f"8-bit images give {values}, the same in [0, 1] {scaled[part]}; scale them")
 
-    return Batch(
-        batch.keys,
-        prepared(batch.generated, "generated"),
-        prepared(batch.ground_truth, "ground_truth"),
-        prepared(batch.source, "source"),
+
+def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
+    sides: tuple[Side, ...] = ("generated", "ground_truth", "source")
+    images = (getattr(batch, side).permute(0, 2, 3, 1).numpy() for side in sides)
+    prepared = (
+        prepared_tensor(list(x), steps, side) for x, side in zip(images, sides, strict=True)
     )
+    return Batch(batch.keys, *prepared)
 
 
 def _called(metric: Metric, batch: Batch) -> Values:
@@ -335,14 +347,11 @@ def _run(metric: Metric, batch: Batch, steps: tuple[Step, ...]) -> Values:
             root / "g", root / "t", source=root / "s", pairs=root / "pairs.csv",
             protocol=protocol, name="kit", workers=1,
         )  # fmt: skip
+    names = {part: f"{metric.name}.{part}".removesuffix(".") for part in metric.parts()}
     if metric.gives == "pairs":
-        names = {part: f"{metric.name}.{part}".removesuffix(".") for part in metric.parts()}
         return {part: result.pairs[name].to_numpy() for part, name in names.items()}
-    scores = {
-        part: result.scores[f"{metric.name}.{part}".removesuffix(".")].value
-        for part in metric.parts()
-    }
-    return {p: np.array(math.nan if value is None else value) for p, value in scores.items()}
+    values = {part: result.scores[name].value for part, name in names.items()}
+    return {p: np.array(math.nan if value is None else value) for p, value in values.items()}
 
 
 def _pickle(metric: Metric, batch: Batch) -> None:
@@ -358,5 +367,5 @@ def _devices(metric: Metric, batch: Batch) -> None:
 
 _CLAUSES = (
     _declaration, _values, _range, _identical, _determinism, _batches,
-    _merge, _inputs, _engine, _pickle, _devices,
+    _merge, _inputs, _engine, _pickle, _floats, _devices,
 )  # fmt: skip

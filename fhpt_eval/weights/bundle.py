@@ -36,8 +36,7 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
     """
     known = registered()
     chosen = list(dict.fromkeys(names))
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
+    if unknown := [name for name in chosen if name not in known]:
         raise WeightsError(
             f"Only weights of the registry can be bundled, not {', '.join(unknown)}. A network of "
             f"your own is registered in {folder() / OWN_REGISTRY}; a file is simply copied."

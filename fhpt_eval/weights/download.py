@@ -147,10 +147,8 @@ def _alone(file: io.BufferedRandom) -> bool:
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks; the digest still guards the result
-        return True
+    except OSError as error:  # else a file system without locks; the digest guards the result
+        return not isinstance(error, BlockingIOError)
     return True
 
 

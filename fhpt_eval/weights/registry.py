@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fhpt_eval.common.files import read_text, toml_table, why
-from fhpt_eval.common.validation import explained
+from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import WeightsError, did_you_mean
 
 #: The file in a folder of weights that lists a lab's own networks.
@@ -37,15 +37,14 @@ _ENDINGS_OF_OURS = (".part", ".sha256", ".toml", ".tmp")
 _configured: Path | None = None
 
 
-class WeightsEntry(BaseModel):
+class WeightsEntry(Frozen):
     """What the registry says of one pretrained network.
 
     ``sha256`` is the digest of the file and ``size`` its bytes. ``shipped``: the file is part of
     the package, in ``fhpt_eval/weights/networks/``; then ``size`` is known, and there are no
-    addresses.
+    addresses. ``made_for``: the only images that it knows, as ``features.kinds`` calls them, where
+    others are worth a warning.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")]
@@ -54,6 +53,7 @@ class WeightsEntry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
     shipped: bool = False
+    made_for: str = ""
     licence: str = ""
     citation: str = ""
     homepage: str = ""
@@ -82,13 +82,11 @@ class WeightsEntry(BaseModel):
         return self
 
 
-class _File(BaseModel):
+class _File(Frozen):
     """The top level of a registry file; entries are checked one by one."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     schema_version: Literal[1]
-    weights: dict[str, dict[str, Any]] = {}
+    weights: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 def is_permitted(address: str) -> bool:
@@ -119,8 +117,7 @@ def folder() -> Path:
     """
     if _configured is not None:
         return _configured
-    named = os.environ.get(VARIABLE)
-    if named:
+    if named := os.environ.get(VARIABLE):
         return Path(named)
     import platformdirs
 
@@ -184,6 +181,16 @@ def entry_of(name: str) -> WeightsEntry:
         f"There are no weights '{name}' in the registry.{did_you_mean(name, list(known))} "
         f"Known: {', '.join(known)}. A file of your own is given by its path."
     )
+
+
+def made_for(sha256: str) -> str:
+    """Return the only images that a network knows, by the digest of its file; "" if none is said.
+
+    Raises:
+        WeightsError: a registry cannot be read.
+    """
+    entries = registered().values()
+    return next((entry.made_for for entry in entries if entry.sha256 == sha256), "")
 
 
 def parse_registry(text: str, label: str, *, of_package: bool = False) -> dict[str, WeightsEntry]:

@@ -34,10 +34,14 @@ def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
     return _checked(state, weights.path)
 
 
-def _read(path: Path) -> object:
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: with the length of a JSON header, and the header."""
     with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] == b"{":  # safetensors: the length of a JSON header, and the header
+        return file.read(9)[8:] == b"{"
+
+
+def _read(path: Path) -> object:
+    if is_safetensors(path):
         from safetensors.torch import load_file
 
         return load_file(path, device="cpu")

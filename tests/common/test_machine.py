@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,18 @@ def test_a_containers_limit_counts_without_the_files_that_it_caches(told: Path) 
 def test_where_nothing_tells_a_quarter_of_all_memory_is_taken(told: Path) -> None:
     (told / "meminfo").write_text("nothing\n")
     assert machine.free_memory() == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
+def test_work_is_done_ahead_and_handed_over_in_order() -> None:
+    asked: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(10):
+            asked.append(number)
+            yield number
+
+    with ThreadPoolExecutor(1) as pool:
+        results = machine.ahead(pool, lambda number: number * number, numbers(), depth=3)
+        assert next(results) == 0
+        assert asked == [0, 1, 2, 3]
+        assert list(results) == [n * n for n in range(1, 10)]

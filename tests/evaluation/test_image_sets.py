@@ -17,6 +17,7 @@ import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.evaluate import reference_statistics
 from fhpt_eval.images.preparation import Side
+from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.metrics.base import Need, Part
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.sets.reference_set import save_statistics
@@ -99,6 +100,9 @@ def test_what_a_metric_may_use_it_has_where_all_pairs_have_it(transfers: dict[st
 
 def test_values_are_those_of_each_pairs_own_source(transfers: dict[str, Path]) -> None:
     result = run(transfers, SourceGap(), source=transfers["sources"])
+    assert result.scores["source_gap.source"].weight == "source_gap.named"
+    assert result.scores["source_gap.target"].weight is None
+    check_agreement([result])
     assert list(result.pairs.index[:2]) == ["00a___00b", "00a___00c"]
     for key, value in result.pairs["source_gap.source"].items():
         source, _ = str(key).split("___")

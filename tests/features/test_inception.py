@@ -26,14 +26,13 @@ from fhpt_eval.features.inception.network import (
     InceptionName,
     Network,
     build_network,
-    expected_shapes,
     layers_of,
     torchvisions,
 )
 from fhpt_eval.features.inception.resize import RESIZE
 from fhpt_eval.weights.state import load_state
 from tests.support.photographs import Pixels, crops, tensor
-from tests.support.random_inception import random_state, write_inception_2015
+from tests.support.random_inception import expected_shapes, random_state, write_inception_2015
 
 CPU = torch.device("cpu")
 KEYS = ["pool", "logits", "logits_unbiased"]

@@ -93,10 +93,10 @@ def test_of_pairs_whose_source_shows_a_face_the_rate_is_given_apart() -> None:
     """Where the source hides the face nobody can know it, and a method cannot keep it."""
     metric = FaceIdentity()
     assert metric.may_use() == {"source"}
-    same, other, hidden, gone = [0.0, 0.0], [9.0, 0.0], [9.0, 0.0], [None, 0.0]
-    pairs = [same, other, hidden, gone, [0.0, None]]
-    source: Column = [1.0, 1.0, None, 1.0, 1.0]
-    values = metric.measure(rows([p[0] for p in pairs], [p[1] for p in pairs], source))
+    # The same person, another one, one whose source shows no face, one lost, and no face wanted.
+    generated: Column = [0.0, 9.0, 9.0, None, 0.0]
+    truth: Column = [0.0, 0.0, 0.0, 0.0, None]
+    values = metric.measure(rows(generated, truth, [1.0, 1.0, None, 1.0, 1.0]))
     nan = math.nan
     np.testing.assert_array_equal(values["rate"], [1, 0, 0, 0, nan])
     np.testing.assert_array_equal(values["rate_seen"], [1, 0, nan, 0, nan])

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import ArgumentError, InputError, ProtocolError
+from fhpt_eval.features import as_levels
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import OpenPose
 from fhpt_eval.keypoints import JOINTS, REGIONS, annotation_csv, openpose_json
@@ -478,6 +479,7 @@ class Dots(Feature):
     name: ClassVar[str] = "dots"
 
     def compute(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        images = as_levels(images)
         count, _, height, width = images.shape
         keypoints = torch.full((count, 18, 3), math.nan)
         for image, joint in ((n, j) for n in range(count) for j in range(18)):

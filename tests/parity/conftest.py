@@ -30,7 +30,14 @@ _KEY = "parity"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-images", action="store_true", help="compare all images of the page")
     parser.addoption("--write-parity", action="store_true", help="write the table to its page")
+
+
+@pytest.fixture(scope="session")
+def all_images(pytestconfig: pytest.Config) -> bool:
+    """Whether all images of the page are compared, or a part of them as in ``make test``."""
+    return bool(pytestconfig.getoption("--all-images", default=False))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fhpt_eval.features.inception.network import InceptionName, expected_shapes
+from fhpt_eval.features.inception.network import InceptionName, torchvisions
+from fhpt_eval.features.loading import shapes_of
 
 #: Share of a filter's mean that is taken away.
 _CENTRED = 0.5
@@ -40,9 +41,17 @@ _AUXILIARY = {
 }
 
 
+def expected_shapes(name: InceptionName) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every entry that a state dict of this network must have."""
+    with torch.device("meta"):
+        shapes = shapes_of(torchvisions(name))
+    counter = ".bn.num_batches_tracked"
+    return {entry: shape for entry, shape in shapes.items() if not entry.endswith(counter)}
+
+
 def random_state(name: InceptionName = "inception-2015", seed: int = 0) -> dict[str, Tensor]:
     """Return a state dict with every name and shape of the registered file, float32."""
-    shapes: dict[str, tuple[int, ...]] = dict(expected_shapes(name))
+    shapes = expected_shapes(name)
     if name == "inception_v3-imagenet":
         shapes |= _AUXILIARY
     generator = torch.Generator().manual_seed(seed)

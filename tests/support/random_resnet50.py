@@ -10,8 +10,9 @@ import math
 
 import torch
 from torch import Tensor
+from torchvision.models import resnet50
 
-from fhpt_eval.features.embedding.networks import expected_shapes
+from fhpt_eval.features.loading import shapes_of
 
 #: What a block adds to its input, relative to it.
 _ADDED = 0.4
@@ -20,8 +21,12 @@ _ADDED = 0.4
 def resnet50_state(seed: int = 0) -> dict[str, Tensor]:
     """Return a state dict with every name and shape of torchvision's file, float32."""
     generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        shapes = shapes_of(resnet50())
     state = {}
-    for entry, shape in expected_shapes().items():
+    for entry, shape in shapes.items():
+        if entry.startswith("fc.") or entry.endswith("num_batches_tracked"):
+            continue
         state[entry] = _random(entry, shape, generator)
         if entry.endswith("running_var"):
             state[entry.replace("running_var", "num_batches_tracked")] = torch.tensor(0)

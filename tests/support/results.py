@@ -51,7 +51,7 @@ def make_result(scores: dict[str, Score] | None = None, method: str = "ours") ->
         test_set=TestSet(digest=DIGEST, pairs=4),
         scores=scores or {"ssim": score(interval=(0.4, 0.6)), "psnr": score(None, "no value")},
         provenance=Provenance(
-            generated_digest=DIGEST,
+            generated_digest=digest_of(method),
             matching="4 pairs matched by A_2_B",
             groups=2,
             excluded=(Excluded(kind="missing", name="b", reason="no generated image"),),

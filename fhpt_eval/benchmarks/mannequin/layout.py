@@ -40,11 +40,7 @@ Side = Annotated[int, Field(ge=32, le=1024)]
 
 
 class Settings(CheckedSettings):
-    """What a set depends on.
-
-    Raises:
-        ArgumentError: a number is out of bounds.
-    """
+    """What a set depends on."""
 
     identities: Annotated[int, Field(ge=2, le=1_000_000)]  # of which at least one is for the test
     seed: Seed

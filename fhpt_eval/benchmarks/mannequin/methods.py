@@ -48,14 +48,9 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
 
     ``copy_source`` gives the source image; ``nearest_pose`` the train image of the nearest pose;
     ``blend`` half the source and half the ground truth, ``blur`` the ground truth blurred: these
-    two look at what they should make, and show what a metric forgives.
-
-    Args:
-        benchmark: the folder of ``fhpt-eval benchmark mannequin``.
-        out: gets a folder per method; files that are there are written again.
-
-    Returns:
-        The folders by the methods' names.
+    two look at what they should make, and show what a metric forgives. ``benchmark`` is the folder
+    of ``fhpt-eval benchmark mannequin``; ``out`` gets a folder per method, which are returned by
+    name. Files that are there are written again.
     """
     test = read_annotation_csv(benchmark / "fasion-resize-annotation-test.csv")
     train = read_annotation_csv(benchmark / "fasion-resize-annotation-train.csv")
@@ -65,7 +60,7 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
     methods: dict[str, Callable[[Pixels, Pixels, str], Pixels]] = {
         "copy_source": lambda source, _, __: source,
         "nearest_pose": lambda _, __, name: _read(benchmark / "train" / f"{nearest(name)}.jpg"),
-        "blend": lambda source, truth, _: _mean(source, truth),
+        "blend": lambda a, b, _: ((a.astype(np.uint16) + b + 1) // 2).astype(np.uint8),
         "blur": lambda _, truth, __: blur(truth, _BLUR * len(truth) / 256),
     }
     for row in rows:
@@ -89,7 +84,3 @@ def blur(image: Pixels, sigma: float) -> Pixels:
 def _read(path: Path) -> Pixels:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def _mean(first: Pixels, second: Pixels) -> Pixels:
-    return np.asarray((first.astype(np.uint16) + second + 1) // 2, dtype=np.uint8)

@@ -120,24 +120,6 @@ def _none(s: Array, t: Array) -> Array:
     return np.zeros(np.broadcast_shapes(s.shape, t.shape), np.float32)
 
 
-def _plain(s: Array, t: Array, _salt: int) -> _Layers:
-    return _none(s, t), _none(s, t)
-
-
-def _stripes(s: Array, t: Array, salt: int) -> _Layers:
-    thin = 0.25 if salt % 2 else 0.14
-    return _soft(t * 0.8, thin), _none(s, t)
-
-
-def _pinstripes(s: Array, t: Array, _salt: int) -> _Layers:
-    return _soft(s * 1.6, 0.12, 0.12), _none(s, t)
-
-
-def _checks(s: Array, t: Array, _salt: int) -> _Layers:
-    a, b = _soft(s, 0.25), _soft(t, 0.25)
-    return (a + b) * 0.5, _none(s, t)
-
-
 def _tartan(s: Array, t: Array, _salt: int) -> _Layers:
     a = np.maximum(_soft(s * 0.5, 0.2, 0.05), _soft(t * 0.5, 0.2, 0.05)) * 0.6
     b = np.maximum(_soft(s * 0.5 + 0.5, 0.05), _soft(t * 0.5 + 0.5, 0.05))
@@ -173,10 +155,6 @@ def _zigzag(s: Array, t: Array, _salt: int) -> _Layers:
     return _soft((t + wave) * 0.7, 0.2), _soft((t + wave) * 0.7 + 0.5, 0.07)
 
 
-def _blocks(_s: Array, t: Array, salt: int) -> _Layers:
-    return band(t, -20, 3.4 + salt % 3), band(t, 3.4 + salt % 3, 4.6 + salt % 3)
-
-
 def _speckles(s: Array, t: Array, salt: int) -> _Layers:
     layers = []
     for layer in (0, 2):
@@ -197,15 +175,17 @@ def _diamonds(s: Array, t: Array, _salt: int) -> _Layers:
 
 
 _PATTERNS: dict[str, _Pattern] = {
-    "plain": _plain,
-    "stripes": _stripes,
-    "pinstripes": _pinstripes,
-    "checks": _checks,
+    "plain": lambda s, t, _: (_none(s, t), _none(s, t)),
+    "stripes": lambda s, t, salt: (_soft(t * 0.8, 0.25 if salt % 2 else 0.14), _none(s, t)),
+    "pinstripes": lambda s, t, _: (_soft(s * 1.6, 0.12, 0.12), _none(s, t)),
+    "checks": lambda s, t, _: ((_soft(s, 0.25) + _soft(t, 0.25)) * 0.5, _none(s, t)),
     "tartan": _tartan,
     "dots": _dots,
     "flowers": _flowers,
     "zigzag": _zigzag,
-    "blocks": _blocks,
+    "blocks": lambda _, t, salt: (
+        band(t, -20, 3.4 + salt % 3), band(t, 3.4 + salt % 3, 4.6 + salt % 3)
+    ),
     "speckles": _speckles,
     "diamonds": _diamonds,
-}
+}  # fmt: skip

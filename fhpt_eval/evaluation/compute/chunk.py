@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common.fingerprint import FORMAT, decoder
+from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import FhptEvalError, ImageError, MetricError
 from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
@@ -74,12 +75,7 @@ class Job:
     shared: Store
 
     def __call__(self, unit: Unit) -> Outcome:
-        """Compute, and keep what is computed.
-
-        Raises:
-            UnreadableError: lists every image of the chunk that cannot be decoded.
-            MetricError: a task failed; says which and on what.
-        """
+        """Compute, and keep what is computed; errors are those of :func:`compute`."""
         lacking = [task for task in unit.tasks if self.load(unit.chunk, task) is None]
         if not lacking:
             return Outcome(computed=False)
@@ -150,16 +146,17 @@ def compute(chunk: Chunk, tasks: Sequence[Task], device: str) -> Iterator[tuple[
     views = _views(tasks)
     sides = frozenset(side for task in tasks for side in task.sides)
     problems: list[Problem] = []
-    for decoded in _decode_ahead(chunk, sides):
-        problems += decoded.problems
-        if problems:
-            continue  # nothing of this chunk will be kept, but all that is wrong with it is listed
-        for view, seen in views.items():
-            wanting = [each for each in yields if _view_of(each.task) == view]
-            for part in _parts(decoded, *view):
-                shown = _prepared(part, view[0], seen, device)
-                for each in wanting:
-                    each.add(part, shown)
+    with ThreadPoolExecutor(1) as pool:
+        for decoded in ahead(pool, _Decoder(sides).decode, _batches(chunk), depth=1):
+            problems += decoded.problems
+            if problems:
+                continue  # nothing of this chunk will be kept, but all that is wrong is listed
+            for view, seen in views.items():
+                wanting = [each for each in yields if _view_of(each.task) == view]
+                for part in _parts(decoded, *view):
+                    shown = _prepared(part, view[0], seen, device)
+                    for each in wanting:
+                        each.add(part, shown)
     if problems:
         raise UnreadableError(problems)
     for each in yields:
@@ -231,7 +228,10 @@ class _Columns:
         batch = _batch(decoded, shown, metric)
         doing = f"scoring the batch that starts with pair {batch.keys[0]}"
         with blame(self.task.label, doing), torch.inference_mode():
-            columns = {part: _array(values) for part, values in metric.columns(batch).items()}
+            columns = {
+                part: torch.as_tensor(values).detach().to("cpu", torch.float64).numpy()
+                for part, values in metric.columns(batch).items()
+            }
             self._state = metric.update(self._state, batch)
         declared = metric.parts().keys()
         if columns.keys() - declared or (columns.keys() != declared and metric.gives == "pairs"):
@@ -296,19 +296,6 @@ class _Decoded:
     members: tuple[Member, ...]
     images: Mapping[Side, list[Pixels]]
     problems: list[Problem]
-
-
-def _decode_ahead(chunk: Chunk, sides: frozenset[Side]) -> Iterator[_Decoded]:
-    """Yield decoded batches, one ahead of the consumer."""
-    batches = list(_batches(chunk))
-    decoder_of_sides = _Decoder(sides)
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(decoder_of_sides.decode, batches[0])
-        for following in [*batches[1:], None]:
-            decoded = future.result()
-            if following is not None:
-                future = pool.submit(decoder_of_sides.decode, following)
-            yield decoded
 
 
 def _batches(chunk: Chunk) -> Iterator[tuple[Member, ...]]:
@@ -427,9 +414,3 @@ def _batch(decoded: _Decoded, shown: Shown, metric: Metric) -> Batch:
     if any(images.is_floating_point() for images in sides.values()):
         sides = {side: as_floats(images) for side, images in sides.items()}
     return Batch(keys, sides["generated"], sides.get("ground_truth"), sides.get("source"))
-
-
-def _array(values: torch.Tensor | NDArray[np.float64]) -> NDArray[np.float64]:
-    tensor = torch.as_tensor(values)
-    array: NDArray[np.float64] = tensor.detach().to("cpu", torch.float64).numpy()
-    return array

@@ -34,24 +34,21 @@ class Executor(Protocol):
         """
 
 
-def _fault(plugin: object, name: str) -> str:  # noqa: ARG001 - the signature of a check
-    return "" if hasattr(plugin, "run") else "has no method 'run'"
-
-
-_GROUP = Group("fhpt_eval.executors", "executor", InputError, _fault)
-
-
-def executor_names() -> list[str]:
-    """Return the names of the installed executors, sorted."""
-    return _GROUP.names()
+_GROUP = Group(
+    "fhpt_eval.executors",
+    "executor",
+    InputError,
+    lambda plugin, _: "" if hasattr(plugin, "run") else "has no method 'run'",
+)
+#: The names of the installed executors, sorted.
+executor_names = _GROUP.names
 
 
 def open_executor(name: str | Executor, workers: int | None) -> Executor:
     """Return an executor by its name, with an address after a colon where it takes one.
 
-    Args:
-        name: as in ``"local"``; an executor is returned as it is.
-        workers: how many jobs may run at a time; the executor's own choice by default.
+    An executor is returned as it is. ``workers`` jobs may run at a time; by default as many as the
+    executor chooses.
 
     Raises:
         InputError: no such executor is installed, or it cannot be opened.

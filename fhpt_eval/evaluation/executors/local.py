@@ -27,12 +27,7 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or available_cores()
-
-    @property
-    def workers(self) -> int:
-        """How many jobs run at a time."""
-        return self._workers
+        self.workers = workers or available_cores()
 
     def run(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
@@ -46,12 +41,12 @@ class LocalExecutor:
         with one_thread():
             # torch keeps the number for each thread of its own.
             pool = ThreadPoolExecutor(
-                self._workers, initializer=torch.set_num_threads, initargs=(1,)
+                self.workers, initializer=torch.set_num_threads, initargs=(1,)
             )
             running: dict[Future[Outcome], Job] = {}
             try:
                 while True:
-                    for job in islice(waiting, 2 * self._workers - len(running)):
+                    for job in islice(waiting, 2 * self.workers - len(running)):
                         running[pool.submit(function, job)] = job
                     if not running:
                         return

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation.compute.chunk import row_identity
-from fhpt_eval.evaluation.reduce.folds import FOLDS, Released, Tail, reference_rows
+from fhpt_eval.evaluation.reduce.folds import Released, Tail, folds_of, reference_rows, take
 from fhpt_eval.evaluation.store.partial import Partial
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task, blame
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.metrics.base import State
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.pairs.groups import linked
 from fhpt_eval.protocol import Entry
 
 #: Returns what a task has yielded for a chunk.
@@ -31,7 +32,7 @@ class Reduced:
     """What the partials of a metric add up to, for the pairs ``keys``.
 
     ``columns`` has its values of pairs by part; ``states`` the merged states of up to
-    :data:`FOLDS` folds of chunks; ``reference`` what its reference folder adds to each union of
+    ten folds of groups; ``reference`` what its reference folder adds to each union of
     them, and ``reference_count`` how many images lie there.
     """
 
@@ -52,27 +53,34 @@ def set_digests(chunks: Iterable[Chunk], load: Load) -> tuple[str, str]:
         for side, texts in pixels.items():
             texts += [row.tobytes().hex() for row in partial.columns[side]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    generated, test_set = (_set_digest(keys, texts, order) for texts in pixels.values())
-    return generated, test_set
+    generated, test_set = hashlib.sha256(), hashlib.sha256()
+    for total, texts in zip((generated, test_set), pixels.values(), strict=True):
+        for row in order:
+            total.update(f"{keys[row]}\0{texts[row]}\n".encode())
+    return generated.hexdigest(), test_set.hexdigest()
 
 
 def reduce(
     planned: Sequence[Planned],
     chunks: Sequence[Chunk],
+    groups: Mapping[str, int],
     references: Mapping[str, Sequence[Chunk]],
     sources: Mapping[str, Rows],
     load: Load,
 ) -> list[Reduced]:
     """Add up what some metrics' tasks have yielded; each partial is read once.
 
-    Args:
-        planned: the metrics.
-        chunks: the chunks of all pairs, in their order.
-        references: by the address of a metric, the chunks of its reference folder.
-        sources: by the address of a task, rows of source images.
-        load: returns what a task yielded for a chunk.
+    ``chunks`` are those of all pairs, in their order; ``groups`` has the group number
+    of each pair by its key; ``references`` has, by the address of a
+    metric, the chunks of its reference folder; ``sources``, by the address of a task, rows of
+    source images. ``load`` returns what a task yielded for a chunk.
     """
-    reducers = [_Reducer(each, sources) for each in planned]
+    by_group = dict(zip(groups, folds_of(list(groups.values())), strict=True))
+    by_chunk = _folds_of_chunks(chunks, groups)
+    reducers = [
+        _Reducer(each, sources, by_chunk if each.alone is not None else by_group)
+        for each in planned
+    ]
     for chunk in chunks:
         tasks = {_slot(task): task for each in planned for task in each.of_pairs}
         partials = {slot: load(chunk, task) for slot, task in tasks.items()}
@@ -83,6 +91,13 @@ def reduce(
     return [reducer.result() for reducer in reducers]
 
 
+def _folds_of_chunks(chunks: Sequence[Chunk], groups: Mapping[str, int]) -> dict[str, int]:
+    """Return the fold of each pair where states are of chunks: those that share a group are one."""
+    keys = [(pair.key, number) for number, chunk in enumerate(chunks) for pair in chunk.pairs]
+    labels = [(f"chunk {number}", f"group {groups[key]}") for key, number in keys]
+    return dict(zip((key for key, _ in keys), folds_of(linked(labels)), strict=True))
+
+
 def _slot(task: Task) -> tuple[str, Side | None]:
     """Return what tells a task's partial from the others of a chunk."""
     return task.address, task.side if isinstance(task, RowsTask) else None
@@ -91,36 +106,26 @@ def _slot(task: Task) -> tuple[str, Side | None]:
 class _Reducer:
     """Adds up the partials of one metric, which come in the order of chunks."""
 
-    def __init__(self, planned: Planned, sources: Mapping[str, Rows]) -> None:
+    def __init__(
+        self, planned: Planned, sources: Mapping[str, Rows], folds: Mapping[str, int]
+    ) -> None:
+        self.name, self.address = planned.entry.name, planned.address
         self._planned = planned
         self._entry = planned.entry
         self._metric = planned.entry.metric
         self._sources = sources
         self._keys: list[str] = []
         self._pieces: dict[str, list[NDArray[np.float64]]] = {}
-        self._states: list[State] = []
+        self._folds = folds
+        self._states = [self._metric.empty() for _ in set(folds.values())]
         self._reference: tuple[State | None, int] = (None, 0)
         self._tail = Tail(self._entry) if self._entry.drop_incomplete else None
-        self._number = 0
-
-    @property
-    def name(self) -> str:
-        """The name of the metric's scores."""
-        return self._entry.name
-
-    @property
-    def address(self) -> str:
-        """The metric's address."""
-        return self._planned.address
 
     def add(self, chunk: Chunk, partials: Mapping[tuple[str, Side | None], Partial]) -> None:
         """Add what the metric's tasks yielded for a chunk of pairs."""
-        fold = self._number % FOLDS
-        if self._number < FOLDS:
-            self._states.append(self._metric.empty())
-        self._number += 1
         if self._planned.alone is not None:
             partial = partials[_slot(self._planned.alone)]
+            fold = self._folds[partial.keys[0]]
             self._keys += partial.keys
             self._add_columns(partial.columns)
             with blame(self.name, "merging states"):
@@ -132,8 +137,10 @@ class _Reducer:
             columns = {k: np.asarray(v) for k, v in self._metric.columns(rows).items()}
         self._check(columns, len(rows.keys))
         self._add_columns(columns)
-        passed = [(fold, rows)] if self._tail is None else self._tail.add(fold, rows)
-        self._update(passed)
+        folds = [self._folds[key] for key in rows.keys]
+        for fold in sorted(set(folds)):
+            of_fold = take(rows, [row for row, number in enumerate(folds) if number == fold])
+            self._update([(fold, of_fold)] if self._tail is None else self._tail.add(fold, of_fold))
 
     def _add_columns(self, columns: Arrays) -> None:
         for part, values in columns.items():
@@ -236,11 +243,3 @@ def full_name(entry: Entry, part: str) -> str:
             f"Metric {entry.name} gave a value '{part}' that its parts() does not declare."
         )
     return f"{entry.name}.{part}" if part else entry.name
-
-
-def _set_digest(keys: Sequence[str], pixels: Sequence[str], order: Sequence[int]) -> str:
-    """Return the SHA-256 over keys and pixel digests, in the order of keys."""
-    total = hashlib.sha256()
-    for row in order:
-        total.update(f"{keys[row]}\0{pixels[row]}\n".encode())
-    return total.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +19,25 @@ from fhpt_eval.metrics.base import Part, State
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import Score
 
-#: With fewer groups than this a percentile interval is known to be too narrow.
+#: With fewer groups than this an interval of skewed values covers less than 0.9 (docs/coverage.md).
 FEW_GROUPS = 10
 #: Why a score over a set has no interval, where the metric itself does not say.
-NO_INTERVAL = "no interval: too few pairs to leave some out"
+NO_INTERVAL = "no interval: too few groups of pairs to leave some out"
 
 
 def scores(
-    entry: Entry, reduced: Reduced, groups: Sequence[int], expected: int, workers: int
+    entry: Entry,
+    reduced: Reduced,
+    groups: Sequence[int],
+    expected: int,
+    workers: int,
+    assumed: str = "",
 ) -> dict[str, Score]:
     """Compute a metric's scores; columns that depend on the whole set are added to ``reduced``.
 
-    Args:
-        entry: the metric.
-        reduced: what its partials add up to.
-        groups: the group number of each pair, in the order of keys.
-        expected: the number of pairs that the test set has, excluded ones included.
-        workers: how many values are computed at a time.
+    ``groups`` has the group number of each pair, in the order of keys; ``expected`` is the number
+    of pairs that the test set has, excluded ones included. ``workers`` values are computed at a
+    time. ``assumed`` is what intervals assume, for their notes.
     """
     by_name: dict[str, Score] = {}
     if entry.metric.gives == "set":
@@ -42,26 +45,11 @@ def scores(
     counted = entry.counted(len(reduced.keys))
     with blame(entry.name, "saying what goes with its values"):
         remarks = entry.metric.remarks({k: v[:counted] for k, v in reduced.columns.items()})
-    for part, declared in entry.metric.parts().items():
-        if part not in reduced.columns:
-            continue
-        values, weights = reduced.columns[part], np.ones(len(reduced.keys))
-        if declared.weight:
-            weights = np.nan_to_num(reduced.columns[declared.weight])
-        score = _mean_score(
-            reduced.keys,
-            values[:counted],
-            weights[:counted],
-            groups,
-            expected,
-            declared,
-            declared.undefined_when or entry.metric.undefined_when,
-        )
-        if part in remarks and not score.n:
-            score = score.model_copy(update={"reason": remarks[part]})
-        noted = _with_note(score, remarks.get(part, ""))
-        by_name[full_name(entry, part)] = _with_note(noted, _dropped(entry, len(reduced.keys)))
-    return by_name
+    for part in entry.metric.parts():
+        if part in reduced.columns:
+            score = _mean_score(entry, reduced, part, groups, expected)
+            by_name[full_name(entry, part)] = _remarked(score, remarks.get(part, ""))
+    return {name: _assuming(score, assumed) for name, score in by_name.items()}
 
 
 def unavailable(entry: Entry, reason: str) -> dict[str, Score]:
@@ -75,16 +63,27 @@ def unavailable(entry: Entry, reason: str) -> dict[str, Score]:
     }  # fmt: skip
 
 
+def _score(
+    part: Part, keys: Sequence[str], counted: NDArray[np.bool_], expected: int, **outcome: Any
+) -> Score:
+    """Return a score of the pairs that are ``counted``, see :func:`over_of`."""
+    count = int(counted.sum())
+    return Score(
+        direction=part.direction, n=count, coverage=count / expected, over=over_of(keys, counted),
+        detail=part.detail, **outcome,
+    )  # fmt: skip
+
+
 def _mean_score(
-    keys: Sequence[str],
-    values: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    groups: Sequence[int],
-    expected: int,
-    part: Part,
-    undefined_when: str,
+    entry: Entry, reduced: Reduced, name: str, groups: Sequence[int], expected: int
 ) -> Score:
     """Average the defined values; say why there is no average, or what is missing from it."""
+    part, keys = entry.metric.parts()[name], reduced.keys
+    values = reduced.columns[name][: entry.counted(len(keys))]
+    weights = np.ones(len(values))
+    if part.weight:
+        weights = np.nan_to_num(reduced.columns[part.weight])[: len(values)]
+    undefined_when = part.undefined_when or entry.metric.undefined_when
     defined = ~np.isnan(values) & (weights > 0)
     count = int(defined.sum())
     chosen, weighing = values[defined], weights[defined]
@@ -97,29 +96,23 @@ def _mean_score(
     else:
         value = mean(chosen, weighing)
         members = np.asarray(groups)[: len(values)][defined].tolist()
-        interval = mean_interval(chosen, members, weighing)
-        note = _note_on_mean(len(values) - count, undefined_when, len(set(members)))
-    return Score(
-        value=value,
-        direction=part.direction,
-        n=count,
-        coverage=count / expected,
-        interval=interval,
-        reason=reason,
-        note=note,
-        over=over_of(keys, defined),
-        detail=part.detail,
-    )
-
-
-def _note_on_mean(undefined: int, undefined_when: str, groups: int) -> str | None:
-    """Say what a reader must know beside a mean, or nothing."""
-    notes = [f"undefined for {undefined} pairs: {undefined_when}"] if undefined else []
-    if groups < 2:
-        notes.append("no interval: all pairs belong to one group")
-    elif groups < FEW_GROUPS:
-        notes.append(f"the interval rests on only {groups} groups and may be too narrow")
-    return "; ".join(notes) or None
+        share = part.range == (0.0, 1.0) and part.direction != "none"
+        interval = _within(mean_interval(chosen, members, weighing, share=share), part)
+        notes = [_dropped(entry, len(keys))]
+        if count < len(values):
+            notes.append(f"undefined for {len(values) - count} pairs: {undefined_when}")
+        number = len(set(members))
+        if number < 2:
+            notes.append("no interval: all pairs belong to one group")
+        elif number < FEW_GROUPS and not share:
+            few = f"the interval rests on only {number} groups: too narrow if values are skewed"
+            notes.append(few)
+        note = "; ".join(filter(None, notes)) or None
+    weight = full_name(entry, part.weight) if part.weight else None
+    return _score(
+        part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note,
+        weight=weight,
+    )  # fmt: skip
 
 
 def over_of(keys: Sequence[str], defined: NDArray[np.bool_]) -> str | None:
@@ -158,42 +151,26 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
         _dropped(entry, len(reduced.keys)),
         _dropped(entry, reduced.reference_count, "reference images"),
     )
+    counted = np.ones(entry.counted(len(reduced.keys)), bool)
     scores_by_name = {}
     for name, part in declared.items():
         value = float(values.get(name, math.nan))
         why = None if math.isfinite(value) else reason or metric.undefined_when
-        interval = None if why else _interval(value, spread.get(name, math.nan), part)
+        half = math.nan if why else spread.get(name, math.nan)
+        interval = _within((value - half, value + half), part) if math.isfinite(half) else None
         missing = "" if interval else metric.no_interval or NO_INTERVAL
-        scores_by_name[full_name(entry, name)] = _set_score(
-            entry, reduced.keys, expected, part,
+        scores_by_name[full_name(entry, name)] = _score(
+            part, reduced.keys, counted, expected,
             value=None if why else value, interval=interval, reason=why,
             note=None if why else "; ".join(filter(None, [note, *dropped, missing])) or None,
         )  # fmt: skip
     return scores_by_name
 
 
-def _interval(value: float, half: float, part: Part) -> tuple[float, float] | None:
-    """Return the interval of a value, with no end where no value can lie."""
+def _within(interval: tuple[float, float] | None, part: Part) -> tuple[float, float] | None:
+    """Return the interval with no end where no value can lie."""
     low, high = part.range
-    return (max(value - half, low), min(value + half, high)) if math.isfinite(half) else None
-
-
-def _set_score(
-    entry: Entry, keys: Sequence[str], expected: int, part: Part,
-    value: float | None, interval: tuple[float, float] | None, reason: str | None, note: str | None,
-) -> Score:  # fmt: skip
-    counted = entry.counted(len(keys))
-    return Score(
-        value=value,
-        direction=part.direction,
-        n=counted,
-        coverage=counted / expected,
-        interval=interval,
-        reason=reason,
-        note=note,
-        over=over_of(keys, np.ones(counted, bool)),
-        detail=part.detail,
-    )
+    return None if interval is None else (max(interval[0], low), min(interval[1], high))
 
 
 def _pair_columns(
@@ -226,8 +203,20 @@ def _dropped(entry: Entry, number: int, what: str = "pairs") -> str:
     )
 
 
-def _with_note(score: Score, note: str) -> Score:
-    """Return the score with a sentence put before its note."""
-    if not note or score.value is None:
+def _remarked(score: Score, remark: str) -> Score:
+    """Return the score with what its metric says before its note; without a value, as the reason.
+
+    That is where the score rests on no pair.
+    """
+    if not remark or (score.value is None and score.n):
         return score
-    return score.model_copy(update={"note": "; ".join(filter(None, [note, score.note]))})
+    if score.value is None:
+        return score.model_copy(update={"reason": remark})
+    return score.model_copy(update={"note": "; ".join(filter(None, [remark, score.note]))})
+
+
+def _assuming(score: Score, assumed: str) -> Score:
+    """Return the score with what its interval assumes after its note."""
+    if not assumed or score.interval is None:
+        return score
+    return score.model_copy(update={"note": "; ".join(filter(None, [score.note, assumed]))})

@@ -65,7 +65,8 @@ class Partial:
             # Texts and whatever else safetensors does not know lie as plain bytes.
             "layout": [[array.dtype.str, list(array.shape)] for array in map(np.asarray, arrays)],
         }
-        flat = {f"{n:04d}": _as_bytes(array) for n, array in enumerate(arrays)}
+        texts = (np.ascontiguousarray(array).tobytes() for array in arrays)
+        flat = {f"{n:04d}": np.frombuffer(text, np.uint8) for n, text in enumerate(texts)}
         payload = save(flat, {_HEADER: json.dumps(header, ensure_ascii=False)})
         return hashlib.sha256(payload).digest() + payload
 
@@ -76,7 +77,8 @@ class Partial:
         if hashlib.sha256(payload).digest() != data[:_DIGEST_BYTES]:
             return None
         try:
-            header = json.loads(_metadata(payload)[_HEADER])
+            size = int.from_bytes(payload[:8], "little")  # of the file's own header
+            header = json.loads(json.loads(payload[8 : 8 + size])["__metadata__"][_HEADER])
             flat = load(payload)
             arrays = [
                 np.frombuffer(flat[f"{n:04d}"].tobytes(), np.dtype(kind)).reshape(shape)
@@ -92,14 +94,3 @@ class Partial:
             )
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError):
             return None
-
-
-def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
-
-
-def _metadata(payload: bytes) -> dict[str, str]:
-    """Return the texts in a safetensors file's header, whose length its first 8 bytes are."""
-    size = int.from_bytes(payload[:8], "little")
-    metadata: dict[str, str] = json.loads(payload[8 : 8 + size])["__metadata__"]
-    return metadata

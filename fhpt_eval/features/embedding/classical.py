@@ -92,11 +92,7 @@ class Classical(Network):
         return {"scikit-image": version("scikit-image")}
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return ``embedding`` (N, 1572), float32 of length 1, of ``(N, 3, H, W)`` images.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-        """
+        """Return ``embedding`` (N, 1572), float32 of length 1, of ``(N, 3, H, W)`` images."""
         levels = as_levels(images).permute(0, 2, 3, 1).cpu().numpy()
         rows = np.stack([embed(image) for image in levels]).astype(np.float32)
         return {"embedding": torch.from_numpy(rows).to(images.device)}

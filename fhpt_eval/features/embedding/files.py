@@ -60,11 +60,12 @@ class NetworkFile(NormalisedInput, Network):
         One image at a time, so that nothing else can bear on a row.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: the file cannot be used, or gives something else.
         """
         levels = as_levels(images)
-        network = self._network(levels.device)
+        if lacking := self.lacks():
+            raise WeightsError(f"{self.path}: {lacking}")
+        network = _load(Path(self.path), levels.device, self.input_size)
 
         def run(batch: Tensor) -> Mapping[str, Tensor]:
             try:
@@ -113,12 +114,6 @@ class NetworkFile(NormalisedInput, Network):
     @property
     def _is_onnx(self) -> bool:
         return is_network_file(self.path, ONNX)
-
-    def _network(self, device: torch.device) -> Run:
-        lacking = self.lacks()
-        if lacking:
-            raise WeightsError(f"{self.path}: {lacking}")
-        return _load(Path(self.path), device, self.input_size)
 
 
 def is_network_file(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:

@@ -22,7 +22,7 @@ from fhpt_eval.errors import WeightsError, did_you_mean
 from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.embedding.normalised import NormalisedInput, normalised, vectors
 from fhpt_eval.features.levels import as_levels
-from fhpt_eval.features.loading import loaded_once, module_of, shapes_of
+from fhpt_eval.features.loading import loaded_once, module_of
 from fhpt_eval.features.networks import Gift, Network
 from fhpt_eval.features.weighted import WeightedNetwork
 from fhpt_eval.weights.state import load_state
@@ -61,14 +61,7 @@ class ResNet50(NormalisedInput, WeightedNetwork):
     citation: ClassVar[str] = "He et al., CVPR 2016"
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return ``embedding`` (N, 2048) float32 of ``(N, 3, H, W)`` images, on their device.
-
-        A row does not depend on the other images: on a CPU not by a single bit.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: the weights are not there, or not this network's.
-        """
+        """Return ``embedding`` (N, 2048) float32 of ``(N, 3, H, W)`` images, on their device."""
         levels = as_levels(images)
         network: torch.nn.Module = self.loaded(levels.device)
 
@@ -84,25 +77,11 @@ class ResNet50(NormalisedInput, WeightedNetwork):
         return build_resnet50(state, device, label)
 
 
-def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """Return the shape of every entry of the state dict that the features rest on."""
-    with torch.device("meta"):
-        shapes = shapes_of(_layers())
-    return {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
-
-
 def build_resnet50(state: Mapping[str, Tensor], device: torch.device, label: str) -> nn.Module:
     """Make the network of a state dict, from normalised images to ``(N, 2048)`` float32.
 
-    Batch norms are folded in float64, and rounded once, to float32.
-
-    Args:
-        state: torchvision's; entries of the classifier are passed over.
-        device: where it shall compute.
-        label: what an error calls the state dict.
-
-    Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
+    See :meth:`.WeightedNetwork.build`; entries of torchvision's classifier are passed over. Batch
+    norms are folded in float64, and rounded once, to float32.
     """
     network = module_of(
         _layers,
@@ -156,7 +135,6 @@ class Timm(Network):
         One image at a time, so that nothing else can bear on a row.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
             WeightsError: timm, the model or its weights are not there or do not fit together.
         """
         levels = as_levels(images)
@@ -206,8 +184,7 @@ class Timm(Network):
         return available(self.weights)
 
     def _network(self, device: torch.device) -> _Fed:
-        lacking = self.lacks()
-        if lacking:
+        if lacking := self.lacks():
             raise WeightsError(f"timm:{self.model} {lacking}")
         return _load_timm(self.weights or "", self.model, device)
 

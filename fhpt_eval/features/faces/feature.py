@@ -47,7 +47,7 @@ class Faces(Network):
         """Find and describe the faces of N images.
 
         Works in as many processes as torch may use threads (one inside a run, whose chunks are in
-        threads already). An image's row does not depend on the others by a bit.
+        threads already).
 
         Args:
             images: ``(N, 3, H, W)`` RGB, uint8 or float in [0, 1]; of any size.
@@ -59,12 +59,11 @@ class Faces(Network):
             (N, 128) float64; NaN where there is none.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
             UnavailableError: dlib or its models are not installed.
             WeightsError: a model is another file than it should be.
             MetricError: dlib failed.
         """
-        levels = _levels(images)
+        levels = as_levels(images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         if lacking := self.lacks():
             raise UnavailableError(f"Faces cannot be looked for: this {lacking}.")
         find = partial(pool.find, upsample=self.upsample)
@@ -103,12 +102,8 @@ def descriptors(
 ) -> NDArray[np.float64]:
     """Return the descriptor of each image's clearest face, ``(N, 128)``; NaN where there is none.
 
-    Args:
-        images: ``(N, 3, H, W)`` RGB, a tensor or an array, uint8 or float in [0, 1].
-        upsample: see :class:`Faces`.
-
-    Raises:
-        FhptEvalError: as :meth:`Faces.compute`.
+    Images are ``(N, 3, H, W)`` RGB, a tensor or an array, uint8 or float in [0, 1]. Errors are
+    those of :meth:`Faces.compute`.
     """
     try:
         feature = Faces(upsample=upsample)
@@ -120,10 +115,3 @@ def descriptors(
         raise ArgumentError(f"'images' cannot be used: {error}") from None
     rows: NDArray[np.float64] = feature.compute(images)["descriptor"].numpy()
     return rows
-
-
-def _levels(images: object) -> NDArray[np.uint8]:
-    """Check images and return them as ``(N, H, W, 3)`` uint8, as dlib takes them."""
-    batch = as_levels(images)
-    levels: NDArray[np.uint8] = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return levels

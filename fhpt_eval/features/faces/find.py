@@ -74,14 +74,11 @@ class FaceFinder:
                 row["found"] = len(boxes)
                 row["box"] = box.left(), box.top(), box.right(), box.bottom()
                 row["score"] = scores[clearest]
-                row["descriptor"] = self._describe(image, box)
+                points = self._predictor(image, box)
+                described = self._network.compute_face_descriptor(image, points, 1)  # no jitter
+                row["descriptor"] = np.array(described, np.float64)
                 break
         return row
-
-    def _describe(self, image: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
-        points = self._predictor(image, box)
-        descriptor = self._network.compute_face_descriptor(image, points, 1)  # 1: no jitter
-        return np.array(descriptor, np.float64)
 
 
 def serve(handle: int, predictor: str, network: str, idle: float) -> None:

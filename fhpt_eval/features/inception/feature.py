@@ -42,9 +42,6 @@ class Inception(WeightedNetwork):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the features of N images, on their device.
 
-        An image's features do not depend on the other images, nor on its place among them: on a
-        CPU not by a single bit.
-
         Args:
             images: ``(N, 3, H, W)``, uint8 or float in [0, 1], up to :data:`OVERSHOOT` beyond; at
                 least 75 x 75 if not resized.
@@ -53,10 +50,6 @@ class Inception(WeightedNetwork):
             float32: ``pool`` (N, 2048), ``logits`` (N, K), and ``logits_unbiased`` (N, K), the
             logits without the classifier's bias, as the Inception score of 2016 has them. K is
             1008 for ``inception-2015`` and 1000 for ``inception_v3-imagenet``.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: the weights are not there, or not this network's.
         """
         batch = self._checked(images)
         network: _Layers = self.loaded(batch.device)

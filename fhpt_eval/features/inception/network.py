@@ -31,7 +31,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fhpt_eval.features.loading import Shape, module_of, shapes_of
+from fhpt_eval.features.loading import module_of
 
 InceptionName = Literal["inception-2015", "inception_v3-imagenet"]
 
@@ -77,18 +77,11 @@ class Network:
 def build_network(
     name: InceptionName, state: Mapping[str, Tensor], device: torch.device, label: str
 ) -> Network:
-    """Make a network of a state dict.
+    """Make a network of a state dict, see :meth:`.WeightedNetwork.build`.
 
-    Args:
-        name: which network.
-        state: for each convolution its ``conv.weight`` (O, I, h, w) and its batch norm's
-            ``bn.weight``, ``bn.bias``, ``bn.running_mean``, ``bn.running_var`` (O,); ``fc.weight``
-            (K, 2048) and ``fc.bias`` (K,).
-        device: where it shall compute.
-        label: what an error calls the state dict.
-
-    Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
+    ``state`` has for each convolution its ``conv.weight`` (O, I, h, w) and its batch norm's
+    ``bn.weight``, ``bn.bias``, ``bn.running_mean``, ``bn.running_var`` (O,); ``fc.weight``
+    (K, 2048) and ``fc.bias`` (K,).
     """
     unused = (_AUXILIARY,) if name == "inception_v3-imagenet" else ()
     network: Any = module_of(
@@ -135,10 +128,3 @@ def layers_of(name: InceptionName, network: nn.Module) -> GraphModule:
         averages[-1].kwargs = {"kernel_size": 3, "stride": 1, "padding": 1}
         layers.recompile()
     return layers
-
-
-def expected_shapes(name: InceptionName) -> dict[str, Shape]:
-    """Return the shape of every entry that a state dict of this network must have."""
-    with torch.device("meta"):
-        shapes = shapes_of(torchvisions(name))
-    return {entry: shape for entry, shape in shapes.items() if not entry.endswith(_COUNTER)}

@@ -31,7 +31,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -45,10 +44,6 @@ SIDE = 299
 _IMAGENET_MAP = ((0.458, -0.030), (0.448, -0.088), (0.450, -0.188))
 
 
-def _pytorch_fid(levels: Tensor) -> Tensor:
-    return 2 * _bilinear(levels / 255) - 1
-
-
 def _tensorflow(levels: Tensor) -> Tensor:
     left, right, across = _asymmetric(levels.shape[3], levels.device)
     top, bottom, down = _asymmetric(levels.shape[2], levels.device)
@@ -59,17 +54,10 @@ def _tensorflow(levels: Tensor) -> Tensor:
 
 def _clean(levels: Tensor) -> Tensor:
     planes = levels.cpu().numpy().reshape(-1, *levels.shape[2:])
-    resized = np.stack([_bicubic(plane) for plane in planes]).clip(0, 255)
+    images = [Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for p in planes]
+    resized = np.stack([np.asarray(image) for image in images]).clip(0, 255)
     x = torch.from_numpy(resized).to(levels.device).view(-1, 3, SIDE, SIDE)
     return (x - 128) / 128
-
-
-def _none(levels: Tensor) -> Tensor:
-    return 2 * (levels / 255) - 1
-
-
-def _torchvision(levels: Tensor) -> Tensor:
-    return _bilinear((levels / 255 - 0.5) / 0.5)
 
 
 def _imagenet_mapped(levels: Tensor) -> Tensor:
@@ -78,11 +66,11 @@ def _imagenet_mapped(levels: Tensor) -> Tensor:
 
 
 RESIZE: Mapping[ResizeName, Callable[[Tensor], Tensor]] = {
-    "pytorch-fid": _pytorch_fid,
+    "pytorch-fid": lambda levels: 2 * _bilinear(levels / 255) - 1,
     "tensorflow": _tensorflow,
     "clean": _clean,
-    "none": _none,
-    "torchvision": _torchvision,
+    "none": lambda levels: 2 * (levels / 255) - 1,
+    "torchvision": lambda levels: _bilinear((levels / 255 - 0.5) / 0.5),
     "imagenet-mapped": _imagenet_mapped,
 }
 
@@ -90,10 +78,6 @@ RESIZE: Mapping[ResizeName, Callable[[Tensor], Tensor]] = {
 def _bilinear(x: Tensor) -> Tensor:
     resized: Tensor = interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
     return resized
-
-
-def _bicubic(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def _between(first: Tensor, second: Tensor, share: Tensor) -> Tensor:

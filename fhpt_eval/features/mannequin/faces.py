@@ -165,10 +165,7 @@ def boxes(maps: Tensor) -> Tensor:
 def wanted(faces: Tensor, h: int, w: int) -> Tensor:
     """Return what :func:`boxes` undoes: channels 1 to 4 of maps of known faces, ``(N, 4, h, w)``.
 
-    Args:
-        faces: ``(N, 4)`` boxes.
-        h: rows of the maps.
-        w: columns of the maps.
+    ``faces`` are ``(N, 4)`` boxes.
     """
     left, top, right, bottom = (side[:, None, None] for side in faces.unbind(1))
     columns = (torch.arange(w, device=faces.device) + 0.5)[None, None, :]
@@ -222,14 +219,9 @@ def lattice(places: Tensor) -> Tensor:
 
 
 def sample(images: Tensor, places: Tensor) -> Tensor:
-    """Return images at places, bilinear between pixels; beyond the edge is the edge.
+    """Return ``(N, 3, H, W)`` float32 images at places, bilinear between pixels.
 
-    Args:
-        images: ``(N, 3, H, W)`` float32.
-        places: ``(N, h, w, 2)``, x and y in pixels.
-
-    Returns:
-        ``(N, 3, h, w)`` float32.
+    The places are ``(N, h, w, 2)``, x and y in pixels; beyond the edge is the edge.
     """
     size = torch.tensor([images.shape[3], images.shape[2]], device=images.device)
     grid = ((2 * places + 1) / size - 1).to(images.dtype)
@@ -281,9 +273,7 @@ class MannequinFaces(WeightedNetwork):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Find and describe the face of N images, on their device.
 
-        Images of another height than 256 are scaled to it (bilinear, antialiased). An image's row
-        does not depend on the other images, nor on its place among them: on a CPU not by a single
-        bit.
+        Images of another height than 256 are scaled to it (bilinear, antialiased).
 
         Args:
             images: ``(N, 3, H, W)`` RGB, uint8 or float in [0, 1].
@@ -294,10 +284,6 @@ class MannequinFaces(WeightedNetwork):
             may lie outside the image, ``score`` (N,) float64, from 0.5 to 1, and ``descriptor``
             (N, 128) float64 of length 1; NaN where there is no face. None is sought in images that
             would be wider than 4,096 pixels at that height.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: the weights are not there, or not these networks'.
         """
         levels = as_levels(images).contiguous()  # the order in memory decides that of sums
         if levels.shape[3] * HEIGHT > _WIDEST * levels.shape[2]:

@@ -83,11 +83,8 @@ class GarmentNetwork(nn.Module):
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the four stages' feature maps, each after its ReLU; differentiable.
 
-        Args:
-            images: ``(N, 3, H, W)`` floats in [0, 1]; resized first, see :func:`resized`.
-
-        Returns:
-            ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
+        Of ``(N, 3, H, W)`` floats in [0, 1], which are resized first, see :func:`resized`:
+        ``(N, 32, 128, 88)``, ``(N, 64, 64, 44)``, ``(N, 96, 32, 22)``, ``(N, 160, 16, 11)``.
         """
         return self.stages(resized(images))
 
@@ -190,9 +187,6 @@ class Garments(WeightedNetwork):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the features of N images in one pass, on their device.
 
-        An image's features do not depend on the other images, nor on its place among them: on a
-        CPU not by a single bit.
-
         Args:
             images: ``(N, 3, H, W)``, uint8 or float in [0, 1], up to :data:`OVERSHOOT` beyond.
                 Images that are not 256 x 176 are resized to that: see ``resized``.
@@ -202,10 +196,6 @@ class Garments(WeightedNetwork):
             and a texture of the upper garment, and ``logits_unbiased`` (N, 77), without biases; see
             ``Outputs``; ``embedding`` (N, 64), of length 1, alike for pictures of
             the same clothes.
-
-        Raises:
-            ArgumentError: the tensor has the wrong type, shape or range.
-            WeightsError: the weights are not there, or not this network's.
         """
         batch = checked_images(images, OVERSHOOT)
         network: GarmentNetwork = self.loaded(batch.device)

@@ -61,8 +61,7 @@ class PoseNetwork(WeightedNetwork):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the key points of N images, on their device; see :func:`choose_person`.
 
-        Images pass the network one by one, so that on a CPU an image's key points do not depend on
-        the others by a single bit.
+        Images pass the network one by one.
 
         Args:
             images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
@@ -74,8 +73,7 @@ class PoseNetwork(WeightedNetwork):
             ``persons`` (N,) int64: how many persons were found.
 
         Raises:
-            ArgumentError: the tensor has the wrong type, shape or range, or is too wide.
-            WeightsError: the weights are not there, or not this network's.
+            ArgumentError: as :meth:`Feature.compute`, or an image is too wide.
         """
         detected = self._persons(float_levels(images))
         chosen = [choose_person(persons) for persons in detected]

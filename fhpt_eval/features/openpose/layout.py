@@ -18,12 +18,10 @@ from fhpt_eval.keypoints.joints import JOINTS
 class Limb:
     """Two joints that a part affinity field connects.
 
-    Attributes:
-        start: number of the joint that the field points away from.
-        end: number of the joint that it points to.
-        channel: channel of the field's x component; y is the next one.
-        founds: whether the limb may be the first one of a person. Shoulder to ear may not: it lies
-            across limbs of others too often, and is there to join what is already found.
+    The field points away from joint ``start`` and to joint ``end``; ``channel`` is that of its x
+    component, and y the next one. Whether the limb ``founds``, that is may be the first one of, a
+    person: shoulder to ear may not, as it lies across limbs of others too often, and is there to
+    join what is already found.
     """
 
     start: int

@@ -23,25 +23,16 @@ from fhpt_eval.features.openpose.network import Network, PoseNetworkName, shapes
 def build_network(
     name: PoseNetworkName, state: Mapping[str, Tensor], device: torch.device, label: str
 ) -> Network:
-    """Make a network of a state dict.
+    """Make a network of a state dict, see :meth:`.WeightedNetwork.build`.
 
-    Args:
-        name: which network.
-        state: the entries of :func:`network.shapes`, all of them and no others, of any floating
-            type; each name may have module names and dots before it.
-        device: where it shall compute.
-        label: what an error calls the state dict.
-
-    Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not of finite floats.
+    ``state`` has the entries of :func:`network.shapes`, all of them and no others; each name may
+    have module names and dots before it.
     """
-    entries = _checked(name, state, label)
-    return Network(name, {entry: _placed(value, device) for entry, value in entries.items()})
-
-
-def _placed(value: Tensor, device: torch.device) -> Tensor:
-    layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-    return value.detach().to(device, torch.float32).contiguous(memory_format=layout)
+    weights = {}
+    for layer, value in _checked(name, state, label).items():
+        order = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+        weights[layer] = value.detach().to(device, torch.float32).contiguous(memory_format=order)
+    return Network(name, weights)
 
 
 def _checked(name: PoseNetworkName, state: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:

@@ -110,11 +110,9 @@ class Network:
         self._weights = weights
 
     def __call__(self, images: Tensor) -> Maps:
-        """Run it.
+        """Run it on ``(N, 3, H, W)`` float32 on the weights' device, H and W multiples of 8.
 
-        Args:
-            images: ``(N, 3, H, W)`` float32 on the weights' device: blue, green, red, each level
-                divided by 256 less 0.5. H and W are multiples of 8.
+        Channels are blue, green and red, each level divided by 256 less 0.5.
         """
         outputs = self.stages(images)
         return Maps(*(outputs[name] for name in self._outputs))

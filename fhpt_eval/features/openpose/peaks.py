@@ -50,13 +50,9 @@ class Peaks:
 def find_peaks(surface: Surface, joints: int, threshold: float, most: int) -> Peaks:
     """Find the peaks of the first ``joints`` heatmaps.
 
-    Values are compared as float32, so that those that differ by rounding errors only are equal.
-
-    Args:
-        surface: heatmaps.
-        joints: how many of them.
-        threshold: a peak's smoothed value is above it; at least 0.
-        most: of the peaks of one joint so many are kept, the highest; of equals the first.
+    Values are compared as float32, so that those that differ by rounding errors only are equal. A
+    peak's smoothed value is above ``threshold``, which is at least 0; of the peaks of one joint the
+    ``most`` highest are kept, of equals the first.
     """
     where = tiles_above(surface, joints, threshold)
     # One run without tiles, so that there is something to concatenate where there are none.

@@ -23,10 +23,7 @@ _PADDING = 128
 
 
 def float_levels(images: object) -> Tensor:
-    """Return images as whole levels, float32 0..255.
-
-    Args:
-        images: ``(N, 3, H, W)``, red, green, blue, uint8 or float in [0, 1].
+    """Return ``(N, 3, H, W)`` images, uint8 or float in [0, 1], as whole levels, float32 0..255.
 
     Raises:
         ArgumentError: they are something else.
@@ -51,19 +48,12 @@ def scaled_size(height: int, width: int, target: float) -> tuple[int, int]:
 
 
 def network_input(image: Tensor, size: tuple[int, int], divisor: int) -> Tensor:
-    """Return a network's input of one image.
+    """Return a network's input of one image, ``(1, 3, h, w)`` float32.
 
-    Bicubic interpolation (a = -0.75, pixel centres at half, edges repeated, no antialiasing: the
-    kernel of OpenCV's INTER_CUBIC), rounded to whole levels as an image is; blue, green, red;
-    padded at the right and the bottom with level 128 to multiples of 8; divided, less 0.5.
-
-    Args:
-        image: ``(1, 3, H, W)`` float32 levels, red, green, blue.
-        size: height and width to scale to.
-        divisor: of levels, 255 or 256.
-
-    Returns:
-        ``(1, 3, h, w)`` float32.
+    Bicubic interpolation to ``size``, height and width (a = -0.75, pixel centres at half, edges
+    repeated, no antialiasing: the kernel of OpenCV's INTER_CUBIC), rounded to whole levels as an
+    image is; blue, green, red; padded at the right and the bottom with level 128 to multiples of 8;
+    divided by 255 or 256, less 0.5. The image is ``(1, 3, H, W)`` float32 levels, red, green, blue.
     """
     x = interpolate(image, size, mode="bicubic", align_corners=False).clamp_(0, 255).round_()
     x = pad(x.flip(1), (0, -size[1] % STRIDE, 0, -size[0] % STRIDE), value=_PADDING)

@@ -26,9 +26,6 @@ class Decoding(CheckedSettings):
         min_joints: persons with fewer joints are dropped; at least 2.
         min_score: persons are dropped whose scores of peaks and limbs, summed and divided by the
             number of joints, are below it.
-
-    Raises:
-        ArgumentError: a value is out of its range.
     """
 
     peak_threshold: Annotated[FiniteFloat, Field(ge=0)] = 0.1

@@ -80,14 +80,10 @@ def axis(cells: int, stride: int, used: int, pixels: int, sigma: float) -> Axis:
 def sample(
     surface: Surface, channels: Integers, y: Integers, x: Integers, depth: int = 1
 ) -> Floats:
-    """Return the unsmoothed surface (P, depth) at the given pixels.
+    """Return the unsmoothed surface ``(P, depth)`` at P pixels.
 
-    Args:
-        surface: the planes.
-        channels: (P,) the first channel that is read at each pixel.
-        y: (P,) rows.
-        x: (P,) columns.
-        depth: how many channels are read at each pixel.
+    ``channels`` has the first of the ``depth`` channels that are read at each, ``y`` and ``x`` its
+    row and column.
     """
     values = np.zeros((len(channels), depth))
     for plane in surface:
@@ -118,14 +114,9 @@ def tiles_above(surface: Surface, count: int, threshold: float) -> NDArray[np.in
 def smoothed(surface: Surface, where: NDArray[np.intp]) -> Iterator[tuple[int, Floats]]:
     """Yield the smoothed surface on tiles and their borders, some tiles at a time.
 
-    Args:
-        surface: the planes.
-        where: (N, 3) channel, row and column of each tile.
-
-    Yields:
-        The number of the first of n tiles and their values (n, TILE + 2, TILE + 2), to be read
-        before the next are asked for: arrays are used again, since getting memory takes as long as
-        filling it.
+    ``where`` has channel, row and column of each tile, ``(N, 3)``. With the number of the first of
+    n tiles come their values, ``(n, TILE + 2, TILE + 2)``, to be read before the next are asked
+    for: arrays are used again, since getting memory takes as long as filling it.
     """
     first, *further = [_Part(plane) for plane in surface]
     for start in range(0, len(where), _TOGETHER):

@@ -107,17 +107,10 @@ def hit_ranks(
 ) -> Iterator[Integers]:
     """Yield for each query the ranks of all gallery rows that bear its label, ascending.
 
-    The nearest row has rank 1; rows at one distance rank in the gallery's order.
-
-    Args:
-        queries: ``(Q, D)``, and so on as for :func:`search`.
-        gallery: ``(G, D)``.
-        query_labels: ``(Q,)``; a negative label fits nothing.
-        gallery_labels: ``(G,)``.
-        excluded: ``(Q,)`` or ``(Q, E)``: rows of the gallery that are left out for that query;
-            negative: none.
-        distance: as for :func:`search`.
-        block: as for :func:`search`.
+    The nearest row has rank 1; rows at one distance rank in the gallery's order. ``query_labels``
+    are ``(Q,)``, and a negative one fits nothing; ``gallery_labels`` ``(G,)``; ``excluded``,
+    ``(Q,)`` or ``(Q, E)``, has rows of the gallery that are left out for that query, negative for
+    none. All else is as for :func:`search`.
 
     Raises:
         ArgumentError: an array is not as above.

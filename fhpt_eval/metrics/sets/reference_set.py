@@ -100,8 +100,7 @@ def _folder_digest(root: str, seen: tuple[tuple[str, int, int], ...]) -> str:
 
 
 @lru_cache(maxsize=2**20)
-def _file_digest(path: str, size: int, changed: int) -> str:
-    _ = size, changed
+def _file_digest(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - keys of the cache
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -125,8 +124,7 @@ def load_statistics(reference: str) -> Statistics:
 
 
 @lru_cache(maxsize=2)
-def _load(path: str, size: int, changed: int) -> Statistics:
-    _ = size, changed
+def _load(path: str, size: int, changed: int) -> Statistics:  # noqa: ARG001 - keys of the cache
     try:
         with Path(path).open("rb") as stream:
             _check_members(stream)
@@ -140,8 +138,7 @@ def _load(path: str, size: int, changed: int) -> Statistics:
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
             "and 'sigma', as 'fhpt-eval stats', pytorch-fid and clean-fid write it."
         ) from error
-    fault = _fault(arrays)
-    if fault:
+    if fault := _fault(arrays):
         raise InputError(f"{path}: {fault}.")
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     return Statistics(
@@ -161,11 +158,7 @@ _DAMAGED = (
 
 
 def _check_members(stream: BinaryIO) -> None:
-    """Refuse what is no archive, or one that would unpack to more than it may.
-
-    Raises:
-        ValueError: it would; or it is no archive.
-    """
+    """Refuse, by a ``ValueError``, what is no archive, or would unpack to more than it may."""
     if not zipfile.is_zipfile(stream):
         raise ValueError("is no archive")
     with zipfile.ZipFile(stream) as archive:
@@ -241,8 +234,7 @@ def check_settings(reference: str, wanted: Mapping[str, Any]) -> None:
     settings = load_statistics(reference).settings
     if settings is None:
         return
-    differing = differences(wanted, settings)
-    if differing:
+    if differing := differences(wanted, settings):
         lines = [f"  {name}: {theirs} there, {ours} here" for name, ours, theirs in differing]
         raise InputError(
             f"The statistics in {reference} were made with other settings than this protocol has:\n"

@@ -6,20 +6,21 @@ sections' docstrings explain every key.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from fhpt_eval.common.files import read_text, toml_table
-from fhpt_eval.common.validation import explained
-from fhpt_eval.errors import InputError, did_you_mean
+from fhpt_eval.common.files import toml_table
+from fhpt_eval.common.shipped import Shipped
+from fhpt_eval.common.validation import Frozen, explained
 
-#: Largest configuration file that is read, in bytes.
-MAX_BYTES = 2**20
+_SHIPPED = Shipped(
+    "fhpt_eval.reference_models.drn.configurations", "configuration", "a configuration"
+)
+#: The names of the shipped configurations, sorted.
+configuration_names = _SHIPPED.names
 
 PerceptualName = Literal["vgg19-imagenet", "mannequin", "random"]
 Precision = Literal["float32", "bfloat16"]
@@ -30,11 +31,7 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Steps = Annotated[int, Field(ge=0, le=10**9)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ModelSettings(_Section):
+class ModelSettings(Frozen):
     """Sizes of the networks, and what is left out of them for an ablation.
 
     Parameters:
@@ -105,7 +102,7 @@ class ModelSettings(_Section):
         return self.global_module or self.face_module
 
 
-class LossSettings(_Section):
+class LossSettings(Frozen):
     """Weights of the losses; those that end in ``_coarse`` are of I_c, the others of I_t.
 
     What each one measures is told in :mod:`~fhpt_eval.reference_models.drn.training.losses`.
@@ -124,7 +121,7 @@ class LossSettings(_Section):
     perceptual_network: PerceptualName = "vgg19-imagenet"
 
 
-class TrainingSettings(_Section):
+class TrainingSettings(Frozen):
     """How long, how fast and in which order a model is trained.
 
     Parameters:
@@ -180,7 +177,7 @@ class TrainingSettings(_Section):
         return self
 
 
-class Configuration(_Section):
+class Configuration(Frozen):
     """A model and its training. Height and width are the working size, in pixels."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]*$", max_length=100)]
@@ -257,12 +254,6 @@ class Configuration(_Section):
                 )
 
 
-def configuration_names() -> list[str]:
-    """Return the names of the shipped configurations, sorted."""
-    files = [file.name for file in _shipped().iterdir()]
-    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
-
-
 def load_configuration(name: str | Path) -> Configuration:
     """Load a shipped configuration by name, or one of your own from a TOML file.
 
@@ -270,16 +261,7 @@ def load_configuration(name: str | Path) -> Configuration:
         InputError: there is no such configuration, or the file has faults; the message names each
             key, what is allowed, and near misses.
     """
-    known = configuration_names()
-    if isinstance(name, str) and name in known:
-        text = _shipped().joinpath(f"{name}.toml").read_text("utf-8")
-        return parse_configuration(text, f"configuration '{name}'")
-    path = Path(name)
-    # os.path.isfile also knows names that no file system can hold.
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise InputError(_no_such(name, path, known))
-    text = read_text(path, MAX_BYTES, "a configuration")
-    return parse_configuration(text, str(path))
+    return parse_configuration(*_SHIPPED.read(name))
 
 
 def parse_configuration(text: str, label: str) -> Configuration:
@@ -290,16 +272,3 @@ def parse_configuration(text: str, label: str) -> Configuration:
     """
     with explained(Configuration, label):
         return Configuration.model_validate(toml_table(text, label))
-
-
-def _shipped() -> resources.abc.Traversable:
-    return resources.files("fhpt_eval.reference_models.drn.configurations")
-
-
-def _no_such(name: str | Path, path: Path, known: list[str]) -> str:
-    if path.suffix == ".toml" or len(path.parts) > 1:
-        return f"There is no configuration file {path}. Check the path."
-    return (
-        f"There is no configuration '{name}'.{did_you_mean(str(name), known)} "
-        f"Shipped: {', '.join(known)}. A file of your own is given by its path."
-    )

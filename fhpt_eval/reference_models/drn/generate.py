@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.common.files import check_writable, csv_text, write_atomically
+from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
+from fhpt_eval.features.kinds import decoded_some, doubt
 from fhpt_eval.images.files import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
-from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded, ahead, resized
+from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, Decoded, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.model.drn import autocast
@@ -118,6 +120,9 @@ def generate(
     progress = progress or Progress()
     drawer = _Drawer(loaded, data, device, precision, compiled)
     names = file_names(data)
+    warning = doubt(loaded.made_for, lambda: _some_sources(data))
+    if warning:
+        progress.say(f"Warning: what is drawn says nothing of the model: {warning}.")
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as maker:
         marks = [drawer.mark(number) for number in range(len(data))]
         present = _marks_in(out, pool)
@@ -126,7 +131,7 @@ def generate(
         check_writable(out)
         for name in foreign:  # before the first new one, so that a stop leaves no mixture
             (out / name).unlink()
-        _write_about(out, loaded, data, names, precision)
+        _write_about(out, loaded, data, names, precision, warning)
         left = [n for n, name in enumerate(names) if present.get(name) != marks[n]]
         rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
@@ -140,7 +145,7 @@ def generate(
         at_once = max(1, min(batch_size, len(rows)))
         batches = Batches(data, Decoded(data.people, *drawer.working, pool), *drawer.working,
                           targets=False)  # fmt: skip
-        _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once)), rows,
+        _draw_all(drawer, ahead(maker, batches, _padded(rows, at_once), AHEAD), rows,
                   lambda image, number: pool.submit(write, image, number), progress)  # fmt: skip
         seconds = time.monotonic() - started
     return Generated(len(rows), len(data) - len(rows), seconds)
@@ -205,19 +210,16 @@ def _draw_all(
 ) -> None:
     """Draw batch after batch; while the device draws one, the one before is fetched and written."""
     writing: list[Future[None]] = []
-    waiting: torch.Tensor | None = None
     done = 0
-    for batch in chain(batches, [None]):
-        drawn = None if batch is None else drawer(batch)
-        if waiting is not None:
-            for future in writing:  # of the batch before, so that memory stays bounded
-                future.result()
-            pixels = waiting.permute(0, 2, 3, 1).cpu().numpy()
-            numbers = rows[done : done + len(pixels)].tolist()
-            writing = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
-            done += len(numbers)
-            progress.advance(done)
-        waiting = drawn
+    # Of each batch and the one after it, which is asked of the device before this is fetched.
+    for drawn, _ in pairwise(chain(map(drawer, batches), [torch.empty(0)])):
+        for future in writing:  # of the batch before, so that memory stays bounded
+            future.result()
+        pixels = drawn.permute(0, 2, 3, 1).cpu().numpy()
+        numbers = rows[done : done + len(pixels)].tolist()
+        writing = [submit(image, n) for image, n in zip(pixels, numbers, strict=False)]
+        done += len(numbers)
+        progress.advance(done)
     for future in writing:
         future.result()
 
@@ -273,12 +275,17 @@ def _tell(
             f"other data or in another precision, such as {foreign[0]}. Choose another folder, or "
             "have them replaced with --overwrite."
         )
-    extra = sorted(present.keys() - set(names) - set(foreign))
-    if extra:
+    if extra := sorted(present.keys() - set(names) - set(foreign)):
         progress.say(
             f"{out} also holds {len(extra):,} images that are of none of these pairs, such as "
             f"{extra[0]}; fhpt-eval run scores them too if their names match."
         )
+
+
+def _some_sources(data: PairSet) -> list[NDArray[np.uint8]]:
+    """Decode some of the images that are drawn from."""
+    files = dict.fromkeys(data.people[source].file for source in data.pairs[:, 0].tolist())
+    return decoded_some(file for file in files if file is not None)
 
 
 def _mark_in(path: Path) -> str | None:
@@ -294,7 +301,7 @@ def _mark_in(path: Path) -> str | None:
 
 
 def _write_about(
-    out: Path, loaded: Loaded, data: PairSet, names: Sequence[str], precision: str
+    out: Path, loaded: Loaded, data: PairSet, names: Sequence[str], precision: str, warning: str
 ) -> None:
     """Say beside the images what makes them, and which pair each of them is."""
     about = {
@@ -302,6 +309,7 @@ def _write_about(
         "pairs": data.digest,
         "precision": precision,
         "record": loaded.record.values(),
+        **({"warning": warning} if warning else {}),
     }
     write_atomically(out / "about.json", (json.dumps(about, indent=1) + "\n").encode())
     rows = [

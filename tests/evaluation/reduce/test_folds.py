@@ -1,10 +1,10 @@
-"""Incomplete batches: what is left out is the end of the sorted keys, however rows come."""
+"""Folds of whole groups; of incomplete batches the end of the sorted keys falls off."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fhpt_eval
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ProtocolError
-from fhpt_eval.evaluation.reduce.folds import Released, Tail
+from fhpt_eval.evaluation.reduce.folds import FOLDS, Released, Tail, folds_of
 from fhpt_eval.evaluation.survey import chunks
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.images.preparation import Resize
@@ -185,3 +185,50 @@ def test_sizes_that_differ_from_the_start_are_refused_all_the_same(make_pairs: M
 def test_features_alone_compare_no_pixels() -> None:
     assert Entry("l1", L1(), ()).compares_pixels
     assert not entry(0).compares_pixels
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
+def test_folds_hold_whole_groups_and_about_as_many_pairs_each(groups: list[int]) -> None:
+    folds = folds_of(groups)
+    assert len(set(zip(groups, folds, strict=True))) == len(set(groups))
+    sizes = np.bincount(folds)
+    assert len(sizes) == min(FOLDS, len(set(groups)))
+    assert sizes.min() > 0
+    assert sizes.max() - sizes.min() <= max(map(groups.count, groups))
+
+
+class Counted(SetMetric):
+    """A metric on images whose state counts pairs, for folds of a set whose chunks are states."""
+
+    name: ClassVar[str] = "counted"
+    title: ClassVar[str] = "Pairs"
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+
+    def empty(self) -> State:
+        return {"count": np.array(0.0)}
+
+    def update(self, state: State, batch: Batch) -> State:
+        return {"count": np.asarray(state["count"] + len(batch.keys))}
+
+    def merge(self, first: State, second: State) -> State:
+        return {"count": np.asarray(first["count"] + second["count"])}
+
+    def compute(self, state: State) -> dict[str, float]:
+        return {"": float(state["count"])}
+
+
+@pytest.mark.parametrize(("items", "has_interval"), [(1, False), (300, True)])
+def test_chunks_that_share_an_item_are_one_fold(
+    make_pairs: Maker, tmp_path: Path, items: int, has_interval: bool
+) -> None:
+    """A metric on images has a state for each chunk, which cannot be parted again."""
+    folders = make_pairs(300, height=8, width=8)
+    lines = ["generated,ground_truth,item"]
+    lines += [f"person{n:04d},person{n:04d},garment{n % items}" for n in range(300)]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    toy = Protocol("toy", "", "", (), (Entry("counted", Counted(), ()),))
+    result = fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth, protocol=toy, pairs=tmp_path / "pairs.csv"
+    )
+    assert (result.scores["counted"].interval is not None) == has_interval

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhpt_eval.common.shipped import MAX_BYTES
 from fhpt_eval.errors import InputError
 from fhpt_eval.reference_models.drn.configuration import (
-    MAX_BYTES,
     Configuration,
     configuration_names,
     load_configuration,

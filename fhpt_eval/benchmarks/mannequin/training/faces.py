@@ -75,9 +75,6 @@ class FaceSettings(CheckedSettings):
         descriptor_steps: of the descriptor.
         descriptor_batch: squares of a step.
         held_out: people whose pictures no step sees.
-
-    Raises:
-        ArgumentError: a number is too small.
     """
 
     seed: Seed = 0
@@ -216,11 +213,8 @@ def finder_losses(maps: Tensor, faces: Tensor) -> dict[str, Tensor]:
 
     The map's is the focal loss of T. Lin et al., "Focal Loss for Dense Object Detection", ICCV
     2017, equation 4 (gamma 2, no alpha), a sum over cells, divided by the number of those in the
-    middles of faces. The boxes' is the mean absolute error of their four figures there.
-
-    Args:
-        maps: ``(N, 5, h, w)`` of the finder.
-        faces: ``(N, 4)`` boxes in pixels, NaN where there is none.
+    middles of faces. The boxes' is the mean absolute error of their four figures there. Maps are
+    ``(N, 5, h, w)`` of the finder, faces ``(N, 4)`` boxes in pixels, NaN where there is none.
     """
     _, _, h, w = maps.shape
     middle, outside = regions(faces, h, w)
@@ -255,10 +249,8 @@ def regions(faces: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
 def identity_loss(cosines: Tensor, who: Tensor, margin: float = MARGIN) -> Tensor:
     """Return CosFace's loss (H. Wang et al., CVPR 2018, equation 4).
 
-    Args:
-        cosines: ``(N, K)`` of descriptors with the directions of K people.
-        who: ``(N,)`` int64, which of them each is.
-        margin: taken from the cosine of the right one.
+    ``cosines`` are ``(N, K)``, of descriptors with the directions of K people; ``who`` is ``(N,)``
+    int64, which of them each is; ``margin`` is taken from the cosine of the right one.
     """
     lowered = cosines - margin * nn.functional.one_hot(who, cosines.shape[1])
     return cross_entropy(SCALE * lowered, who)

@@ -78,9 +78,6 @@ class FitSettings(CheckedSettings):
         warmup: steps in which the learning rate grows.
         seed: of all chance.
         save_every: steps between two checkpoints; does not move the outcome.
-
-    Raises:
-        ArgumentError: a value is out of its range.
     """
 
     steps: Count
@@ -122,9 +119,7 @@ def fit(
     Raises:
         ArgumentError: the checkpoint is of other settings, or of a lesson with other parameters.
         WeightsError: the checkpoint cannot be read.
-        FhptEvalError: the training diverged.
-        StorageError: the folder cannot be written.
-        Stopped: by a signal; there is a checkpoint.
+        FhptEvalError, StorageError, Stopped: as :func:`fhpt_eval.common.training.train`.
     """
     check_writable(out)
     path = out / CHECKPOINT

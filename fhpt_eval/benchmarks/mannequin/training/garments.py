@@ -174,13 +174,8 @@ def contrastive(embedding: Tensor, item: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch.
 
     For each picture, the mean over the others of its item of -log(exp(a) / sum of exp(b)), a the
-    product of both embeddings over the temperature, b those with all other pictures; then the mean
-    over pictures. Every item has at least two pictures.
-
-    Args:
-        embedding: ``(N, D)`` of length 1.
-        item: ``(N,)``.
-        temperature: above 0.
+    product of both embeddings, ``(N, D)`` of length 1, over the temperature, above 0; b those with
+    all other pictures; then the mean over pictures. Every ``item``, ``(N,)``, has at least two.
     """
     itself = torch.eye(len(item), dtype=torch.bool, device=item.device)
     likeness = (embedding @ embedding.T / temperature).masked_fill(itself, -math.inf)
@@ -302,8 +297,10 @@ class _Batches:
         wanted += [-1] * max(size - len(wanted), 0)
         chosen: list[int] = []
         for item in wanted[:size]:
-            free = item >= 0 and item not in chosen
-            chosen.append(item if free else self._any(chosen, generator))
+            if item < 0 or item in chosen:
+                left = np.setdiff1d(np.arange(self._items), chosen)
+                item = int(left[int(torch.randint(len(left), (1,), generator=generator))])
+            chosen.append(item)
         views = PER_ITEM // WEARERS
         rows = []
         for item in chosen:
@@ -322,7 +319,3 @@ class _Batches:
             int(group[int(torch.randint(len(group), (1,), generator=generator))]) for group in alike
         ]
         return [first, self._second[first], *picked]
-
-    def _any(self, chosen: list[int], generator: torch.Generator) -> int:
-        left = np.setdiff1d(np.arange(self._items), chosen)
-        return int(left[int(torch.randint(len(left), (1,), generator=generator))])

@@ -29,13 +29,9 @@ _RADIUS = 7
 def augmented(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return changed pictures, and how much each was spoilt.
 
-    Args:
-        images: ``(N, 3, H, W)`` uint8 on the CPU.
-        generator: of all chance.
-
-    Returns:
-        ``(N, 3, H, W)`` float32 in [0, 1], and ``(N, 2)`` float32: the blur's sigma in pixels over
-        2, and the noise's deviation in levels over 20; 0 where there is none.
+    From ``(N, 3, H, W)`` uint8 on the CPU ``(N, 3, H, W)`` float32 in [0, 1], and ``(N, 2)``
+    float32: the blur's sigma in pixels over 2, and the noise's deviation in levels over 20; 0 where
+    there is none.
     """
     count = len(images)
     scaled = torch.rand(count, generator=generator) < 0.5

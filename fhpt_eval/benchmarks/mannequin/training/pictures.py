@@ -58,11 +58,7 @@ _TRUTH: Mapping[str, tuple[str, tuple[int, ...]]] = {
 
 
 class PictureSettings(CheckedSettings):
-    """What the pictures depend on: how many items, the seed, and the size of an image.
-
-    Raises:
-        ArgumentError: there are too few items to learn from, or too many.
-    """
+    """What the pictures depend on: how many items, the seed, and the size of an image."""
 
     items: Annotated[int, Field(ge=2, le=100_000)]
     seed: Seed

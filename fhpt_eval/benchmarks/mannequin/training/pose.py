@@ -50,9 +50,6 @@ class PoseSettings(FitSettings):
         batch: pictures in a step.
         precision: in which convolutions are computed; bfloat16 takes half the time on processors
             that have it.
-
-    Raises:
-        ArgumentError: a value is out of its range.
     """
 
     steps: Count = 5000
@@ -140,8 +137,7 @@ def initial_weights(seed: int, device: torch.device) -> dict[str, Tensor]:
 def learnt(visible: Tensor) -> Tensor:
     """Return which joints count, ``(N, 18)`` bool: of the head those seen, else those inside.
 
-    Args:
-        visible: ``(N, 18)``: 0 outside of the picture, 1 hidden, 2 seen.
+    ``visible`` is ``(N, 18)``: 0 outside of the picture, 1 hidden, 2 seen.
     """
     counted = visible >= 1
     counted[:, list(_HEAD)] = visible[:, list(_HEAD)] == 2
@@ -149,18 +145,13 @@ def learnt(visible: Tensor) -> Tensor:
 
 
 def targets(keypoints: Tensor, cells: tuple[int, int]) -> Maps:
-    """Return the maps that a network should make of people.
+    """Return the maps that a network should make of people, ``cells`` high and wide.
 
-    Args:
-        keypoints: ``(N, P, 18, 2)`` x and y in pixels, of P persons in a picture; NaN where a joint
-            is missing.
-        cells: height and width of the maps.
-
-    Returns:
-        Heatmaps ``(N, 19, *cells)``: a Gaussian around each joint, the greatest of all persons';
-        for the background 1 less the greatest of all joints. Fields ``(N, 38, *cells)``: the unit
-        vector of a limb within ``HALF_WIDTH`` of the line between its joints, the mean of the
-        persons' where they overlap; 0 elsewhere.
+    Heatmaps ``(N, 19, *cells)``: a Gaussian around each joint, the greatest of all persons'; for
+    the background 1 less the greatest of all joints. Fields ``(N, 38, *cells)``: the unit vector of
+    a limb within ``HALF_WIDTH`` of the line between its joints, the mean of the persons' where they
+    overlap; 0 elsewhere. ``keypoints`` are ``(N, P, 18, 2)`` x and y in pixels, of P persons in a
+    picture; NaN where a joint is missing.
     """
     y, x = (STRIDE * (torch.arange(side) + 0.5) - 0.5 for side in cells)
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

@@ -11,7 +11,6 @@ pixel centres at whole numbers.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -55,17 +54,11 @@ _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.
 def augment(
     images: Tensor, keypoints: Tensor, visible: Tensor, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Change pictures at random.
+    """Change pictures at random; their height and width are multiples of 8.
 
-    Args:
-        images: ``(N, 3, H, W)`` levels; H and W are multiples of 8.
-        keypoints: ``(N, 18, 2)``.
-        visible: ``(N, 18)`` uint8: 0 outside of the picture, 1 hidden, 2 seen.
-        generator: on the CPU.
-
-    Returns:
-        The same three, changed. Joints that leave the picture are outside; those that were outside
-        stay so, since nothing is drawn where they come to lie.
+    ``visible``, ``(N, 18)`` uint8, is 0 outside of the picture, 1 hidden, 2 seen. Joints that leave
+    the picture are outside; those that were outside stay so, since nothing is drawn where they come
+    to lie.
     """
     turned = turns(len(images), images.shape[2], generator)
     images, keypoints, visible = move(images, keypoints, visible, *turned)
@@ -90,14 +83,8 @@ def move(
     """Bring every point p of a picture to ``matrix (p - c) + c + shift``, c being the middle.
 
     What comes from outside of the picture has the colour of most of its upper edge. Where the
-    matrix mirrors (its determinant is negative), right and left joints change their names.
-
-    Args:
-        images: ``(N, 3, H, W)``.
-        keypoints: ``(N, 18, 2)``.
-        visible: ``(N, 18)``.
-        matrix: ``(N, 2, 2)``, of x and y.
-        shift: ``(N, 2)``, x and y in pixels.
+    matrix mirrors (its determinant is negative), right and left joints change their names. The
+    matrix is ``(N, 2, 2)``, of x and y, and the shift ``(N, 2)``, x and y in pixels.
     """
     height, width = images.shape[2:]
     size = torch.tensor([width, height])
@@ -119,10 +106,14 @@ def move(
 
 def degrade(images: Tensor, generator: Generator) -> Tensor:
     """Change colours; blur some pictures, add noise to some, and the blocks of a JPEG to some."""
+
+    def noisy(images: Tensor, sigma: Tensor) -> Tensor:  # grains of one pixel
+        return images + sigma.view(-1, 1, 1, 1) * torch.randn(images.shape, generator=generator)
+
     images = _recoloured(images, generator)
     for share, low, high, damage in (
         (_BLURRED, 0.4, _BLUR, _blurred),
-        (_NOISY, 1.0, _NOISE, partial(_noisy, generator)),
+        (_NOISY, 1.0, _NOISE, noisy),
         (_BLOCKED, *_FACTORS, _jpeg),
     ):
         chosen = torch.rand(len(images), generator=generator) < share
@@ -156,11 +147,6 @@ def _gaussian(side: int, sigma: Tensor) -> Tensor:
     squares = (place[:, None] - place).square()
     weights = torch.exp(-squares / (2 * sigma.square()).view(-1, 1, 1))
     return weights / weights.sum(dim=2, keepdim=True)
-
-
-def _noisy(generator: Generator, images: Tensor, sigma: Tensor) -> Tensor:
-    """Add grains of one pixel."""
-    return images + sigma.view(-1, 1, 1, 1) * torch.randn(images.shape, generator=generator)
 
 
 def _jpeg(images: Tensor, factors: Tensor) -> Tensor:

@@ -45,16 +45,7 @@ class Spoiling:
 
 
 def spoil(pictures: Tensor, how: Spoiling, generator: torch.Generator) -> Tensor:
-    """Return spoilt copies.
-
-    Args:
-        pictures: ``(N, 3, H, W)`` float32 levels 0..255 on the CPU.
-        how: how far.
-        generator: of all chance, on the CPU.
-
-    Returns:
-        ``(N, 3, H, W)`` float32 levels, in [0, 255].
-    """
+    """Return spoilt copies of ``(N, 3, H, W)`` float32 levels in [0, 255], on the CPU."""
     groups = [_softened(group, how, generator) for group in pictures.chunk(_GROUPS)]
     x = torch.cat(groups)
     count = len(x)

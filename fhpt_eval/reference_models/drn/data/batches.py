@@ -5,10 +5,8 @@ otherwise threads decode ahead. Both give the same bytes.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fhpt_eval.common.machine import free_memory
+from fhpt_eval.common.machine import ahead, free_memory
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.images.files import decode
@@ -29,12 +27,7 @@ _SHARE = 0.5
 #: Images that a message lists; it says how many more there are.
 _SHOWN = 20
 #: Batches that are made ahead of the one in use.
-_AHEAD = 4
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
+AHEAD = 4
 #: Decoded images at the working size, ``(N, 3, H, W)`` uint8, by their places in a PairSet.
 Pixels = Callable[[NDArray[np.int64]], Tensor]
 
@@ -187,23 +180,3 @@ class Batches:
             self._points[source], self._points[target],
             self._boxes[source], self._boxes[target],
         )  # fmt: skip
-
-
-def ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[_Item], _Result],
-    items: Iterable[_Item],
-    depth: int = _AHEAD,
-) -> Iterator[_Result]:
-    """Yield ``function(item)`` in order, with up to ``depth`` of them under way in the pool."""
-    waiting: deque[Future[_Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > depth:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -42,15 +42,9 @@ def face_boxes(points: NDArray[np.floating]) -> Floats:
     """Return the square box of each face, ``(N, 4)`` float64: left, top, right, bottom.
 
     A face needs its nose and an eye: ears alone are seen from behind as well. Without them, and
-    where the box would be smaller than 4 pixels, the row is NaN.
-
-    Args:
-        points: ``(N, 18, 2 or more)``: x and y in pixels, pixel centres at whole numbers, NaN where
-            a joint is missing.
-
-    Returns:
-        Edges in the same pixels: pixel i reaches from i to i + 1, so a centre at x lies at the
-        edge coordinate x + 0.5.
+    where the box would be smaller than 4 pixels, the row is NaN. Points are ``(N, 18, 2 or more)``:
+    x and y in pixels, pixel centres at whole numbers, NaN where a joint is missing. Boxes are edges
+    in the same pixels: pixel i reaches from i to i + 1, so a centre at x lies at x + 0.5.
 
     Raises:
         ArgumentError: ``points`` has another shape.

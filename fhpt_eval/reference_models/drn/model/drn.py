@@ -263,13 +263,7 @@ class PoseTransferBranch(nn.Module):
         )
 
     def forward(self, source: Tensor, source_pose: Tensor, target_pose: Tensor) -> Coarse:
-        """Return the coarse image and the features behind it.
-
-        Args:
-            source: I_s, (N, 3, H, W) in [-1, 1].
-            source_pose: P_s, (N, 18, H, W) in [0, 1].
-            target_pose: P_t, likewise.
-        """
+        """Return the coarse image and the features behind it; see :class:`Inputs`."""
         image = self.image_encoder(source)  # (N, d, h, w)
         pose = self.pose_encoder(torch.cat([source_pose, target_pose], dim=1))  # (N, d, h, w)
         for block in self.cascade:
@@ -468,15 +462,11 @@ class DetailPath(nn.Module):
 
 
 class GlobalModule(nn.Module):
-    """Turns F_t and I_s into the residual map R_t.
+    """Turns F_t, of d = ``features`` channels, and I_s into the residual map R_t.
 
     R_t has no bounds, so that a wrong colour of I_c can be mended wherever it lies, and so that no
     gradient fades. Without a style code R_t is made of F_t alone, and of I_c where it is filtered.
-
-    Args:
-        features: d, channels of F_t.
-        settings: sizes, and what is left out.
-        summary: an extension, which the style code hears of.
+    Of a ``summary``, an extension, the style code hears.
     """
 
     def __init__(
@@ -552,20 +542,11 @@ def compose(
 
 
 def face_masks(boxes: Tensor, height: int, width: int, sigma: float) -> Tensor:
-    """Return M_F: the indicator of each box, blurred by a Gaussian of deviation ``sigma``.
+    """Return M_F: the indicator of each box, blurred by a Gaussian of deviation ``sigma`` pixels.
 
     Exact, without a kernel that ends somewhere: in one dimension the indicator of [a, b], blurred,
     is (erf((b - x) / (sqrt(2) sigma)) - erf((a - x) / (sqrt(2) sigma))) / 2, and in two it is the
-    product.
-
-    Args:
-        boxes: ``(N, 4)``.
-        height: of the images.
-        width: of the images.
-        sigma: in pixels, above 0.
-
-    Returns:
-        ``(N, 1, height, width)`` float32 in [0, 1]; 0 where there is no box.
+    product. Of ``(N, 4)`` boxes ``(N, 1, height, width)`` float32 in [0, 1]; 0 where there is none.
     """
     known, safe = _safe(boxes)
     left, top, right, bottom = safe.float()[:, :, None].unbind(dim=1)  # (N, 1) each
@@ -579,15 +560,8 @@ def place_faces(faces: Tensor, boxes: Tensor, height: int, width: int) -> Tensor
     """Draw each face into its box, bilinearly; differentiable in the faces.
 
     Around its box a face goes on with the colours of its border, which the mask's soft edge needs.
-
-    Args:
-        faces: ``(N, C, F, F)`` floats.
-        boxes: ``(N, 4)``.
-        height: of the images.
-        width: of the images.
-
-    Returns:
-        ``(N, C, height, width)`` float32; 0 where there is no box.
+    Of faces ``(N, C, F, F)`` and boxes ``(N, 4)`` it is ``(N, C, height, width)`` float32; 0 where
+    there is no box.
     """
     known, safe = _safe(boxes)
     left, top, right, bottom = safe.float().unbind(dim=1)
@@ -601,15 +575,9 @@ def place_faces(faces: Tensor, boxes: Tensor, height: int, width: int) -> Tensor
 def crop_faces(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Cut the square of each box out of its image, bilinearly; undoes :func:`place_faces`.
 
-    Bilinear means that a box more than twice as large as ``size`` loses pixels between samples.
-
-    Args:
-        images: ``(N, C, H, W)`` floats.
-        boxes: ``(N, 4)`` in the images' pixels.
-        size: F.
-
-    Returns:
-        ``(N, C, F, F)`` float32; 0 where there is no box. Beyond the image its border goes on.
+    Bilinear means that a box more than twice as large as ``size``, F, loses pixels between samples.
+    Of images ``(N, C, H, W)`` and boxes ``(N, 4)`` in their pixels it is ``(N, C, F, F)`` float32;
+    0 where there is no box. Beyond the image its border goes on.
     """
     known, safe = _safe(boxes)
     left, top, right, bottom = safe.float().unbind(dim=1)
@@ -705,11 +673,7 @@ class PatchDiscriminator(nn.Module):
 
     Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017,
     with residual blocks as PATN's. There is no sigmoid at its end: its loss is one of least squares
-    (Mao et al., ICCV 2017).
-
-    Args:
-        condition: channels of what it is shown beside the image.
-        settings: sizes, ``discriminator_*``.
+    (Mao et al., ICCV 2017). Beside the image it is shown ``condition`` channels.
     """
 
     def __init__(self, condition: int, settings: ModelSettings) -> None:
@@ -729,14 +693,9 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, condition: Tensor, image: Tensor) -> Tensor:
-        """Score N images.
+        """Score N images, (N, 3, H, W) in [-1, 1], beside (N, ``condition``, H, W).
 
-        Args:
-            condition: (N, ``condition``, H, W).
-            image: (N, 3, H, W) in [-1, 1].
-
-        Returns:
-            (N, 1, H / 2^k, W / 2^k) float32, k the halvings, rounded down.
+        Scores are (N, 1, H / 2^k, W / 2^k) float32, k the halvings, rounded down.
         """
         scores: Tensor = self.layers(torch.cat([condition, image], dim=1)).float()
         return scores

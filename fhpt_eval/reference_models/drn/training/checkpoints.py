@@ -28,6 +28,7 @@ from fhpt_eval.features.loading import check_entries, shapes_of
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.model.drn import Model
 from fhpt_eval.reference_models.drn.model.perceptual import perceptual_network
+from fhpt_eval.weights.state import is_safetensors
 
 #: What a checkpoint and exported weights say that they are.
 CHECKPOINT_KIND, WEIGHTS_FORMAT = "fhpt-eval drn checkpoint", "fhpt-eval drn weights"
@@ -100,22 +101,22 @@ class Record(BaseModel):
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, label: str) -> Record:
-        """Check the record that a checkpoint is about.
-
-        Raises:
-            WeightsError: as for :meth:`of`.
-        """
+        """Check the record that a checkpoint is about; errors as of :meth:`of`."""
         counts = {"steps": checkpoint.step, "seconds": checkpoint.seconds}
         return cls.of({**checkpoint.about, **counts}, label)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model to generate with, its record, and the SHA-256 of its tensors."""
+    """A model to generate with, its record, and the SHA-256 of its tensors.
+
+    ``made_for``: the only images that it knows, where the registry of weights says so.
+    """
 
     model: Model
     record: Record
     digest: str
+    made_for: str = ""
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -170,17 +171,15 @@ def export(path: Path, model: Mapping[str, Tensor], record: Record, stored: Stor
 
 
 def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
-    """Load a model to generate with, in evaluation mode.
+    """Load a model to generate with, in evaluation mode: a registered name, or a file.
 
-    Args:
-        name_or_path: a name of the registry of weights, or the path of exported weights or of a
-            checkpoint.
-        device: where it shall be.
+    The file has exported weights, or is a checkpoint.
 
     Raises:
         WeightsError: there is none, or it is damaged or something else.
     """
-    path = weights.find(name_or_path).path
+    found = weights.find(name_or_path)
+    path = found.path
     stored, record = _stored(path)
     with torch.device("meta"):  # nothing is allocated: a small file cannot ask for a large model
         shapes = shapes_of(Model(record.configuration))
@@ -189,7 +188,8 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     state = _as_float32(stored)
     model = Model(record.configuration)
     model.load_state_dict(state)
-    return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
+    model.to(device).eval().requires_grad_(False)
+    return Loaded(model, record, tensors_digest(state), weights.made_for(found.sha256))
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> str:
@@ -202,11 +202,7 @@ def tensors_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def read_record(name_or_path: str | Path) -> tuple[Record, Mapping[str, Tensor]]:
-    """Return the record and the tensors of weights or of a checkpoint.
-
-    Raises:
-        WeightsError: as for :func:`load_model`.
-    """
+    """Return record and tensors of weights or a checkpoint; errors as of :func:`load_model`."""
     state, record = _stored(weights.find(name_or_path).path)
     return record, _as_float32(state)
 
@@ -214,8 +210,7 @@ def read_record(name_or_path: str | Path) -> tuple[Record, Mapping[str, Tensor]]
 def describe(name_or_path: str | Path) -> str:
     """Say in lines what weights or a checkpoint are: how they came about, sizes, every setting.
 
-    Raises:
-        WeightsError: as for :func:`load_model`.
+    Errors are those of :func:`load_model`.
     """
     record, state = read_record(name_or_path)
     settings = record.configuration
@@ -263,9 +258,7 @@ def check_summary(record: Record, label: object) -> None:
 
 def _stored(path: Path) -> tuple[Mapping[str, Tensor], Record]:
     """Return a model's tensors as a file has them, and their record."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] != b"{":  # what safetensors files have after their header's length
+    if not is_safetensors(path):
         checkpoint = load_checkpoint(path)
         model = checkpoint.state.get("model")
         if not isinstance(model, dict) or not all(

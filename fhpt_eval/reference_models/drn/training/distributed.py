@@ -42,7 +42,7 @@ class World:
         return self.rank == 0
 
     def part(self, total: int) -> slice:
-        """Return this process's part of ``whole`` pairs.
+        """Return this process's part of ``total`` pairs.
 
         Raises:
             InputError: they cannot be divided evenly.
@@ -92,13 +92,6 @@ class World:
         return value  # type: ignore[return-value]
 
 
-def _numbered(device: torch.device) -> torch.device:
-    """Return the device by its number: of a GPU without one, not every function takes it."""
-    if str(device) == "cuda":
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
-
-
 @contextmanager
 def joined(device: str) -> Iterator[tuple[World, torch.device]]:
     """Join the other processes, if ``torchrun`` started this one; leave them at the end.
@@ -109,7 +102,9 @@ def joined(device: str) -> Iterator[tuple[World, torch.device]]:
         InputError: the environment's numbers cannot be used, or the processes do not meet.
     """
     if "WORLD_SIZE" not in os.environ:
-        yield World(), _numbered(torch.device(device))
+        if device == "cuda":  # without a number, which not every function takes
+            device = f"cuda:{torch.cuda.current_device()}"
+        yield World(), torch.device(device)
         return
     try:
         world = World(*(int(os.environ[key]) for key in _PLACE))

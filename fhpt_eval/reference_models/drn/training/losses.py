@@ -30,11 +30,8 @@ def perceptual(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """Return the mean over layers of the mean absolute difference of feature maps.
 
     Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
-    ECCV 2016, with L1 in place of L2, as in PATN.
-
-    Args:
-        maps: a ``(N, C, h, w)`` tensor per layer, of the generated images.
-        targets: the same of the ground truth.
+    ECCV 2016, with L1 in place of L2, as in PATN. The maps of the generated images, and those of
+    the ground truth, are a ``(N, C, h, w)`` tensor per layer.
     """
     return _mean([l1(drawn, wanted) for drawn, wanted in zip(maps, targets, strict=True)])
 
@@ -88,10 +85,7 @@ def texture(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
 
     Where windows begin is drawn from torch's global generator (the CPU's), and the share is of all
     images together: several processes draw windows of their own, and take shares of their part.
-
-    Args:
-        maps: as for :func:`perceptual`; as many layers count as :data:`WINDOWS` has sides.
-        targets: likewise.
+    Arguments are as for :func:`perceptual`; as many layers count as :data:`WINDOWS` has sides.
     """
     shares = []
     for layer, target, side in zip(maps, targets, WINDOWS, strict=False):

@@ -82,9 +82,7 @@ class Plan:
 def check_plan(plan: Plan, world: World) -> None:
     """Find out what would stop a training, before its data are read, which may take a while.
 
-    Raises:
-        InputError: as for :func:`train`.
-        WeightsError: likewise.
+    Errors are those of :func:`~.train.train`.
     """
     if world.size == 1:
         prepare_folder(plan.out, plan.resume)
@@ -103,7 +101,8 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: {out} is a file; give a folder.")
     files = list(out.iterdir()) if out.is_dir() else []
-    leftovers = [path for path in files if _is_leftover(path)]
+    starts = tuple(f".{name}." for name in _OURS)  # what a kill left half written
+    leftovers = [file for file in files if file.suffix == ".tmp" and file.name.startswith(starts)]
     names = {path.name for path in files} - {path.name for path in leftovers}
     if names and not resume:
         hint = " to go on with the training in it" if CHECKPOINT in names else ""
@@ -120,21 +119,13 @@ def prepare_folder(out: Path, resume: bool) -> bool:
     return CHECKPOINT in names
 
 
-def _is_leftover(path: Path) -> bool:
-    """Whether a kill left a file half written; see ``write_atomically``."""
-    return path.suffix == ".tmp" and path.name.startswith(tuple(f".{name}." for name in _OURS))
-
-
 @dataclass(frozen=True)
 class Start:
     """Weights for a new training, checked against its configuration.
 
-    Attributes:
-        state: the tensors, float32, by their names in the model.
-        record: how they came about.
-        source: the name or file that they are from.
-        anew: names of the new model's tensors that they lack, which stay as they are.
-        differing: settings that the two models do not share, though their shapes fit.
+    ``state`` has the tensors, float32, by their names in the model; ``source`` is the name or file
+    that they are from. ``anew`` names the new model's tensors that they lack, which stay as they
+    are; ``differing`` settings that the two models do not share, though their shapes fit.
     """
 
     state: Mapping[str, Tensor]
@@ -165,10 +156,8 @@ class Start:
 def read_start(source: str, configuration: Configuration) -> Start:
     """Read weights to start a training from; they may lack parts of the new model.
 
-    Args:
-        source: a name of the registry of weights, or the path of exported weights or of a
-            checkpoint.
-        configuration: of the new training.
+    ``source`` is a name of the registry of weights, or the path of exported weights or of a
+    checkpoint; ``configuration`` is the new training's.
 
     Raises:
         WeightsError: there are none, they are damaged, or they are of a model of other sizes or
@@ -201,12 +190,9 @@ def read_start(source: str, configuration: Configuration) -> Start:
 
 
 def start_of(source: str | None, configuration: Configuration, out: Path) -> Start | None:
-    """Return what a new training starts from; ``None`` for random weights, if it can.
+    """Return what a new training in ``out`` starts from, if it can; ``None`` for random weights.
 
-    Args:
-        source: as for :func:`read_start`; ``None`` if the weights are to be random.
-        configuration: of the new training.
-        out: its folder.
+    ``source`` is as for :func:`read_start`; ``None`` if the weights are to be random.
 
     Raises:
         InputError: the pose transfer branch is to stay as it is, and nobody has trained it, or the

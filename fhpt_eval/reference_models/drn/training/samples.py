@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.utils import make_grid
 
+from fhpt_eval.features.openpose.layout import COCO_18
 from fhpt_eval.reference_models.drn.configuration import Configuration
 from fhpt_eval.reference_models.drn.data.batches import Batches, Decoded
 from fhpt_eval.reference_models.drn.data.inputs import to_bytes, to_inputs
@@ -23,11 +24,8 @@ from fhpt_eval.reference_models.drn.training.trainer import Trainer
 _ROWS = 6
 #: White pixels between two images.
 _GAP = 2
-#: Joints at the ends of each limb: OpenPose's, in its order.
-LIMBS = (
-    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
-    (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
-)  # fmt: skip
+#: Joints at the ends of each limb: OpenPose's, in its order, but for those that join no person.
+LIMBS = tuple((limb.start, limb.end) for limb in COCO_18.limbs if limb.founds)
 #: Half of a limb's width, as a share of the image's height.
 _RADIUS = 1 / 80
 
@@ -93,11 +91,8 @@ def grid_of(columns: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def draw_skeleton(points: NDArray[np.floating], height: int, width: int) -> NDArray[np.uint8]:
     """Draw a person's limbs on black, ``(height, width, 3)`` uint8; each has a hue of its own.
 
-    Args:
-        points: ``(18, 2)``: x and y in pixels, NaN where a joint is missing; a limb is drawn where
-            both of its ends are there.
-        height: of the drawing.
-        width: of the drawing.
+    Points are ``(18, 2)``: x and y in pixels, NaN where a joint is missing; a limb is drawn where
+    both of its ends are there.
     """
     image = np.zeros((height, width, 3))
     rows, columns = np.mgrid[:height, :width]

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from fhpt_eval.common import training as loop
+from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.common.training import Checkpoint, Pace, Row, Task
 from fhpt_eval.errors import FhptEvalError, InputError
-from fhpt_eval.reference_models.drn.data.batches import Batches, ahead, open_pixels
+from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, open_pixels
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_inputs, to_unit
 from fhpt_eval.reference_models.drn.data.pairs import PairSet
 from fhpt_eval.reference_models.drn.training.checkpoints import (
@@ -226,7 +227,7 @@ class _PairTask(Task):
         rows = (
             pairs_at(step, len(self.data), configuration.training)[self.part] for step in numbers
         )
-        for step, batch in zip(numbers, ahead(self.maker, batches, rows), strict=True):
+        for step, batch in zip(numbers, ahead(self.maker, batches, rows, AHEAD), strict=True):
             yield self._step(step, batch)
 
     def _step(self, step: int, batch: Batch) -> dict[str, Tensor]:

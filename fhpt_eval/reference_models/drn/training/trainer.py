@@ -72,11 +72,9 @@ class Trainer:
             network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
             if settings.compile:
                 network.compile()
-        self.generator_optimiser = torch.optim.RAdam(
-            self.model.parameters(), settings.learning_rate, settings.betas
-        )
-        self.discriminator_optimiser = torch.optim.RAdam(
-            self.discriminators.parameters(), settings.learning_rate, settings.betas
+        self.generator_optimiser, self.discriminator_optimiser = (
+            torch.optim.RAdam(network.parameters(), settings.learning_rate, settings.betas)
+            for network in (self.model, self.discriminators)
         )
         self._stage: Stage | None = None
         self._generator: nn.Module = self.model
@@ -188,12 +186,9 @@ class Trainer:
         if weights.l1:
             values["l1"] = losses.l1(outputs.final, targets)
         maps = self._perceptual(outputs.final) if any(looks) else []
-        if weights.perceptual:
-            values["perceptual"] = losses.perceptual(maps, wanted)
-        if weights.style:
-            values["style"] = losses.style(maps, wanted)
-        if weights.texture:
-            values["texture"] = losses.texture(maps, wanted)
+        for loss in (losses.perceptual, losses.style, losses.texture):
+            if getattr(weights, loss.__name__):
+                values[loss.__name__] = loss(maps, wanted)
         if weights.summary:
             with torch.no_grad():
                 meant = self._summary(targets)

@@ -17,7 +17,7 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints import annotation_csv
 from fhpt_eval.pairs.lists import read_pairs_csv
-from fhpt_eval.reference_models.drn.data.batches import Batches, Cached, Decoded, ahead, open_pixels
+from fhpt_eval.reference_models.drn.data.batches import Batches, Cached, Decoded, open_pixels
 from fhpt_eval.reference_models.drn.data.pairs import read_data
 from tests.support.drn import CPU, draw_folder, training_pairs
 
@@ -367,17 +367,3 @@ def test_a_file_that_changes_after_it_was_checked_is_told(
     Image.new("RGB", (32, 48)).save(file.ref.path)
     with pytest.raises(InputError, match="changed while"):
         Decoded(data.people, 32, 24, pool)(np.array([0]))
-
-
-def test_work_is_done_ahead_and_handed_over_in_order(pool: ThreadPoolExecutor) -> None:
-    asked: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for number in range(10):
-            asked.append(number)
-            yield number
-
-    results = ahead(pool, lambda number: number * number, numbers(), depth=3)
-    assert next(results) == 0
-    assert asked == [0, 1, 2, 3]
-    assert list(results) == [n * n for n in range(1, 10)]
