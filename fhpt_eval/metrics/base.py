@@ -115,6 +115,8 @@ class Metric(Frozen):
         range: the closed interval in which every defined value lies.
         needs: what it uses besides the generated images: ``"ground_truth"``, ``"source"`` images,
             ``"item"`` ids. A run that lacks it says so beforehand.
+        instead: what a user may write where a need is lacking, by need, as ``"--keypoints"``;
+            ``NAME`` stands for the name of the scores.
         takes: ``"images"`` or ``"features"``.
         gives: values of ``"pairs"``, or of the ``"set"``.
         same_size: whether the images of a pair must have one size, since places in them are
@@ -133,6 +135,7 @@ class Metric(Frozen):
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
+    instead: ClassVar[Mapping[Need, str]] = {}
     takes: ClassVar[Takes] = "images"
     gives: ClassVar[Gives] = "pairs"
     same_size: ClassVar[bool] = True
@@ -317,9 +320,8 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        check_alike(generated, ground_truth)
         with torch.no_grad():
-            return self.measure(generated, ground_truth)
+            return self.measure(*checked_alike(generated, ground_truth))
 
     @abstractmethod
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
@@ -342,9 +344,8 @@ class ImageMetric(Metric):
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
-        checked_images(images)
         with torch.no_grad():
-            return self.measure(images)
+            return self.measure(checked_images(images))
 
     @abstractmethod
     def measure(self, images: Tensor) -> Tensor:
@@ -386,29 +387,29 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
-        check_alike(generated, ground_truth)
-        keys = tuple(str(n) for n in range(len(generated)))
-        batch = Batch(keys, generated, ground_truth)
+        images = checked_alike(generated, ground_truth)
+        batch = Batch(tuple(str(n) for n in range(len(images[0]))), *images)
         return self.compute(self.update(self.empty(), batch))
 
     @abstractmethod
     def update(self, state: State, shown: Batch) -> State: ...
 
 
-def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
-    """Refuse what are not two batches of images of one shape, dtype and device.
+def checked_alike(generated: Tensor, ground_truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two batches of images, if they are of one shape, dtype and device.
 
     Raises:
         ArgumentError: says what is wrong with one, or in what they differ.
     """
-    checked_images(generated, argument="generated")
-    checked_images(ground_truth, argument="ground_truth")
+    generated = checked_images(generated, argument="generated")
+    ground_truth = checked_images(ground_truth, argument="ground_truth")
     for what in ("shape", "dtype", "device"):
         ours, theirs = getattr(generated, what), getattr(ground_truth, what)
         if ours != theirs:
             raise ArgumentError(
                 f"'generated' and 'ground_truth' differ in {what}: {ours} and {theirs}"
             )
+    return generated, ground_truth
 
 
 def merge_sums(first: State, second: State) -> State:

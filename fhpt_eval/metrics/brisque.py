@@ -90,8 +90,7 @@ def brisque(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    checked_images(images)
-    return _scores(images)[0]
+    return _scores(checked_images(images))[0]
 
 
 def flat_share(images: Tensor) -> Tensor:
@@ -108,8 +107,7 @@ def flat_share(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    checked_images(images)
-    return _features(images)[1]
+    return _features(checked_images(images))[1]
 
 
 def brisque_features(images: Tensor) -> Tensor:
@@ -128,8 +126,7 @@ def brisque_features(images: Tensor) -> Tensor:
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range.
     """
-    checked_images(images)
-    return _features(images)[0]
+    return _features(checked_images(images))[0]
 
 
 @torch.no_grad()

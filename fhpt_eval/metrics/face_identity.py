@@ -54,6 +54,9 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    instead: ClassVar[Mapping[Need, str]] = {
+        "ground_truth": "--source with --set NAME.against=source"
+    }
     undefined_when: ClassVar[str] = _NO_TARGET
     wants: ClassVar[Gift] = "face"
     of_network: ClassVar[tuple[str, ...]] = ("upsample",)

@@ -98,6 +98,7 @@ class Joints(NetworkMetric, FeaturePairMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    instead: ClassVar[Mapping[Need, str]] = {"ground_truth": "--keypoints"}
     undefined_when: ClassVar[str] = _NO_JOINT
     version: ClassVar[int] = 2
     same_size: ClassVar[bool] = True

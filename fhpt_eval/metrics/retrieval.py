@@ -21,6 +21,7 @@ from fhpt_eval.errors import InputError, MetricError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding.normalised import Deviation, Level, Side
 from fhpt_eval.features.networks import ROWS, Gift, vectors_of
+from fhpt_eval.images.names import canonical
 from fhpt_eval.images.preparation import Side as SideOfPair
 from fhpt_eval.metrics.base import Columns, Direction, Need, Part, State, merge_rows
 from fhpt_eval.metrics.gallery.duplicates import Thumbnail
@@ -86,6 +87,7 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"source", "item"})
+    instead: ClassVar[Mapping[Need, str]] = {"source": "--gallery"}
     undefined_when: ClassVar[str] = f"the gallery has {_NO_IMAGE}"
     version: ClassVar[int] = 2
 
@@ -269,9 +271,10 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         """
         if self.gallery_items:
             known = read_gallery_items(self.gallery_items)
-            items = [known.get(name, "") for name in rows.keys]
+            items = [known.get(canonical(name), "") for name in rows.keys]
         else:
-            items = [item_of(name) or "" for name in rows.keys]
+            shown = zip(rows.keys, rows.items, strict=True)
+            items = [item or item_of(name) or "" for name, item in shown]
         blank = [""] * len(rows.keys)
         images = rows.target_images or blank
         new = self._gallery_rows(rows.ground_truth, rows.keys, items, blank, images)

@@ -57,10 +57,9 @@ def test_a_frame_has_a_row_per_method_and_all_digits() -> None:
 
 def test_unlike_protocols_are_told_before_equal_names_and_in_a_few_lines() -> None:
     def of(protocol: str, shift: int, *more: str) -> Result:
-        settings: dict[str, dict[str, int]] = {name: {} for name in more}
-        settings["ssim"] = {f"p{n:02d}": n + shift for n in range(20)}
-        table = {"metrics": settings}
-        record = ProtocolRecord(id=protocol, digest=digest_of(table), settings=table)
+        metrics = {"ssim": {f"p{n:02d}": n + shift for n in range(20)}}
+        settings = {"id": protocol, "metrics": metrics | {name: {} for name in more}}
+        record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
         return make_result({"ssim": score(0.5)}).model_copy(update={"protocol": record})
 
     with pytest.raises(ResultError, match="under different protocols") as refusal:

@@ -27,7 +27,7 @@ DIGESTS = {
     ("patn-fashion", 1): "df43a739e914edd5de56dca760d9bb9fa63124f394c835e9da0d089dc522d238",
     ("patn-fashion", 2): "fe10cbaa3e7411dca703b6e7376c312f7a9dfeecca685f61eb0e30c8daeee6a0",
     ("patn-market", 1): "6fe786974bd1c9518d1807be9ab289dd3de1cc3f26ee8fe605ec63ce4029fdb9",
-    ("patn-market", 2): "d2a83e44301e26a4061b7ddff7adf3af377e6394125a888694acbe53c749fe5d",
+    ("patn-market", 2): "4a1f0360e28f0aa5ee849f7b6349de78a48a68366f7e19a3e76075f3b847679a",
     ("pcdms-256", 1): "297ee41075c9046bc72f68df65bc796663dab61cf06186536501cb06a66891d2",
     ("pcdms-512", 1): "ac1a551d2626908d3df32d905659cdedc22f768cf83238799eb93b59b00e241e",
     ("pg2", 1): "f57d348247d9de3817ae0d622f1da1369d4f536d1e9a64addaaa35d4d30881d6",

@@ -23,7 +23,7 @@ from typing import Literal, get_args
 from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.common.validation import brief
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
 
 #: What an image is for.
 Status = Literal["train", "query", "gallery"]
