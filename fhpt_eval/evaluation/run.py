@@ -203,9 +203,7 @@ class Run:
             self.progress,
             alone,
             cut=self.folders.cut,
-            with_source=any(
-                "source" in entry.metric.uses() | entry.metric.may_use() for entry in entries
-            ),
+            with_source=any("source" in e.metric.uses() | e.metric.may_use() for e in entries),
         )
         problems = [*self.matching.problems, *unusable]
         self.check(pairs, problems)

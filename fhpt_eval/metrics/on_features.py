@@ -148,8 +148,7 @@ def compute_rows(
     for side, images in given.items():
         if side not in uses and (images is None or side not in metric.may_use()):
             continue
-        wanted = [name for name in metric.features() if side in metric.sides_of(name)]
-        rows[side] = features_of(metric, images, side, wanted)
+        rows[side] = features_of(metric, images, side)
         if images is not None and len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
     count = len(generated)
@@ -176,12 +175,8 @@ def rows_of_set(metric: Metric, images: Tensor | None, side: Side) -> FeatureRow
     return FeatureRows(keys, keys, blank, blank, np.ones(count, bool), ours, theirs, {})
 
 
-def features_of(
-    metric: Metric, images: Tensor | None, argument: str, names: Sequence[str] | None = None
-) -> dict[str, Arrays]:
+def features_of(metric: Metric, images: Tensor | None, argument: str) -> dict[str, Arrays]:
     """Return what a metric wants to know of N images, ``(N, 3, H, W)``, by its names for it.
-
-    ``names`` are those of the features that are computed; all, by default.
 
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range, or is missing.
@@ -192,5 +187,5 @@ def features_of(
     return {
         name: {part: array.cpu().numpy() for part, array in feature.compute(images).items()}
         for name, feature in metric.features().items()
-        if names is None or name in names
+        if argument in metric.sides_of(name)
     }
