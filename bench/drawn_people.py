@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from bench.photographs import crops
 from fhpt_eval.features.kinds import background, is_drawn
-from fhpt_eval.images.files import SUFFIXES
+from fhpt_eval.images.listing import SUFFIXES
 
 
 def blurred(sigma: float) -> Callable[[Image.Image], Image.Image]:

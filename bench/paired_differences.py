@@ -125,7 +125,8 @@ def main() -> None:
         if not at.keys() >= set(keys):
             raise SystemExit(f"{pred} lacks images of the runs' pairs.")
         sides.append(pool([at[key].generated.path for key in keys]))
-    paths = [at[key].ground_truth.path for key in keys]
+    truths = [at[key].ground_truth for key in keys]
+    paths = [image.path for image in truths if image is not None]
     truth, once = pool(paths), once_each([str(path) for path in paths])
     for run, pred, rows in zip((first, second), (chosen.pred_a, chosen.pred_b), sides, strict=True):
         reported = run.scores["fid[mannequin]"].value

@@ -31,7 +31,7 @@ _SPELLED: Mapping[str, Mapping[str, Any]] = {
     "cache": {"envvar": "FHPT_CACHE"},
 }
 _PATHS = frozenset({"pred", "gt", "source", "pairs", "outs", "cache"})
-_NUMBERS = frozenset({"panels", "panel", "workers"})
+_NUMBERS = frozenset({"panels", "panel", "gt_panel", "source_panel", "workers"})
 #: Fields that have no option of their own.
 _NO_OPTION = frozenset({"options", "progress"})
 
@@ -108,15 +108,16 @@ class _Command(click.Command):
 def run(context: click.Context, /, request: Path | None, as_json: bool, **typed: Any) -> int:
     """Score generated images against their ground truth.
 
-    Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
-    finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input or nowhere to write,
-    1 a metric failed, 130 interrupted.
+    Writes result.json, scores.csv, pairs.csv and files.csv. Repeating the command goes on from
+    what is finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input or nowhere to
+    write, 1 a metric failed, 130 interrupted.
 
     \b
     fhpt-eval run --pred results/ --gt test/
     fhpt-eval run --pred results/ --gt test/ --metrics ssim,psnr --name ours
     fhpt-eval run --pred ours/ --pred theirs/ --gt test/
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
+    fhpt-eval run --pred results/ --fid-reference train/ --metrics fid,brisque
     fhpt-eval run --pred results/ --gt test/ --metrics fid --fid-reference train.npz
     fhpt-eval run --pred results/ --gt test/ --protocol fhpt,mine.toml
     fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
@@ -170,9 +171,8 @@ def _asked(file: Path | None, typed: Mapping[str, Any], declared: Mapping[str, s
         values["options"] = dict(declared)
     if file is not None:
         return Request.load(file, **values)
-    for name in ("pred", "gt"):
-        if name not in values:
-            raise click.UsageError(f"Missing option '--{name}'.")
+    if "pred" not in values:
+        raise click.UsageError("Missing option '--pred'.")
     return Request.of(**values)
 
 
@@ -195,7 +195,7 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
         click.echo(result.citation)
         if result.protocol.standing:
             click.echo(result.protocol.standing)
-        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
+        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv, files.csv")
     return is_complete(result.scores)
 
 
@@ -217,9 +217,10 @@ def _check_origins(methods: Sequence[tuple[Path, str, list[Path]]], origins: Seq
         )
 
 
-def _origin(paths: Mapping[str, Path | str]) -> str:
+def _origin(paths: Mapping[str, Path | str | None]) -> str:
     """Say which folders and files a result is of."""
-    return "".join(f"  --{name} {Path(path).resolve()}\n" for name, path in paths.items())
+    present = {name: path for name, path in paths.items() if path is not None}
+    return "".join(f"  --{name} {Path(path).resolve()}\n" for name, path in present.items())
 
 
 def _methods(

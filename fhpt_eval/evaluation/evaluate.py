@@ -22,14 +22,14 @@ from fhpt_eval.protocol import Protocol, load_protocol
 from fhpt_eval.result import EARLIER, Result
 
 
-def evaluate(pred: str | Path | Request, gt: str | Path = "", **options: Any) -> Result:
+def evaluate(pred: str | Path | Request, gt: str | Path | None = None, **options: Any) -> Result:
     """Score a folder of generated images against a folder of ground truth.
 
     ``evaluate("results", "test", protocol="fhpt", metrics="ssim,lpips", out="runs/ours")``
 
     Args:
         pred: the folder of generated images; or a whole request.
-        gt: the folder of ground truth.
+        gt: the folder of ground truth; without it, what needs no pairs is computed.
         options: every other field of :class:`~fhpt_eval.evaluation.request.Request`, and what
             metrics declare, such as ``fid_reference``.
 
@@ -48,7 +48,9 @@ def evaluate(pred: str | Path | Request, gt: str | Path = "", **options: Any) ->
     return results[0]
 
 
-def evaluate_many(pred: str | Path | Request, gt: str | Path = "", **options: Any) -> list[Result]:
+def evaluate_many(
+    pred: str | Path | Request, gt: str | Path | None = None, **options: Any
+) -> list[Result]:
     """Score the same images under several protocols; each image is checked and decoded once.
 
     Arguments and errors are those of :func:`evaluate`, with ``protocols`` and ``outs``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,10 +26,13 @@ from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedSto
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
 from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
-from fhpt_eval.evaluation.survey.needs import lack_of
+from fhpt_eval.evaluation.survey.needs import lack_of, sides_there
 from fhpt_eval.evaluation.survey.problems import refuse
+from fhpt_eval.evaluation.survey.shapes import panels_of
 from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Scored, Work
+from fhpt_eval.images.files import ImageRef
+from fhpt_eval.images.listing import counted
 from fhpt_eval.images.preparation import Step
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Problem
@@ -38,6 +41,8 @@ from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import (
     MAX_NAME,
     Excluded,
+    FileRow,
+    FileTable,
     PairTable,
     ProtocolRecord,
     Provenance,
@@ -167,8 +172,9 @@ class Run:
             )
         protocols = loaded_protocols(request)
         scorings = _scorings(protocols, request)
-        panels = request.panels or _panels(protocols)
-        folders = Folders(request.pred, request.gt, request.source, panels, request.panel)
+        cut = request.cut(None if request.panels or request.grid else _panels(protocols))
+        of_strips = request.pred if request.gt_panel else None
+        folders = Folders(request.pred, request.gt or of_strips, request.source, cut)
         device, executor = (
             choose_device(request.device),
             open_executor(request.executor, request.workers),
@@ -178,7 +184,7 @@ class Run:
                 give_way(scoring.out, method)
         for protocol in protocols:
             protocol.canonical()  # reads what it names: a wrong path shows before any work
-        matching = _match(request, folders, scorings, progress)
+        matching = _match(request, folders, progress)
         for scoring in scorings:
             if scoring.out is not None:
                 check_writable(scoring.out)
@@ -191,10 +197,18 @@ class Run:
         preparations = self._preparations()
         alone = set(preparations) - {entry.steps for entry in entries if entry.compares_pixels}
         pairs, unusable = survey(
-            self.matching, preparations, self.executor.workers, self.progress, alone
+            self.matching,
+            preparations,
+            self.executor.workers,
+            self.progress,
+            alone,
+            cut=self.folders.cut,
+            with_source=any("source" in e.metric.uses() | e.metric.may_use() for e in entries),
         )
         problems = [*self.matching.problems, *unusable]
         self.check(pairs, problems)
+        for assumption in self.assumptions(pairs):
+            self.progress.say(assumption)
         return pairs, problems
 
     def check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
@@ -204,6 +218,18 @@ class Run:
             refuse(problems, out)
         if not pairs:
             refuse(problems, out, "No pair is left to score.")
+
+    def assumptions(self, pairs: Sequence[CheckedPair]) -> tuple[str, ...]:
+        """Say, in a line each, what was taken for granted of the files."""
+        panels = panels_of(pairs, self.folders.cut) if self.folders.cut else ""
+        return tuple(filter(None, (panels, *self._passed_over())))
+
+    def _passed_over(self) -> list[str]:
+        flags = {"generated": "--pred", "ground_truth": "--gt", "source": "--source"}
+        return [
+            f"Passed over in {flags[side]}: {counted(kinds)}"
+            for side, kinds in self.matching.passed_over.items()
+        ]
 
     def _preparations(self) -> dict[tuple[Step, ...], str]:
         """Return the different preparations, with the protocols' names where there are several."""
@@ -223,7 +249,11 @@ class Run:
         """
         device = fingerprint.device_name(self.device)
         lacks = {entry.name: lack_of(entry, pairs) for entry in scoring.entries}
-        planned = [Planned.plan(e, device) for e in scoring.entries if not lacks[e.name]]
+        planned = [
+            Planned.plan(entry, device, sides_there(entry.steps, pairs))
+            for entry in scoring.entries
+            if not lacks[entry.name]
+        ]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
         self._tell(scoring, planned, lacking)
         return Ready(scoring, planned, lacking)
@@ -243,7 +273,11 @@ class Run:
         self, scoring: Scoring, planned: Sequence[Planned], lacking: Sequence[tuple[Entry, str]]
     ) -> None:
         """Say which metrics are unavailable and why; refuse the run if that is too much."""
-        named = [(entry, reason) for entry, reason in lacking if entry.name in scoring.asked]
+        named = [
+            (entry, reason)
+            for entry, reason in lacking
+            if entry.name in scoring.asked and not self._goes_without(entry)
+        ]
         under = f" under protocol {scoring.protocol.id}" if len(self.scorings) > 1 else ""
         if named or not planned:
             reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in named or lacking)
@@ -251,6 +285,10 @@ class Run:
         for reason in dict.fromkeys(reason for _, reason in lacking):
             names = ", ".join(entry.name for entry, lack in lacking if lack == reason)
             self.progress.say(f"Unavailable{under}: {names}: {reason}")
+
+    def _goes_without(self, entry: Entry) -> bool:
+        """Whether a metric lacks the ground truth that the user chose to leave out."""
+        return self.folders.ground_truth is None and "ground_truth" in entry.metric.uses()
 
     def store(self, ready: Sequence[Ready]) -> Store:
         """Return where partials go: to the folder of each protocol that they serve."""
@@ -309,7 +347,7 @@ class Run:
             scores={name: scores[name] for name in order if name in scores},
             provenance=self._provenance(ready, scored, work),
             timing=timing,
-        ).with_pairs(PairTable(scored.keys, columns))
+        ).with_pairs(PairTable(scored.keys, columns), self._files(work))
         if scoring.out is not None:
             result.save(scoring.out)
         return result
@@ -323,7 +361,10 @@ class Run:
         return Provenance(
             generated_digest=scored.generated_digest,
             matching=self.matching.rule,
+            example=self.matching.example,
             groups=len(set(work.groups)),
+            assumptions=(*self.matching.notes, *self.assumptions(work.pairs)),
+            passed_over={s: dict(kinds) for s, kinds in self.matching.passed_over.items()},
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),
             code=tasks.code(entries),
@@ -331,6 +372,30 @@ class Run:
             device=fingerprint.device_name(self.device),
             precision=fingerprint.PRECISION,
         )
+
+    def _files(self, work: Work) -> FileTable:
+        """Return which files the pairs are of, each by its name below its side's folder."""
+        folders = self.folders
+        rows = []
+        for checked, group in zip(work.pairs, work.groups, strict=True):
+            pair = checked.pair
+            if pair.source is not None:
+                source = _below(pair.source, folders.source)
+            else:  # a panel of another side's file
+                roots = (folders.ground_truth, folders.generated)
+                image = checked.source.ref if checked.source else None
+                source = next(filter(None, (_below(image, root) for root in roots)), "")
+            rows.append(
+                FileRow(
+                    pair.key,
+                    _below(pair.generated, folders.generated),
+                    _below(pair.ground_truth, folders.ground_truth),
+                    source,
+                    pair.item or "",
+                    group,
+                )
+            )
+        return FileTable(tuple(rows))
 
     def _relative(self, name: str) -> str:
         """Return a file's side and its name below its folder; where that lay is left out."""
@@ -344,6 +409,13 @@ class Run:
             if root is not None and Path(name).is_relative_to(root):
                 return f"{side}/{Path(name).relative_to(root).as_posix()}"
         return name
+
+
+def _below(ref: ImageRef | None, root: Path | None) -> str:
+    """Return the name of a file below a folder; "" for none, or if it lies elsewhere."""
+    if ref is None or root is None or not ref.path.is_relative_to(root):
+        return ""
+    return ref.path.relative_to(root).as_posix()
 
 
 def _scorings(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
@@ -370,20 +442,17 @@ def _panels(protocols: Sequence[Protocol]) -> int | None:
     return panels.pop()
 
 
-def _match(
-    request: Request, folders: Folders, scorings: Sequence[Scoring], progress: Progress
-) -> Matching:
-    """Match the pairs; source images are looked at only if a metric needs them."""
-    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
+    """Match the pairs, and say how."""
+    matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
-    if folders.is_one_folder and not folders.is_strip_only:
+    cut = folders.cut
+    if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
         progress.say(
-            "Note: --pred and --gt are one folder, so each image is compared with itself "
-            "(for strips that hold their ground truth give --panels)"
+            f"The field's {cut.label} hold their ground truth: --gt-panel {cut.ground_truth} "
+            "compares with it"
         )
-    if any("source" in e.metric.uses() for scoring in scorings for e in scoring.entries):
-        return matching
-    return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
+    return matching
 
 
 def give_way(out: Path, method: str) -> None:

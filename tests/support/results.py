@@ -53,6 +53,7 @@ def make_result(scores: dict[str, Score] | None = None, method: str = "ours") ->
         provenance=Provenance(
             generated_digest=digest_of(method),
             matching="4 pairs matched by A_2_B",
+            example="s0_2_t0_vis.png is compared with t0.png",
             groups=2,
             excluded=(Excluded(kind="missing", name="b", reason="no generated image"),),
             software={"fhpt-eval": "0.1", "numpy": "2.0"},

@@ -130,13 +130,25 @@ class Tail:
 
 
 def reference_rows(
-    names: Sequence[str], features: Mapping[str, Arrays], images: Sequence[str]
+    names: Sequence[str],
+    features: Mapping[str, Arrays],
+    images: Sequence[str],
+    items: Sequence[str] = (),
 ) -> FeatureRows:
     """Return features of reference images as rows of ground truth."""
     blank = ("",) * len(names)
     keys, distinct = tuple(names), np.ones(len(names), bool)
     return FeatureRows(
-        keys, keys, blank, blank, distinct, {}, dict(features), {}, tuple(images), blank
+        keys,
+        keys,
+        blank,
+        tuple(items) or blank,
+        distinct,
+        {},
+        dict(features),
+        {},
+        tuple(images),
+        blank,
     )
 
 

@@ -13,8 +13,9 @@ from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation.compute.chunk import row_identity
 from fhpt_eval.evaluation.reduce.folds import Released, Tail, folds_of, reference_rows, take
 from fhpt_eval.evaluation.store.partial import Partial
-from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk
+from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, SetImage
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task, blame
+from fhpt_eval.images.files import CheckedImage
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.metrics.base import State
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
@@ -182,8 +183,8 @@ class _Reducer:
             generated=sides["generated"],
             ground_truth=sides["ground_truth"],
             source=sides["source"],
-            target_images=tuple(pair.ground_truth.identity for pair in pairs),
-            source_images=tuple(pair.source.identity if pair.source else "" for pair in pairs),
+            target_images=tuple(_identity(pair.ground_truth) for pair in pairs),
+            source_images=tuple(_identity(pair.source) for pair in pairs),
         )
 
     def _of_sources(self, pairs: Sequence[CheckedPair], task: RowsTask) -> Arrays:
@@ -204,7 +205,8 @@ class _Reducer:
             for name, task in self._planned.reference.items():
                 images = [row_identity(member, task) for member in chunk.members]
                 features[name] = _picked(load(chunk, task), images)
-            rows = reference_rows(names, features, images)
+            items = [m.item if isinstance(m, SetImage) else "" for m in chunk.members]
+            rows = reference_rows(names, features, images, items)
             count += len(names)
             passed = tail.add(0, rows) if self._tail is not None else [(0, rows)]
             state = self._referred(state, passed)
@@ -227,6 +229,10 @@ class _Reducer:
         }
         keys = tuple(self._keys[row] for row in order)
         return Reduced(keys, columns, self._states, *self._reference)
+
+
+def _identity(image: CheckedImage | None) -> str:
+    return image.identity if image is not None else ""
 
 
 def _picked(partial: Partial, images: Sequence[str]) -> dict[str, NDArray[np.generic]]:

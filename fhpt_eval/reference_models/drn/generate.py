@@ -25,7 +25,7 @@ from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.features.kinds import decoded_some, doubt
-from fhpt_eval.images.files import SUFFIXES
+from fhpt_eval.images.listing import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
 from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, Decoded, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs

@@ -195,7 +195,7 @@ def test_a_metric_that_adds_images_up_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_sizes_may_differ_where_no_two_images_are_compared(make_pairs: Maker) -> None:
     folders = make_pairs(3)
-    matching = match_pairs(Folders(folders.generated, folders.ground_truth, None, None, None))
+    matching = match_pairs(Folders(folders.generated, folders.ground_truth))
     step = Resize(width=9, height=9, kernel="pil.box", of=("ground_truth",))
     pairs, problems = survey(matching, {(): "", (step,): ""}, 1, Progress(), alone=[(step,)])
     assert (len(pairs), problems) == (3, [])
@@ -205,7 +205,7 @@ def test_sizes_may_differ_where_no_two_images_are_compared(make_pairs: Maker) ->
 
 def test_sizes_that_differ_from_the_start_are_refused_all_the_same(make_pairs: Maker) -> None:
     one, other = make_pairs(3), make_pairs(3, width=40, root="other")
-    matching = match_pairs(Folders(one.generated, other.ground_truth, None, None, None))
+    matching = match_pairs(Folders(one.generated, other.ground_truth))
     pairs, problems = survey(matching, {(): ""}, 1, Progress(), alone=[()])
     assert (pairs, len(problems)) == ([], 3)
 

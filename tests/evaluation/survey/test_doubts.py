@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fhpt_eval import evaluate
 from fhpt_eval.benchmarks.mannequin import Settings, write_benchmark
@@ -66,7 +67,7 @@ def test_drawn_people_are_what_the_networks_know(tmp_path: Path) -> None:
     test = tmp_path / "set" / "test"
     (tmp_path / "pred").mkdir()
     for file in test.iterdir():
-        (tmp_path / "pred" / file.name).write_bytes(file.read_bytes())
+        Image.open(file).save(tmp_path / "pred" / file.name, quality=95)
     result = evaluate(tmp_path / "pred", test, protocol="mannequin", metrics="lpips")
     assert result.protocol.standing.startswith("Comparable with other results under mannequin")
     assert "drawn" not in (result.scores["lpips[mannequin]"].note or "")
