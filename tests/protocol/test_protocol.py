@@ -101,6 +101,7 @@ DEPENDENT = {
     ("retrieval", "input_size"),
     ("retrieval", "input_mean"),
     ("retrieval", "input_std"),
+    ("retrieval", "queries"),
     ("joints", "annotation_box"),
     ("joints", "outside"),
 }
@@ -395,6 +396,7 @@ class TestDigest:
             ("input_std", [0.1, 0.2, 0.3]),
             ("annotation_box", [40, 0, 216, 256]),
             ("outside", "absent"),
+            ("queries", "all"),
         ],
     )
     def test_a_parameter_changes_it_beside_the_one_that_it_goes_with(
@@ -404,7 +406,9 @@ class TestDigest:
         (tmp_path / "points.csv").write_text(
             f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
         )
-        beside = {"retrieval": {"network": "resnet50"},
+        partition = "1\nimage_name item_id evaluation_status\nimg/a.jpg id_00000001 query\n"
+        (tmp_path / "partition.txt").write_text(partition)
+        beside = {"retrieval": {"network": "resnet50", "partition": str(tmp_path / "partition.txt")},
                   "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest
