@@ -177,7 +177,7 @@ def _as_strip(strip: Size, panel: Size) -> str:
     columns, rows = strip[0] // panel[0], strip[1] // panel[1]
     if (columns * panel[0], rows * panel[1]) != strip or columns == rows:
         return ""
-    option = f"--panels {columns}" if rows == 1 else f"--grid {rows}x{columns}"
+    option = f"--panels {columns}" if rows == 1 else f"--grid {rows}x{columns} --panel K"
     return f"{_named(strip)} is {columns * rows} panels of {_named(panel)}: {option}?"
 
 
