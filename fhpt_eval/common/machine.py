@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fhpt_eval.errors import InputError
 
@@ -100,6 +101,66 @@ def one_thread() -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+_settling = threading.Lock()
+# How many are inside of :func:`full_precision`, and the settings from before the first of them.
+_inside = 0
+_before: list[tuple[Any, str, Any]] = []
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float32 mean float32 (no TF32, no bfloat16), by kernels that do not vary from run to run.
+
+    The settings are the process's. The first who comes makes them and the last who leaves puts the
+    user's back, so that all threads between them see one state. A run, a suite and the call of a
+    metric are inside as a whole, whatever the device.
+    """
+    global _inside
+    with _settling:
+        if not _inside:
+            wanted = _settings()
+            _before[:] = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+            _apply(wanted)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _settling:
+            _inside -= 1
+            if not _inside:
+                _apply(_before)
+
+
+def precision() -> str:
+    """Return what numbers are computed in, as the process is set now, for the provenance."""
+    kept = all(getattr(owner, name) == value for owner, name, value in _settings())
+    how = "without TF32, by deterministic kernels" if kept else "as the process is set"
+    return f"float64; networks in float32, {how}"
+
+
+def _settings() -> list[tuple[Any, str, Any]]:
+    """Return torch's settings of precision, and what :func:`full_precision` makes of each."""
+    from torch import backends
+
+    settings: list[tuple[Any, str, Any]] = [
+        (backends.cudnn, "benchmark", False),  # would choose another kernel in another run
+        (backends.cudnn, "deterministic", True),
+    ]
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        coarse = (backends.cudnn, backends.cuda.matmul)
+        return [*settings, *((owner, "allow_tf32", False) for owner in coarse)]
+    operators = (
+        backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul,
+        backends.mkldnn.conv, backends.mkldnn.matmul,
+    )  # fmt: skip
+    return [*settings, *((operator, "fp32_precision", "ieee") for operator in operators)]
+
+
+def _apply(settings: Iterable[tuple[Any, str, Any]]) -> None:
+    for owner, name, value in settings:
+        setattr(owner, name, value)
 
 
 def choose_device(device: str) -> str:
