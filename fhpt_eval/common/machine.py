@@ -104,9 +104,9 @@ def one_thread() -> Iterator[None]:
 
 
 _settling = threading.Lock()
-# How many are inside of :func:`full_precision`, and the settings from before the first of them.
+# How many are inside of :func:`full_precision`, and what puts the user's settings back.
 _inside = 0
-_before: list[tuple[Any, str, Any]] = []
+_restore: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -120,9 +120,7 @@ def full_precision() -> Iterator[None]:
     global _inside
     with _settling:
         if not _inside:
-            wanted = _settings()
-            _before[:] = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
-            _apply(wanted)
+            _restore[:] = [_settle()]
         _inside += 1
     try:
         yield
@@ -130,37 +128,62 @@ def full_precision() -> Iterator[None]:
         with _settling:
             _inside -= 1
             if not _inside:
-                _apply(_before)
+                _restore.pop()()
 
 
 def precision() -> str:
-    """Return what numbers are computed in, as the process is set now, for the provenance."""
-    kept = all(getattr(owner, name) == value for owner, name, value in _settings())
-    how = "without TF32, by deterministic kernels" if kept else "as the process is set"
-    return f"float64; networks in float32, {how}"
+    """Return what numbers are computed in, for the provenance."""
+    state = "without TF32, by deterministic kernels" if _inside else "as the process is set"
+    return f"float64; networks in float32, {state}"
 
 
-def _settings() -> list[tuple[Any, str, Any]]:
-    """Return torch's settings of precision, and what :func:`full_precision` makes of each."""
-    from torch import backends
+def _settle() -> Callable[[], None]:
+    """Make the settings of :func:`full_precision`; return what puts back those of before.
 
-    settings: list[tuple[Any, str, Any]] = [
-        (backends.cudnn, "benchmark", False),  # would choose another kernel in another run
-        (backends.cudnn, "deterministic", True),
-    ]
-    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
-        coarse = (backends.cudnn, backends.cuda.matmul)
-        return [*settings, *((owner, "allow_tf32", False) for owner in coarse)]
-    operators = (
-        backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul,
-        backends.mkldnn.conv, backends.mkldnn.matmul,
-    )  # fmt: skip
-    return [*settings, *((operator, "fp32_precision", "ieee") for operator in operators)]
+    Since torch 2.9 each operator has a setting of its own, which inherits those above it. The older
+    names are set, since libraries read them and an error is raised where the two contradict.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic
+    owners = [torch.backends, cudnn, *_named(cudnn, "conv", "rnn"), torch.backends.cuda.matmul]
+    mkldnn = getattr(torch.backends, "mkldnn", None)
+    owners += [mkldnn, *_named(mkldnn, "conv", "matmul")]
+    each = [(owner, owner.fp32_precision) for owner in owners if hasattr(owner, "fp32_precision")]
+    older = (
+        _unless_mixed(lambda: cudnn.allow_tf32),
+        _unless_mixed(torch.get_float32_matmul_precision),
+    )
+    for owner, _ in each:
+        owner.fp32_precision = "none"
+    cudnn.benchmark, cudnn.deterministic = False, True
+    cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+    def restore() -> None:
+        cudnn.benchmark, cudnn.deterministic = flags
+        if older[0] is not None:
+            cudnn.allow_tf32 = older[0]
+        if older[1] is not None:
+            torch.set_float32_matmul_precision(older[1])
+        for owner, value in each:
+            if owner.fp32_precision != value:
+                owner.fp32_precision = value
+
+    return restore
 
 
-def _apply(settings: Iterable[tuple[Any, str, Any]]) -> None:
-    for owner, name, value in settings:
-        setattr(owner, name, value)
+def _named(owner: Any, *names: str) -> list[Any]:
+    return [getattr(owner, name) for name in names if hasattr(owner, name)]
+
+
+def _unless_mixed(read: Callable[[], Outcome]) -> Outcome | None:
+    """Return a setting by its older name; nothing where the newer ones contradict it."""
+    try:
+        return read()
+    except RuntimeError:
+        return None
 
 
 def choose_device(device: str) -> str:
