@@ -36,7 +36,10 @@ def clustered(
 ) -> NDArray[np.float64]:
     """Return ``(*shape, pairs)`` normal values; those of one group are correlated."""
     shared = generator.standard_normal((*shape, 1)) * np.sqrt(correlation)
-    return shared + generator.standard_normal((*shape, pairs)) * np.sqrt(1 - correlation)
+    values: NDArray[np.float64] = shared + generator.standard_normal((*shape, pairs)) * np.sqrt(
+        1 - correlation
+    )
+    return values
 
 
 def coverage_of_mean(kind: Kind, groups: int, repetitions: int, seed: int = 0) -> float:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fhpt_eval.common.intervals import LEVEL, SEED, mean_interval
+from fhpt_eval.common.intervals import LEVEL, mean_interval
 from fhpt_eval.features.mannequin.garments import Garments
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 from fhpt_eval.pairs.matching import match_pairs
@@ -81,7 +81,7 @@ def frechet_difference(
         return frechet(gaussian(first[rows]), real) - frechet(gaussian(second[rows]), real)
 
     members = [np.flatnonzero(items == item) for item in np.unique(items)]
-    generator = np.random.Generator(np.random.PCG64(SEED))
+    generator = np.random.Generator(np.random.PCG64(0))
     found = []
     for _ in range(_RESAMPLES):
         drawn = generator.integers(0, len(members), len(members))

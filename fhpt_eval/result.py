@@ -29,11 +29,11 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
+from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, why, write_atomically
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.errors import ResultError
+from fhpt_eval.errors import ResultError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,10 @@ SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
 _WHAT = "the folder that 'fhpt-eval run' wrote"
+#: What a run writes to its folder; without the first there is no result.
+FILES = ("result.json", "scores.csv", "pairs.csv", "files.csv")
+#: What their names start with while the next run of the folder has no result yet.
+EARLIER = "earlier-"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Rows = TypeVar("Rows")
@@ -73,7 +77,8 @@ class Score(_Model):
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
     ``note`` anything a reader must know beside the number. ``over`` is the SHA-256 of the keys of
     the pairs that it rests on where these are not all of the run's: with equal ones, two scores are
-    means over the same pairs. ``detail`` marks a value that tables on a terminal leave out.
+    means over the same pairs. ``weight`` is the column of ``pairs.csv`` that weighs a mean over
+    pairs that do not count alike. ``detail`` marks a value that tables on a terminal leave out.
     """
 
     value: Finite | None
@@ -84,6 +89,7 @@ class Score(_Model):
     reason: str | None
     note: str | None = None
     over: Digest | None = None
+    weight: str | None = None
     detail: bool = False
 
     @model_validator(mode="after")
@@ -94,11 +100,16 @@ class Score(_Model):
 
 
 class ProtocolRecord(_Model):
-    """The protocol of a result: its id, its digest, and all that the digest stands for."""
+    """The protocol of a result: its id, its digest, and all that the digest stands for.
+
+    ``standing`` says what published numbers the result may be compared with, or what keeps it from
+    that; empty where the protocol is not made for any.
+    """
 
     id: str
     digest: Digest
     settings: dict[str, Any]
+    standing: str = ""
 
     @field_validator("settings")
     @classmethod
@@ -139,6 +150,7 @@ class Provenance(_Model):
 
     generated_digest: Digest
     matching: str
+    example: str
     groups: int
     assumptions: Annotated[tuple[str, ...], Field(strict=False)] = ()
     passed_over: dict[str, dict[str, int]] = {}
@@ -314,6 +326,11 @@ class Result(_Model):
             )
         return self._files.frame
 
+    @property
+    def pair_table(self) -> PairTable | None:
+        """The per-pair values without pandas; nothing where they were not loaded."""
+        return self._pairs
+
     def with_pairs(self, table: PairTable, files: FileTable | None = None) -> Self:
         """Return the same result with these per-pair values and, of the same pairs, files."""
         copy = self.model_copy()
@@ -350,7 +367,8 @@ class Result(_Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.title}\n{self.table().text()}{self.citation}"
+        lines = "\n".join(filter(None, (self.citation, self.protocol.standing)))
+        return f"{self.title}\n{self.table().text()}{lines}"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -376,6 +394,8 @@ class Result(_Model):
     def save(self, folder: Path) -> None:
         """Write ``pairs.csv``, ``files.csv``, ``scores.csv`` and, last, ``result.json``.
 
+        What :func:`set_aside` kept of the folder's earlier result is removed then.
+
         Raises:
             StorageError: the folder cannot be written, or the disk is full.
         """
@@ -385,6 +405,8 @@ class Result(_Model):
             write_atomically(folder / "files.csv", self._files.to_csv().encode())
         write_atomically(folder / "scores.csv", self.scores_csv().encode())
         write_atomically(folder / "result.json", self.to_json().encode())
+        for name in FILES:
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -398,6 +420,8 @@ class Result(_Model):
         folder = path if path.is_dir() else path.parent
         if not file.exists() and list(folder.glob("*/result.json")):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
+        if not file.exists() and (folder / f"{EARLIER}result.json").exists():
+            raise ResultError(f"{folder} {UNFINISHED}")
         text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
             result = cls.model_validate_json(text)
@@ -415,6 +439,33 @@ def _beside(file: Path, name: str, read: Callable[[str, str], Rows]) -> Rows | N
     if not table.is_file():
         return None
     return read(read_text(table, MAX_PAIRS_BYTES, _WHAT, error=ResultError), str(table))
+
+
+#: Said of a folder whose result was set aside.
+UNFINISHED = (
+    "holds no result: its last run was refused or interrupted. What the run before that gave is in "
+    f"{EARLIER}result.json; repeat the last command."
+)
+
+
+def set_aside(folder: Path) -> None:
+    """Rename the files of a folder's result, so that no command shows it as the folder's any more.
+
+    A run does so before it looks at any image: if it is refused or interrupted, what stands there
+    would be of other inputs than the last command's. Its partials stay where they are.
+
+    Raises:
+        StorageError: a file cannot be renamed.
+    """
+    if not (folder / "result.json").exists():
+        return
+    for name in FILES:
+        try:
+            (folder / name).replace(folder / f"{EARLIER}{name}")
+        except FileNotFoundError:  # none of this run: then none of an earlier one either
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder / name} cannot be renamed: {why(error)}.") from error
 
 
 def _not_a_result(error: ValidationError, file: Path) -> str:

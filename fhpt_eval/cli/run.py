@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,35 +123,30 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
     fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
     """
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.evaluation.evaluate import evaluate_methods
     from fhpt_eval.evaluation.request import loaded_protocols
-    from fhpt_eval.evaluation.run import evaluate_request
     from fhpt_eval.evaluation.store.store import default_cache
 
     declared = context.ensure_object(dict)
     asked = _asked(request, typed, declared)
-    protocols = loaded_protocols(asked)
+    methods = _methods(typed, asked, [each.id for each in loaded_protocols(asked)])
+    origins = [_origin({"pred": pred, "gt": asked.gt, **asked.options}) for pred, _, _ in methods]
+    if not typed["name"] and typed["outs"] is None:
+        _check_origins(methods, origins)
     complete = True
-    outs = typed["outs"]
-    for pred, method, folders in _methods(typed, asked, [each.id for each in protocols]):
-        origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
-        if not typed["name"] and outs is None:
-            for folder in folders:
-                _check_origin(folder, origin)
-        progress = TerminalProgress()
-        cache = asked.cache or default_cache()
-        try:
-            results = evaluate_request(
-                asked.with_values(
-                    pred=pred, name=method, outs=folders, cache=cache, progress=progress
-                )
-            )
-        finally:
+    with TerminalProgress() as progress:
+        known = {"cache": asked.cache or default_cache(), "progress": progress}
+        results = evaluate_methods([
+            asked.with_values(pred=pred, name=method, outs=folders, **known)
+            for pred, method, folders in methods
+        ])  # fmt: skip
+        for (_, _, folders), origin, scored in zip(methods, origins, results, strict=True):
             progress.close()
-        for folder, result in zip(folders, results, strict=True):
-            complete = _show(result, folder, as_json) and complete
-            (folder / _ORIGIN).write_text(origin, encoding="utf-8")
-        if len(results) > 1 and not as_json:
-            click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
+            for folder, result in zip(folders, scored, strict=True):
+                complete = _show(result, folder, as_json) and complete
+                (folder / _ORIGIN).write_text(origin, encoding="utf-8")
+            if len(scored) > 1 and not as_json:
+                click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
 
 
@@ -198,21 +193,27 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
     else:
         show_scores(result)
         click.echo(result.citation)
+        if result.protocol.standing:
+            click.echo(result.protocol.standing)
         click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv, files.csv")
     return is_complete(result.scores)
 
 
-def _check_origin(folder: Path, origin: str) -> None:
-    """Refuse to replace the result of other images that only happen to lie in an equal name."""
+def _check_origins(methods: Sequence[tuple[Path, str, list[Path]]], origins: Sequence[str]) -> None:
+    """Refuse to replace results of other images that only happen to lie in an equal name."""
     from fhpt_eval.common.files import read_text
     from fhpt_eval.errors import InputError
 
-    note = folder / _ORIGIN
-    known = read_text(note, _MAX_ORIGIN, "another --name or --out") if note.is_file() else origin
-    if known != origin:
+    faults = []
+    for (_, _, folders), origin in zip(methods, origins, strict=True):
+        for note in (folder / _ORIGIN for folder in folders):
+            if note.is_file():
+                known = read_text(note, _MAX_ORIGIN, "another --name or --out")
+                if known != origin:
+                    faults.append(f"{note.parent} holds the result of other folders:\n{known}")
+    if faults:
         raise InputError(
-            f"{folder} holds the result of other folders:\n{known}"
-            "Give this one a --name of its own, or say where it goes with --out."
+            "".join(faults) + "Give this one a --name of its own, or say where it goes with --out."
         )
 
 

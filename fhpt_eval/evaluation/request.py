@@ -69,7 +69,9 @@ class Request(BaseModel):
     )
     source: Path | None = _field("Folder of source images, for metrics that need them.", "DIR")
     pairs: Path | None = _field(
-        "Which pairs are expected: columns from,to or generated,ground_truth.", "CSV"
+        "Which pairs are expected: columns from,to or generated,ground_truth; or the field's own "
+        "lists, with or without a header.",
+        "FILE",
     )
     match: str = _field(
         "How names are matched; auto takes the rule that matches most files.", default="auto"

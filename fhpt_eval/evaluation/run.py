@@ -25,6 +25,7 @@ from fhpt_eval.evaluation.request import Request, loaded_protocols
 from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
+from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
 from fhpt_eval.evaluation.survey.needs import lack_of
 from fhpt_eval.evaluation.survey.problems import refuse
 from fhpt_eval.evaluation.survey.shapes import panels_of
@@ -36,6 +37,7 @@ from fhpt_eval.images.preparation import Step
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
+from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import (
     MAX_NAME,
     Excluded,
@@ -49,17 +51,65 @@ from fhpt_eval.result import (
     TestSet,
     Timing,
     is_method_name,
+    set_aside,
 )
 
 
 def evaluate_request(request: Request) -> list[Result]:
     """Do what a request asks for: a result for each of its protocols, in their order."""
+    return prepare(request).results()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run of which everything is checked and loaded, and nothing computed yet."""
+
+    run: Run
+    ready: list[Ready]
+    work: Work
+    doubts: Mapping[str, str]
+    seconds: float
+
+    def results(self) -> list[Result]:
+        """Compute; a result for each protocol, in their order, written where it goes."""
+        start = time.monotonic()
+        run, work = self.run, self.work
+        with full_precision():
+            work.compute(run.check)
+            reused = work.chunks - work.computed
+            run.progress.say(f"{work.computed} chunks computed, {reused} reused")
+            scored = work.scored()
+            timing = Timing(
+                seconds=round(self.seconds + time.monotonic() - start, 3),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                workers=run.executor.workers,
+                chunks=work.chunks,
+                chunks_reused=reused,
+            )
+            return [run.result(each, scored, work, timing, self.doubts) for each in self.ready]
+
+
+def method_of(request: Request) -> str:
+    """Return the method's name: its folder's, unless it has another."""
+    return request.name or request.pred.resolve().name
+
+
+def prepare(request: Request) -> Prepared:
+    """Check all that can be checked before any work: names, images, needs, weights.
+
+    A result that lies where this run's will go is set aside.
+
+    Raises:
+        InputError: something given is wrong.
+        UnavailableError: a metric that was named lacks something, or all do.
+        StorageError: a folder of results cannot be written.
+    """
     start = time.monotonic()
     run = Run.of(request)
     pairs, problems = run.survey()
     ready = [run.available(scoring, pairs) for scoring in run.scorings]
     job = Job(run.device, run.store(ready), run.feature_cache())
-    return run.results(ready, job, pairs, problems, start)
+    return run.prepared(ready, job, pairs, problems, start)
 
 
 @dataclass(frozen=True)
@@ -107,7 +157,7 @@ class Run:
     def of(cls, request: Request) -> Run:
         """Load protocols, match pairs by name, and claim the folders of results."""
         progress = request.progress or Progress()
-        method = request.name or request.pred.resolve().name
+        method = method_of(request)
         if not is_method_name(method):
             raise InputError(
                 f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and "
@@ -122,44 +172,43 @@ class Run:
             choose_device(request.device),
             open_executor(request.executor, request.workers),
         )
+        for scoring in scorings:
+            if scoring.out is not None:
+                give_way(scoring.out, method)
         for protocol in protocols:
             protocol.canonical()  # reads what it names: a wrong path shows before any work
         matching = _match(request, folders, progress)
         for scoring in scorings:
             if scoring.out is not None:
-                claim(scoring.out, method)
+                check_writable(scoring.out)
+                remove_leftovers(scoring.out)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
-    def results(
+    def prepared(
         self,
         ready: Sequence[Ready],
         job: Job,
         pairs: list[CheckedPair],
         problems: list[Problem],
         start: float,
-    ) -> list[Result]:
-        """Compute what the job's stores lack, and put the results together.
+        samples: Sequence[CheckedPair] | None = None,
+    ) -> Prepared:
+        """Load what metrics compute with, and say what makes their numbers doubtful.
 
-        ``start`` is what the monotonic clock showed when the run began.
+        ``start`` is what the monotonic clock showed when the run began; ``samples`` are pairs that
+        may be looked at, by default all.
         """
         planned = [planned for each in ready for planned in each.planned]
         expected = self.matching.expected
-        with full_precision():
-            work = Work(planned, job, self.executor, self.progress, pairs, problems, expected)
-            faults = work.load()
-            ready = [self.without(each, faults) for each in ready]
-            work.compute(self.check)
-            reused = work.chunks - work.computed
-            self.progress.say(f"{work.computed} chunks computed, {reused} reused")
-            scored = work.scored()
-            timing = Timing(
-                seconds=round(time.monotonic() - start, 3),
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                workers=self.executor.workers,
-                chunks=work.chunks,
-                chunks_reused=reused,
-            )
-            return [self.result(each, scored, work, timing) for each in ready]
+        work = Work(planned, job, self.executor, self.progress, pairs, problems, expected)
+        faults = work.load()
+        ready = [self.without(each, faults) for each in ready]
+        entries = (p.entry for each in ready for p in each.planned)
+        doubts = doubts_of(entries, pairs if samples is None else samples)
+        for reason in dict.fromkeys(doubts.values()):
+            names = ", ".join(name for name, doubt in doubts.items() if doubt == reason)
+            self.progress.say(f"Warning: {names}: {reason}")
+        return Prepared(self, ready, work, doubts, time.monotonic() - start)
 
     def survey(self) -> tuple[list[CheckedPair], list[Problem]]:
         """Check every image; refuse the run if something is wrong that was not allowed."""
@@ -282,14 +331,21 @@ class Run:
             return MemoryStore()
         return FolderStore(cache)
 
-    def result(self, ready: Ready, scored: Scored, work: Work, timing: Timing) -> Result:
+    def result(
+        self,
+        ready: Ready,
+        scored: Scored,
+        work: Work,
+        timing: Timing,
+        doubts: Mapping[str, str],
+    ) -> Result:
         """Put a protocol's result together, and write it where it goes."""
         scoring, protocol = ready.scoring, ready.scoring.protocol
         scores: dict[str, Score] = {}
         columns: dict[str, NDArray[np.float64]] = {}
         for planned in ready.planned:
             own_scores, own_columns = scored.metrics[planned.address]
-            scores |= own_scores
+            scores |= noted(own_scores, doubts.get(planned.entry.name, ""))
             columns |= own_columns
         for entry, reason in ready.lacking:
             scores |= unavailable(entry, reason)
@@ -297,7 +353,15 @@ class Run:
         result = Result(
             method=self.method,
             protocol=ProtocolRecord(
-                id=protocol.id, digest=protocol.digest, settings=protocol.canonical()
+                id=protocol.id,
+                digest=protocol.digest,
+                settings=protocol.canonical(),
+                standing=standing(
+                    protocol,
+                    [planned.entry for planned in ready.planned],
+                    [pair.sizes[0] for pair in work.pairs],
+                    [doubts[p.entry.name] for p in ready.planned if p.entry.name in doubts],
+                ),
             ),
             test_set=TestSet(digest=scored.test_set_digest, pairs=len(scored.keys)),
             scores={name: scores[name] for name in order if name in scores},
@@ -317,8 +381,9 @@ class Run:
         return Provenance(
             generated_digest=scored.generated_digest,
             matching=self.matching.rule,
+            example=self.matching.example,
             groups=len(set(work.groups)),
-            assumptions=self.assumptions(work.pairs),
+            assumptions=(*self.matching.notes, *self.assumptions(work.pairs)),
             passed_over={s: dict(kinds) for s, kinds in self.matching.passed_over.items()},
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),
@@ -376,12 +441,12 @@ def _below(ref: ImageRef | None, root: Path | None) -> str:
 def scorings_of(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
     """Say for each protocol which metrics are computed, and where its result goes."""
     outs: Sequence[Path | None] = request.outs or [None] * len(protocols)
-    asked = frozenset(request.metrics or ())
-    chosen = [tuple(e for e in p.entries if not asked or e.name in asked) for p in protocols]
-    return tuple(
-        Scoring(protocol, entries, asked, out)
-        for protocol, entries, out in zip(protocols, chosen, outs, strict=True)
-    )
+    scorings = []
+    for protocol, out in zip(protocols, outs, strict=True):
+        asked = frozenset(protocol.with_metrics(request.metrics or ())[1])
+        entries = tuple(e for e in protocol.entries if not asked or e.name in asked)
+        scorings.append(Scoring(protocol, entries, asked, out))
+    return tuple(scorings)
 
 
 def _panels(protocols: Sequence[Protocol]) -> int | None:
@@ -399,27 +464,32 @@ def _panels(protocols: Sequence[Protocol]) -> int | None:
 
 def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
     """Match the pairs, and say how."""
-    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+    matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
+    cut = folders.cut
+    if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
+        progress.say(
+            f"The field's {cut.label} hold their ground truth: --gt-panel {cut.ground_truth} "
+            "compares with it"
+        )
     return matching
 
 
-def claim(out: Path, method: str) -> None:
-    """Make sure that a folder can be written, and does not hold another method's result.
+def give_way(out: Path, method: str) -> None:
+    """Set a folder's earlier result aside, if it is of this method.
 
     Raises:
-        StorageError: it cannot be written.
-        InputError: it holds another method's result.
+        InputError: it is another method's; it stays.
+        StorageError: it cannot be renamed.
     """
-    check_writable(out)
-    remove_leftovers(out)
     if (out / "result.json").exists():
         try:
             present = Result.load(out / "result.json").method
         except ResultError:
-            return  # a damaged or older result is no loss
+            present = method  # a damaged or older result is no loss
         if present != method:
             raise InputError(
                 f"--out {out} holds the result of '{present}', not of '{method}'. Choose another "
                 f"folder, or give --name {present} if it is the same method."
             )
+        set_aside(out)

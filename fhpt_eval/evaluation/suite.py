@@ -27,6 +27,7 @@ from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetIm
 from fhpt_eval.evaluation.survey.needs import lack_of, lack_of_machine
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
 from fhpt_eval.evaluation.work import distinct
+from fhpt_eval.features.kinds import LOOKED_AT
 from fhpt_eval.images.files import CheckedImage, HeldImage
 from fhpt_eval.pairs.pair import Folders, Matching
 from fhpt_eval.protocol import Protocol
@@ -150,6 +151,7 @@ class Suite:
                 yielded += outcome
         for task, partial in yielded:
             self._kept.add(task, partial)
+        self._kept.samples += pairs[: LOOKED_AT - len(self._kept.samples)]
         self._kept.pairs |= {pair.key: _let_go(pair) for pair in pairs}
 
     def _new(self, pairs: Sequence[CheckedPair]) -> list[CheckedPair]:
@@ -186,7 +188,7 @@ class Suite:
                 members = self._lacking(task, pairs)
             keys = tuple(member.key for member in members)
             alike.setdefault((*keys, str(is_of_sets(task))), (members, []))[1].append(task)
-        for task in distinct(task for each in ready for task in each.of_sources):
+        for task in {task.address: task for each in ready for task in each.of_sources}.values():
             shown = [
                 SetImage(pair.pair.source_name or pair.source.identity, pair.source, "source")
                 for pair in pairs
@@ -234,14 +236,15 @@ class Suite:
         if not pairs:
             raise InputError("No pair was added: call update(generated, ground_truth, keys) first.")
         truth = None if any(pair.ground_truth is None for pair in pairs) else Path()
+        example = f"{pairs[0].pair.generated.path} is compared with {pairs[0].pair.target_name}"
         run = replace(
             self._run,
             folders=Folders(Path(), truth, Path()),
-            matching=replace(self._run.matching, expected=len(pairs)),
+            matching=replace(self._run.matching, expected=len(pairs), example=example),
         )
         ready = run.without(run.available(self._scoring, pairs), self._faults)
         job = KeptJob(run.device, MemoryStore(), MemoryStore(), kept)
-        (result,) = run.results([ready], job, pairs, problems, self._start)
+        (result,) = run.prepared([ready], job, pairs, problems, self._start, kept.samples).results()
         return result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetIm
 from fhpt_eval.evaluation.survey.problems import unusable
 from fhpt_eval.evaluation.survey.shapes import check_set
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
+from fhpt_eval.images.names import canonical
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.pairs.groups import groups_of
 from fhpt_eval.pairs.pair import Problem
@@ -99,7 +100,7 @@ class Work:
             steps = {each.entry.steps for each in metrics}
             images = images_below(root, steps, executor.workers, progress)
             check_set(str(root), images, pairs, steps)
-            self._references[root] = split(images)
+            self._references[root] = split(_with_items(images, pairs))
         self._take(pairs)
 
     def _take(self, pairs: list[CheckedPair]) -> None:
@@ -286,7 +287,7 @@ class Work:
         """Say what intervals assume where nothing says which pairs show one garment or person."""
         if any(pair.pair.item for pair in self.pairs):
             return ""
-        return "no items are known, so pairs that share no image are taken as independent"
+        return "no items are known, so pairs that share no image or clip are taken as independent"
 
     def _lacking(self) -> list[Planned]:
         """Return the metrics whose scores are not kept."""
@@ -326,6 +327,15 @@ class Work:
         if partial is None:
             raise StorageError(VANISHED)
         return partial
+
+
+def _with_items(images: Sequence[SetImage], pairs: Sequence[CheckedPair]) -> list[SetImage]:
+    """Say of a gallery's images what the pairs know: the items of images that have their names."""
+    items: dict[str, str] = {}
+    for pair in pairs:
+        for name in (pair.pair.target_name, pair.pair.source_name) if pair.pair.item else ():
+            items.setdefault(name or "", pair.pair.item or "")
+    return [replace(image, item=items.get(canonical(image.name), "")) for image in images]
 
 
 def distinct(tasks: Iterable[Task]) -> tuple[Task, ...]:

@@ -35,19 +35,13 @@ class Listing:
     ``images`` has paths by key: the path below the folder without its ending; two files with one
     key (``a.png`` and ``a.jpg``) both stand in its list. ``unreadable`` says of entries why they
     cannot be reached, such as a link whose target is gone; those that are named as images stand in
-    ``images`` too, since a pair may want them. ``passed_over`` counts all else by kind: an ending,
-    ``hidden``, ...
+    ``images`` too, since a pair may expect them. ``passed_over`` counts all else by kind: by
+    ending, ``hidden``, ...
     """
 
     images: Mapping[str, list[Path]]
     unreadable: Mapping[Path, str]
     passed_over: Mapping[str, int]
-
-    @property
-    def unreachable(self) -> dict[Path, str]:
-        """The unreadable entries whose name does not say that they are images, as folders."""
-        images = {path for paths in self.images.values() for path in paths}
-        return {path: reason for path, reason in self.unreadable.items() if path not in images}
 
 
 def without_ending(name: str) -> str:

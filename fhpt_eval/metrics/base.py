@@ -380,7 +380,9 @@ class StateMetric(Metric):
         with full_precision():
             _, columns = self.pair_values(state)
             means = {part: mean_of_defined(np.asarray(values)) for part, values in columns.items()}
-            return means if means.keys() == self.parts().keys() else means | self.compute(state)
+            if means.keys() == self.parts().keys():
+                return means
+            return {**means, **self.compute(state)}
 
 
 class SetMetric(StateMetric):

@@ -20,6 +20,7 @@ from fhpt_eval.errors import ArgumentError, InputError, MetricError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding.normalised import Deviation, Level, Side
 from fhpt_eval.features.networks import ROWS, Gift, vectors_of
+from fhpt_eval.images.names import canonical
 from fhpt_eval.metrics.base import Direction, Need, Part, State, merge_rows
 from fhpt_eval.metrics.gallery.items import digest_of_items, read_gallery_items
 from fhpt_eval.metrics.gallery.nearest import Distance, hit_ranks
@@ -161,9 +162,10 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         """
         if self.gallery_items:
             known = read_gallery_items(self.gallery_items)
-            items = [known.get(name, "") for name in rows.keys]
+            items = [known.get(canonical(name), "") for name in rows.keys]
         else:
-            items = [item_of(name) or "" for name in rows.keys]
+            shown = zip(rows.keys, rows.items, strict=True)
+            items = [item or item_of(name) or "" for name, item in shown]
         new = self.empty() | {
             "gallery": self._vectors(rows.ground_truth),
             "gallery.names": _texts(rows.keys),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fhpt_eval.common.processes import Group, gathered, on_first, rank_in
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.metrics.base import State, StateMetric
+from fhpt_eval.metrics.base import Metric, State, StateMetric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ class Stream:
     ``fid.compute()``. What is kept is the metric's own state: moments of FID, rows of KID.
     """
 
-    def __init__(self, metric: StateMetric, group: Group = None) -> None:
+    def __init__(self, metric: Metric, group: Group = None) -> None:
         """Take a metric, and the processes whose batches are one set.
 
         Args:

@@ -40,8 +40,9 @@ class Problem:
 class Matching:
     """What was matched: the pairs sorted by key, the rule, and what does not fit.
 
-    ``expected`` is the number of pairs that there would be if everything fitted; ``passed_over``
-    the number of entries of each side's folder that are no images, by kind.
+    ``expected`` is the number of pairs that there would be if everything fitted. ``example`` says
+    of one pair what is compared with what, and ``notes`` what was recognised in the folders.
+    ``passed_over`` is the number of entries of each side's folder that are no images, by kind.
     """
 
     pairs: tuple[Pair, ...]
@@ -49,10 +50,12 @@ class Matching:
     counts: Mapping[str, int]
     problems: tuple[Problem, ...]
     expected: int
+    example: str = ""
+    notes: tuple[str, ...] = ()
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Say in a line which rule matched how many files."""
+        """Say which rule matched how many files, with an example; and what was recognised."""
         alone = [pair for pair in self.pairs if pair.ground_truth is None]
         if alone:
             sources = sum(pair.source is not None for pair in alone)
@@ -61,7 +64,8 @@ class Matching:
         less = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
         also = f" (other rules: {', '.join(less)})" if less else ""
         pairs = "1 pair" if len(self.pairs) == 1 else f"{len(self.pairs):,} pairs"
-        return f"{pairs} matched by {self.rule}{also}"
+        example = f": {self.example}" if self.example else ""
+        return "\n".join((f"{pairs} matched by {self.rule}{also}{example}", *self.notes))
 
 
 @dataclass(frozen=True)

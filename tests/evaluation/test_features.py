@@ -145,7 +145,7 @@ def test_without_items_a_score_says_that_pairs_are_taken_as_independent(make_pai
     note = run(make_pairs(30, height=8, width=8)).scores["gap"].note
     assert note is not None
     assert note.endswith(
-        "no items are known, so pairs that share no image are taken as independent"
+        "no items are known, so pairs that share no image or clip are taken as independent"
     )
 
 

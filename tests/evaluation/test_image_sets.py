@@ -14,6 +14,7 @@ from PIL import Image
 import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.evaluate import reference_statistics
+from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.metrics.base import Need
 from fhpt_eval.metrics.sets.reference_set import save_statistics
 from fhpt_eval.protocol import Entry, Protocol
@@ -56,6 +57,9 @@ def test_each_source_image_is_seen_once_and_not_again_where_it_is_a_target(
 
 def test_values_are_those_of_each_pairs_own_source(transfers: dict[str, Path]) -> None:
     result = run(transfers, SourceGap(), source=transfers["sources"])
+    assert result.scores["source_gap.source"].weight == "source_gap.named"
+    assert result.scores["source_gap.target"].weight is None
+    check_agreement([result])
     assert list(result.pairs.index[:2]) == ["00a___00b", "00a___00c"]
     for key, value in result.pairs["source_gap.source"].items():
         source, _ = str(key).split("___")

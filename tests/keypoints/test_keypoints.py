@@ -34,6 +34,7 @@ from fhpt_eval.keypoints import (
     read_openpose_folder,
     read_openpose_json,
 )
+from tests.support import field_names as field
 
 HEADER = "name:keypoints_y:keypoints_x"
 Y = list(range(40, 58))
@@ -686,3 +687,21 @@ def test_images_may_differ_in_size() -> None:
 def test_an_image_that_is_not_annotated_is_refused() -> None:
     with pytest.raises(InputError, match=r"list.csv lacks 1 of 1 images: 'b'"):
         Frame().positions(placed(1, 1), ["b"], SIZE)
+
+
+@pytest.mark.parametrize(
+    "name", [field.flat(1), field.tree(1), field.multimodal(1), field.below("img", field.tree)(1)]
+)
+def test_key_points_are_found_by_any_spelling_of_an_images_name(
+    write: Callable[..., Path], name: str
+) -> None:
+    keypoints = read_annotation_csv(write(f"{field.flat(1)}.jpg: {Y}: {X}"))
+    assert name in keypoints
+    assert keypoints.of([name])[0, 0, :2].tolist() == [X[0], Y[0]]
+
+
+def test_key_points_of_two_images_of_one_name_are_those_of_the_equal_name() -> None:
+    folders = enumerate(("train", "test"))
+    keypoints = Keypoints({f"{f}/{field.flat(1)}": some_points(n) for n, f in folders})
+    assert field.flat(1) not in keypoints
+    np.testing.assert_array_equal(keypoints[f"test/{field.flat(1)}"], some_points(1))

@@ -6,8 +6,12 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fhpt_eval.common.settings import digest_of
+from fhpt_eval.errors import ResultError
 from fhpt_eval.leaderboard.table import build
+from fhpt_eval.result import ProtocolRecord, Result
 from tests.support.results import make_result, score
 
 FIRST = make_result({"ssim": score(0.7, interval=(0.6, 0.8)), "l1": score(0.2, direction="lower")},
@@ -49,3 +53,18 @@ def test_a_frame_has_a_row_per_method_and_all_digits() -> None:
     assert frame["ssim_low"].to_list()[:1] == [0.6]
     assert math.isnan(frame["l1"]["third"])
     assert frame[["ssim", "l1", "ssim_low", "l1_low"]].to_numpy().dtype == np.float64
+
+
+def test_unlike_protocols_are_told_before_equal_names_and_in_a_few_lines() -> None:
+    def of(protocol: str, shift: int, *more: str) -> Result:
+        metrics = {"ssim": {f"p{n:02d}": n + shift for n in range(20)}}
+        settings = {"id": protocol, "metrics": metrics | {name: {} for name in more}}
+        record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
+        return make_result({"ssim": score(0.5)}).model_copy(update={"protocol": record})
+
+    with pytest.raises(ResultError, match="under different protocols") as refusal:
+        build([of("ours", 0), of("theirs", 1, "l1")])
+    lines = str(refusal.value).splitlines()
+    assert lines[2] == "  ssim.p00: 0 and 1"
+    assert lines[10] == "  and 13 more: fhpt-eval protocols diff"
+    assert len(lines) == 12

@@ -493,6 +493,29 @@ def test_a_csv_says_what_a_gallery_shows(folders: Path) -> None:
     assert scores(folders, given, source=False)["map"].value == 1
 
 
+def test_a_list_of_pairs_says_what_a_gallery_shows(
+    tmp_path: Path, photographs: dict[str, np.ndarray]
+) -> None:
+    rows = ["generated,ground_truth,item"]
+    for number, image in enumerate(crops(photographs, 3, 64, 48)):
+        files = {f"real/IMG_{number}.png": image, f"gen/job-{number}.png": spoilt(image)}
+        for name, pixels in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name)
+        rows.append(f"job-{number}.png,IMG_{number}.png,dress-{number}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    options = {"gallery": str(tmp_path / "real"), "own_ground_truth": True}
+    result = evaluate(
+        tmp_path / "gen",
+        tmp_path / "real",
+        pairs=tmp_path / "pairs.csv",
+        metrics=["retrieval"],
+        settings={f"retrieval.{name}": value for name, value in options.items()},
+        device="cpu",
+    )
+    assert result.scores["retrieval.map"].value == 1
+
+
 def test_a_galleries_content_counts_in_the_digest(folders: Path) -> None:
     metric = Retrieval(gallery=str(folders / "gallery"))
     before = metric.canonical()

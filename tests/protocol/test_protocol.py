@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -558,3 +558,34 @@ class TestWithMetrics:
         with pytest.raises(ProtocolError) as error:
             load_protocol("fhpt").with_metrics(["ssmi"])
         assert str(error.value).count("Did you mean") == 1
+
+    @pytest.mark.parametrize("name", ["retrieval", "fid", "face_identity"])
+    def test_a_metrics_name_means_the_protocols_entry_of_that_metric(self, name: str) -> None:
+        protocol = load_protocol("mannequin")
+        chosen, names = protocol.with_metrics([name])
+        assert names == (f"{name}[mannequin]",)
+        assert (chosen.id, chosen.digest) == (protocol.id, protocol.digest)
+
+    def test_an_entry_of_another_name_is_meant_by_its_metric_too(self) -> None:
+        protocol = parse('[metrics.greyness]\nmetric = "ssim"\nchannels = "grey"')
+        assert protocol.with_metrics(["ssim", "greyness"]) == (protocol, ("greyness",))
+
+    def test_the_entry_of_the_very_name_is_meant_whatever_others_there_are(self) -> None:
+        assert load_protocol("cfld-256").with_metrics(["ssim"])[1] == ("ssim",)
+
+    @pytest.mark.parametrize(
+        "use", [lambda p: p.with_metrics(["ssim"]), lambda p: p.with_setting("ssim.sigma", 1.3)]
+    )
+    def test_a_name_that_means_several_entries_is_refused_and_they_are_named(
+        self, use: Callable[[Protocol], object]
+    ) -> None:
+        protocol = parse('[metrics."ssim[a]"]\n[metrics."ssim[b]"]\nsigma = 1.2')
+        with pytest.raises(ProtocolError, match=r"ssim in 2 ways: ssim\[a\], ssim\[b\]\. Give"):
+            use(protocol)
+
+    def test_a_setting_of_a_metric_reaches_the_entry_that_is_meant(self) -> None:
+        protocol = load_protocol("mannequin")
+        changed = protocol.with_setting("is.splits", 2)
+        assert changed.id == "mannequin+is[mannequin].splits"
+        assert [e.name for e in changed.entries] == [e.name for e in protocol.entries]
+        assert changed.digest == protocol.with_setting("is[mannequin].splits", 2).digest

@@ -22,12 +22,14 @@ class Kept:
 
     A row is of a pair, by key, or of an image, by what makes its pixels, as in a
     :class:`~fhpt_eval.evaluation.store.partial.Partial`. ``real`` says which are of real images.
+    ``samples`` are a few pairs whose images still hold their pixels.
     """
 
     pairs: dict[str, CheckedPair] = field(default_factory=dict)
     rows: dict[str, dict[str, Arrays]] = field(default_factory=dict)
     states: dict[str, dict[str, State]] = field(default_factory=dict)
     real: dict[str, set[str]] = field(default_factory=dict)
+    samples: list[CheckedPair] = field(default_factory=list)
 
     def add(self, task: Task, partial: Partial) -> None:
         """Take what a task yielded; of a metric over sets of images, of one pair."""
@@ -81,7 +83,7 @@ def merged(parts: Sequence[Kept]) -> tuple[Kept, list[Problem]]:
 
     A sampler may give a pair to two processes, to make their shares equal: the first one's counts.
     """
-    whole, problems = Kept(), []
+    whole, problems = Kept(samples=[pair for part in parts for pair in part.samples]), []
     for number, part in enumerate(parts):
         for key, pair in part.pairs.items():
             if whole.pairs.setdefault(key, pair).identity != pair.identity:

@@ -121,22 +121,34 @@ class Tail:
             (key, fold, take(rows, [row])) for row, key in enumerate(rows.keys) if key >= first_held
         ]
 
-    def finish(self) -> Iterator[Released]:
-        """Yield what is left and counts."""
+    def finish(self, references: int = 0) -> Iterator[Released]:
+        """Yield what is left and counts, of pairs beside so many reference images."""
         self._held.sort(key=lambda held: held[0])
-        dropped = self.count - self._entry.counted(self.count)
+        dropped = self.count - self._entry.counted(self.count, references)
         yield from _joined(self._held[: len(self._held) - dropped])
         self._held = []
 
 
 def reference_rows(
-    names: Sequence[str], features: Mapping[str, Arrays], images: Sequence[str]
+    names: Sequence[str],
+    features: Mapping[str, Arrays],
+    images: Sequence[str],
+    items: Sequence[str] = (),
 ) -> FeatureRows:
     """Return features of reference images as rows of ground truth."""
     blank = ("",) * len(names)
     keys, distinct = tuple(names), np.ones(len(names), bool)
     return FeatureRows(
-        keys, keys, blank, blank, distinct, {}, dict(features), {}, tuple(images), blank
+        keys,
+        keys,
+        blank,
+        tuple(items) or blank,
+        distinct,
+        {},
+        dict(features),
+        {},
+        tuple(images),
+        blank,
     )
 
 

@@ -13,7 +13,7 @@ from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation.compute.chunk import row_identity
 from fhpt_eval.evaluation.reduce.folds import Released, Tail, folds_of, reference_rows, take
 from fhpt_eval.evaluation.store.partial import Partial
-from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk
+from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, SetImage
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task, blame
 from fhpt_eval.images.files import CheckedImage
 from fhpt_eval.images.preparation import Side
@@ -205,7 +205,8 @@ class _Reducer:
             for name, task in self._planned.reference.items():
                 images = [row_identity(member, task) for member in chunk.members]
                 features[name] = _picked(load(chunk, task), images)
-            rows = reference_rows(names, features, images)
+            items = [m.item if isinstance(m, SetImage) else "" for m in chunk.members]
+            rows = reference_rows(names, features, images, items)
             count += len(names)
             passed = tail.add(0, rows) if self._tail is not None else [(0, rows)]
             state = self._referred(state, passed)
@@ -220,7 +221,7 @@ class _Reducer:
     def result(self) -> Reduced:
         """Return everything in the order of keys."""
         if self._tail is not None:
-            self._update(self._tail.finish())
+            self._update(self._tail.finish(self._reference[1]))
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         columns = {
             part: np.concatenate(pieces)[order].astype(np.float64, copy=False)

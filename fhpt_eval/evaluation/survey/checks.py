@@ -15,6 +15,7 @@ from fhpt_eval.evaluation.survey.shapes import cut_pair, misfits, refuse_copies
 from fhpt_eval.images.files import CheckedImage, ImageRef, check
 from fhpt_eval.images.listing import counted, list_folder
 from fhpt_eval.images.preparation import Side, Step, prepared_size
+from fhpt_eval.pairs.layouts import layout_of
 from fhpt_eval.pairs.pair import Matching, Pair, Problem
 from fhpt_eval.pairs.shapes import Cut
 
@@ -54,7 +55,12 @@ def survey(
     refs = list(dict.fromkeys(r for pair in matching.pairs for r in _refs(pair, with_source)))
     progress.stage("Checking images", len(refs))
     checked, broken = check_all(refs, workers, progress)
-    problems = [Problem("unreadable", str(ref.path), reason) for ref, reason in broken.items()]
+    known = {problem.name for problem in matching.problems if problem.kind == "unreadable"}
+    problems = [
+        Problem("unreadable", str(ref.path), reason)
+        for ref, reason in broken.items()
+        if str(ref.path) not in known
+    ]
     whole = [
         CheckedPair(
             pair,
@@ -86,14 +92,20 @@ def images_below(
 ) -> list[SetImage]:
     """Check all images below a folder, and that they can be prepared as ground truth.
 
+    Of try-on sets the garments, and what lies beside the photographs of people, are left out.
+
     Raises:
         InputError: the folder, or an image in it, cannot be used.
     """
     listing = list_folder(root, what, whole=True)
     if listing.passed_over:
         progress.say(f"Passed over in {root}: {counted(listing.passed_over)}")
-    refs = {ImageRef(files[0]): name for name, files in listing.images.items()}
-    twice = [name for name, files in listing.images.items() if len(files) > 1]
+    layout = layout_of(listing.images, root)
+    for line in layout.describe(what):
+        progress.say(line)
+    people = {n: files for n, files in listing.images.items() if n not in layout.aside}
+    refs = {ImageRef(files[0]): name for name, files in people.items()}
+    twice = [name for name, files in people.items() if len(files) > 1]
     problems = [Problem("duplicate", name, "several files have this name") for name in twice]
     progress.stage("Checking images", len(refs))
     checked, broken = check_all(list(refs), workers, progress)

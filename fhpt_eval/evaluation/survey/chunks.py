@@ -69,12 +69,13 @@ class SetImage:
     """An image apart from the pairs: a source image, or one of a reference folder.
 
     ``name`` is its path below its folder, without the ending; ``side`` says as which side of a pair
-    it is prepared.
+    it is prepared; ``item`` is what a list of pairs says that it shows.
     """
 
     name: str
     own_image: CheckedImage
     side: Side
+    item: str = ""
 
     @property
     def key(self) -> str:

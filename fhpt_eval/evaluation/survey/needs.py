@@ -55,7 +55,7 @@ def _lack_of_pairs(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     if "item" in uses and nameless:
         return (
             f"needs item ids, and {nameless:,} of {len(pairs):,} pairs have none (names as "
-            "DeepFashion has them, or a column 'item' in --pairs)"
+            "DeepFashion, Market-1501 or VITON-HD have them, or a column 'item' in --pairs)"
         )
     return ""
 
