@@ -31,7 +31,7 @@ from pydantic import (
 
 from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, why, write_atomically
 from fhpt_eval.common.settings import digest_of
-from fhpt_eval.common.tables import ARROWS, Table
+from fhpt_eval.common.tables import Table, arrowed
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError, StorageError
 
@@ -73,6 +73,7 @@ class _Model(BaseModel):
 class Score(_Model):
     """One number: ``value``, or ``None`` and the ``reason``; they exclude each other.
 
+    ``direction`` is ``"none"`` where no value is better than another, as of a spread or a count.
     ``n`` is the number of pairs that it rests on, ``coverage`` their share of all pairs that the
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
     ``note`` anything a reader must know beside the number. ``over`` is the SHA-256 of the keys of
@@ -82,7 +83,7 @@ class Score(_Model):
     """
 
     value: Finite | None
-    direction: Literal["higher", "lower"]
+    direction: Literal["higher", "lower", "none"]
     n: Annotated[int, Field(ge=0)]
     coverage: Annotated[Finite, Field(ge=0, le=1)]
     interval: Annotated[tuple[Finite, Finite], Field(strict=False)] | None
@@ -344,7 +345,7 @@ class Result(_Model):
             if score.n and not score.detail:
                 ends = [f"{round(end, 4) + 0.0:.4f}" for end in score.interval or ()]
                 rows.append((
-                    f"{name} {ARROWS[score.direction]}",
+                    arrowed(name, score.direction),
                     "-" if score.value is None else f"{score.value:.4f}",
                     " to ".join(ends) or "-",
                     f"{score.n:,}" + (f" ({score.coverage:.1%})" if score.coverage < 1 else ""),

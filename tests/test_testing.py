@@ -42,7 +42,8 @@ def drawn() -> tuple[Tensor, Tensor]:
 def test_every_metric_conforms_with_the_networks_of_the_package(
     entry: Entry, drawn: tuple[Tensor, Tensor]
 ) -> None:
-    check_metric(entry.metric, drawn)
+    searches = "item" in entry.metric.needs  # which takes more images than there are people
+    check_metric(entry.metric, None if searches else drawn)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedSto
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
 from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
-from fhpt_eval.evaluation.survey.needs import lack_of
+from fhpt_eval.evaluation.survey.needs import lack_of, sides_there
 from fhpt_eval.evaluation.survey.problems import refuse
 from fhpt_eval.evaluation.survey.shapes import panels_of
 from fhpt_eval.evaluation.tasks import Planned
@@ -221,7 +221,7 @@ class Run:
             self.progress,
             alone,
             cut=self.folders.cut,
-            with_source=any("source" in entry.metric.uses() for entry in entries),
+            with_source=any("source" in e.metric.uses() | e.metric.may_use() for e in entries),
         )
         problems = [*self.matching.problems, *unusable]
         self.check(pairs, problems)
@@ -273,7 +273,11 @@ class Run:
         """
         device = fingerprint.device_name(self.device)
         lacks = {entry.name: lack_of(entry, pairs) for entry in scoring.entries}
-        planned = [Planned.plan(e, device) for e in scoring.entries if not lacks[e.name]]
+        planned = [
+            Planned.plan(entry, device, sides_there(entry.steps, pairs))
+            for entry in scoring.entries
+            if not lacks[entry.name]
+        ]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
         self.tell(scoring, planned, lacking)
         return Ready(scoring, planned, lacking)

@@ -24,13 +24,13 @@ from fhpt_eval.evaluation.store.partial import Partial
 from fhpt_eval.evaluation.store.store import MemoryStore
 from fhpt_eval.evaluation.survey.batch import Names, check_sizes, pairs_of
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetImage
-from fhpt_eval.evaluation.survey.needs import lack_of, lack_of_machine
+from fhpt_eval.evaluation.survey.needs import lack_of, lack_of_machine, sides_there
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
 from fhpt_eval.evaluation.work import distinct
 from fhpt_eval.features.kinds import LOOKED_AT
 from fhpt_eval.images.files import CheckedImage, HeldImage
 from fhpt_eval.pairs.pair import Folders, Matching
-from fhpt_eval.protocol import Protocol
+from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
 
 if TYPE_CHECKING:
@@ -84,21 +84,23 @@ class Suite:
             request.progress or Progress(),
         )  # fmt: skip
         (self._scoring,) = self._run.scorings
-        kind = device_name(self._run.device)
-        planned = [Planned.plan(entry, kind) for entry in self._scoring.entries]
-        self._faults = {each.address: fault for each in planned if (fault := self._fault(each))}
-        self._planned = [each for each in planned if each.address not in self._faults]
-        lacking = [(p.entry, self._faults[p.address]) for p in planned if p.address in self._faults]
+        self._kind = device_name(self._run.device)
+        entries = self._scoring.entries
+        self._faults = {each.name: fault for each in entries if (fault := self._fault(each))}
+        self._entries = [entry for entry in entries if entry.name not in self._faults]
+        #: What fixes the numbers of this process: they are to be those of all.
+        self._planned = [Planned.plan(entry, self._kind) for entry in self._entries]
+        lacking = [(e, self._faults[e.name]) for e in entries if e.name in self._faults]
         self._run.tell(self._scoring, self._planned, lacking)
         self._kept = Kept()
         self._start = time.monotonic()
 
-    def _fault(self, planned: Planned) -> str:
+    def _fault(self, entry: Entry) -> str:
         """Load what a metric computes with; say why it cannot be, or nothing."""
-        lack = lack_of_machine(planned.entry)
+        lack = lack_of_machine(entry)
         if not lack:
             try:
-                planned.entry.metric.load(torch.device(self._run.device))
+                entry.metric.load(torch.device(self._run.device))
             except WeightsError as error:
                 return f"cannot load its weights: {error}"
         return lack
@@ -132,7 +134,8 @@ class Suite:
             InputError: images, preparation and a metric do not go together; nothing was added.
             MetricError: a metric failed; nothing was added.
         """
-        uses = {need for each in self._planned for need in each.entry.metric.uses()}
+        metrics = [entry.metric for entry in self._entries]
+        uses = {need for metric in metrics for need in metric.uses() | metric.may_use()}
         images = {
             "generated": generated,
             "ground_truth": ground_truth,
@@ -141,7 +144,11 @@ class Suite:
         pairs = pairs_of(images, keys, items, names)
         check_sizes(pairs, *self._run.preparations())
         pairs = self._new(pairs)
-        ready = [each for each in self._planned if not lack_of(each.entry, pairs)] if pairs else []
+        ready = [
+            Planned.plan(entry, self._kind, sides_there(entry.steps, pairs))
+            for entry in self._entries
+            if pairs and not lack_of(entry, pairs)
+        ]
         yielded: list[tuple[Task, Partial]] = []
         units = list(self._units(pairs, ready))
         with full_precision():
@@ -242,7 +249,9 @@ class Suite:
             folders=Folders(Path(), truth, Path()),
             matching=replace(self._run.matching, expected=len(pairs), example=example),
         )
-        ready = run.without(run.available(self._scoring, pairs), self._faults)
+        ready = run.available(self._scoring, pairs)
+        faults = {p.address: self._faults.get(p.entry.name, "") for p in ready.planned}
+        ready = run.without(ready, {address: why for address, why in faults.items() if why})
         job = KeptJob(run.device, MemoryStore(), MemoryStore(), kept)
         (result,) = run.prepared([ready], job, pairs, problems, self._start, kept.samples).results()
         return result

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhpt_eval.common.files import Cell, csv_text
-from fhpt_eval.common.tables import ARROWS, Table, escaped
+from fhpt_eval.common.tables import Table, arrowed, escaped
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.leaderboard.entries import entry_of, settings_of
@@ -81,7 +81,7 @@ class Sensitivity:
     def table(self) -> Table:
         """Return the values of the lines that have any, for people."""
         columns = self.headlines()
-        heads = [f"{c} {ARROWS[self.bases[c].scores[c].direction]}" for c in columns]
+        heads = [arrowed(c, self.bases[c].scores[c].direction) for c in columns]
         rows = [[line.label, *(self.cell(line, column) for column in columns)]
                 for line in self.lines]  # fmt: skip
         return Table(["protocol", *heads], [row for row in rows if {*row[1:]} != {"-"}])

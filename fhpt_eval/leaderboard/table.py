@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fhpt_eval.common.files import Cell, csv_text
 from fhpt_eval.common.settings import MISSING, differences
-from fhpt_eval.common.tables import ARROWS, Table
+from fhpt_eval.common.tables import Table, arrowed
 from fhpt_eval.errors import ResultError, did_you_mean
 from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.result import Result
@@ -51,7 +51,7 @@ class Leaderboard:
     def table(self) -> Table:
         """Return the scores for people; the best value of each is bold."""
         names = self.headlines()
-        heads = [f"{name} {ARROWS[self.direction(name)]}" for name in names]
+        heads = [arrowed(name, self.direction(name)) for name in names]
         rows = [
             [result.method, *(_cell(result, name) for name in names), f"{result.test_set.pairs:,}"]
             for result in self.results
@@ -112,8 +112,10 @@ class Leaderboard:
         """Return the methods with the best value of a score; ties are all the best.
 
         A score that is not defined for all pairs is never the best, unless all methods' are means
-        over the same ones.
+        over the same ones; nor is one without a direction, such as a spread.
         """
+        if self.direction(score) == "none":
+            return set()
         alike = self.over_same_pairs(score)
         values = {
             r.method: r.scores[score].value
@@ -150,12 +152,15 @@ class Leaderboard:
 
 
 def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
-    """Put results side by side, best first by ``sort`` (the first score unless given).
+    """Put results side by side, best first by ``sort``.
+
+    Unless given that is the first score with a direction; without any they stand by name.
 
     Methods without a value come last, and before them those whose value is not over all pairs.
 
     Raises:
-        ResultError: they cannot be compared; the message says in which fields they differ.
+        ResultError: they cannot be compared; the message says in which fields they differ. Or
+            there is no score ``sort``, or no value of it is better than another.
     """
     if not results:
         raise ResultError("A leaderboard needs at least one result.")
@@ -169,12 +174,21 @@ def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
     check_agreement(results)
     # A dict keeps the protocol's order, and takes up scores that only some results have.
     scores = tuple(dict.fromkeys(name for result in results for name in result.scores))
-    key = sort or scores[0]
-    if key not in scores:
-        raise ResultError(
-            f"There is no score '{key}'.{did_you_mean(key, scores)} Scores: {', '.join(scores)}."
-        )
     board = Leaderboard(tuple(results), scores)
+    directed = [name for name in scores if board.direction(name) != "none"]
+    key = sort or (directed[0] if directed else "")
+    if key in scores and key not in directed:
+        raise ResultError(
+            f"'{key}' goes with another score: no value of it is better than another, so nothing "
+            f"can be sorted by it. Scores to sort by: {', '.join(directed) or 'none'}."
+        )
+    if key not in scores and directed:
+        raise ResultError(
+            f"There is no score '{key}'.{did_you_mean(key, directed)} Scores: "
+            f"{', '.join(directed)}."
+        )
+    if not key:
+        return Leaderboard(tuple(sorted(results, key=lambda result: result.method)), scores)
     alike = board.over_same_pairs(key)
     sign = -1.0 if board.direction(key) == "higher" else 1.0
 

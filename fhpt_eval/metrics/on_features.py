@@ -138,8 +138,9 @@ def compute_rows(
     """
     given = {"generated": generated, "ground_truth": ground_truth, "source": source}
     rows: dict[str, Mapping[str, Arrays]] = {side: {} for side in given}
+    uses = {"generated", *metric.uses()}
     for side, images in given.items():
-        if side != "generated" and side not in metric.uses():
+        if side not in uses and (images is None or side not in metric.may_use()):
             continue
         rows[side] = features_of(metric, images, side)
         if images is not None and len(images) != len(generated):
@@ -182,4 +183,5 @@ def features_of(metric: Metric, images: Tensor | None, argument: str) -> dict[st
         return {
             name: {part: array.cpu().numpy() for part, array in feature.compute(images).items()}
             for name, feature in metric.features().items()
+            if argument in metric.sides_of(name)
         }

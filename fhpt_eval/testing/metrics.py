@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,7 +28,15 @@ from torch import Tensor
 from fhpt_eval.common.machine import one_thread
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.images.preparation import Resize, Side, Step, prepared_tensor
-from fhpt_eval.metrics.base import Batch, Metric, Shown, State, check_shown, mean_of_defined
+from fhpt_eval.metrics.base import (
+    Batch,
+    Direction,
+    Metric,
+    Shown,
+    State,
+    check_shown,
+    mean_of_defined,
+)
 from fhpt_eval.metrics.on_features import compute_rows
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.testing.clauses import (
@@ -44,6 +53,9 @@ from fhpt_eval.testing.clauses import (
 
 #: Relative difference allowed between ways of computing one value on one device.
 TOLERANCE = 1e-6
+
+#: Images to use; more for a metric that looks for items, since in a small gallery all is found.
+_IMAGES, _IN_A_GALLERY = 6, 24
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -71,8 +83,9 @@ def check_metric(
         ConformanceError: names the first clause that is broken, and how.
     """
     built = metric() if isinstance(metric, type) else metric
-    generated, truth = images or textures()
-    batch = Batch(tuple(f"pair {n}" for n in range(len(generated))), generated, truth, truth)
+    generated, truth = images or textures(_IN_A_GALLERY if "item" in built.needs else _IMAGES)
+    keys = tuple(f"pair {number}" for number in range(len(generated)))
+    batch = Batch(keys, generated, truth, source=truth.flip(3))  # another picture than the target
     hold(built, _CLAUSES, built, batch)
 
 
@@ -145,8 +158,9 @@ def _declaration(metric: Metric, _: Batch) -> None:
     for part, declared in metric.parts().items():
         low, high = declared.range
         require(low < high, f"the range of '{part}' is empty: {declared.range}")
-        directed = declared.direction in ("higher", "lower")
-        require(directed, f"the direction {declared.direction!r} is not 'higher' or 'lower'")
+        directed = declared.direction in get_args(Direction)
+        known = "'higher', 'lower' or 'none'"
+        require(directed, f"the direction {declared.direction!r} is not {known}")
 
 
 def _values(metric: Metric, batch: Batch) -> None:
@@ -180,7 +194,7 @@ def _identical(metric: Metric, batch: Batch) -> None:
     same = Batch(batch.keys, batch.ground_truth, batch.ground_truth, batch.source)
     best, other = _measured(metric, same), _measured(metric, batch)
     for part, declared in metric.parts().items():
-        if not declared.judges:
+        if not declared.judges or declared.direction == "none":
             continue
         low, high = declared.range
         bound, sign = (high, 1) if declared.direction == "higher" else (low, -1)

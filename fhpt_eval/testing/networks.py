@@ -42,7 +42,7 @@ Arrays = dict[str, Tensor]
 _SHAPES: Mapping[str, Mapping[str, tuple[int | None, ...]]] = {
     "rows": {},
     "logits": {"logits": (None,), "logits_unbiased": (None,)},
-    "joints": {"keypoints": (18, 3), "size": (2,)},
+    "joints": {"keypoints": (18, 3), "size": (2,), "persons": ()},
     "face": {"found": (), "box": (4,), "score": (), "descriptor": (None,)},
     "maps": {},
 }

@@ -26,15 +26,16 @@ Maker = Callable[..., PairFolders]
 ROOT = Path(__file__).parents[2]
 
 
-#: People of the small demonstration, of whom every fifth is in the test set.
-DEMO_IDENTITIES = "15"
+#: People of the small demonstration, of whom every fifth is in the test set: in 12 images, so that
+#: recall@20 says nothing.
+DEMO_IDENTITIES, INCOMPLETE = "15", 3
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "demo"
     finished = fhpt_eval("demo", "--out", out, "--identities", DEMO_IDENTITIES)
-    assert finished.status == 0, finished.err
+    assert finished.status == INCOMPLETE, finished.err
     return out
 
 
@@ -263,7 +264,7 @@ def test_the_demo_ranks_methods_as_anybody_would(demo: Path) -> None:
 def test_a_repeated_demo_computes_nothing_again(demo: Path) -> None:
     before = (demo / "leaderboard.csv").read_bytes()
     finished = fhpt_eval("demo", "--out", demo, "--identities", DEMO_IDENTITIES)
-    assert finished.status == 0
+    assert finished.status == INCOMPLETE
     assert "0 chunks computed" in finished.err
     assert (demo / "leaderboard.csv").read_bytes() == before
     assert str(demo / "leaderboard.csv") in finished.out

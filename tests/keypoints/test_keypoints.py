@@ -551,13 +551,13 @@ def person_of(joints: int, extent: float, confidence: float) -> Points:
     return points
 
 
-def test_the_main_person_has_most_joints_then_extent_then_confidence() -> None:
+def test_the_main_person_has_most_joints_and_extent_then_confidence() -> None:
     by_rank = [
-        person_of(9, 1, 0.2),
+        person_of(9, 30, 0.2),
         person_of(8, 30, 0.2),
         person_of(8, 20, 0.9),
         person_of(8, 20, 0.3),
-        person_of(2, 90, 1.0),
+        person_of(9, 1, 1.0),
         person_of(0, 0, 1.0),
     ]
     for better, worse in itertools.combinations(by_rank, 2):
@@ -590,10 +590,25 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     assert list(read_keypoints(path)) == ["b"]
     folder = tmp_path / "json"
     folder.mkdir()
-    (folder / "a_keypoints.json").write_text(as_json())
-    assert np.isnan(read_keypoints(folder)["a"]).all()
-    (folder / "a_keypoints.json").write_text(openpose_json(some_points()[None]))
-    assert not np.isnan(read_keypoints(folder)["a"]).all()
+    (folder / "a_keypoints.json").write_text(openpose_json(some_points(3)[None]))
+    before = read_keypoints(folder)["a"]
+    (folder / "a_keypoints.json").write_text(openpose_json(some_points(4)[None]))
+    assert not np.array_equal(read_keypoints(folder)["a"], before, equal_nan=True)
+
+
+def test_key_points_that_are_missing_throughout_are_refused(tmp_path: Path) -> None:
+    nobody = np.full((18, 3), math.nan)
+    path = tmp_path / "a.csv"
+    path.write_text(annotation_csv({"a.png": nobody, "b.png": nobody}))
+    with pytest.raises(
+        InputError, match=r"a\.csv has no joint of any image \(2 in all\): all are -1"
+    ):
+        read_keypoints(path)
+    (tmp_path / "a_keypoints.json").write_text(as_json())
+    with pytest.raises(InputError, match="nobody is in a file, or all is 0, 0, 0"):
+        read_keypoints(tmp_path)
+    path.write_text(annotation_csv({"a.png": nobody, "b.png": some_points(1)}))
+    assert len(read_keypoints(path)) == 2
 
 
 def test_both_formats_give_the_same_key_points(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from fhpt_eval.protocol import (
 
 #: Changes only when a number that the preset gives changes: then results are not comparable.
 FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is retrieval joints face_identity"
-FHPT_DIGEST = "87c6bc10020cb8ab8dd260e121c747fcedf694653e392c40e4eb318278fd4a59"
+FHPT_DIGEST = "8cd18a8efc604345d310df78eec5f80e6429235055534d9c2f37fdf6228f524b"
 
 STEPS: dict[type[Step], dict[str, Any]] = {
     Crop: {"step": "crop", "left": 1, "top": 1, "right": 20, "bottom": 30},
@@ -101,6 +101,7 @@ DEPENDENT = {
     ("retrieval", "input_size"),
     ("retrieval", "input_mean"),
     ("retrieval", "input_std"),
+    ("retrieval", "queries"),
     ("joints", "annotation_box"),
     ("joints", "outside"),
 }
@@ -395,6 +396,7 @@ class TestDigest:
             ("input_std", [0.1, 0.2, 0.3]),
             ("annotation_box", [40, 0, 216, 256]),
             ("outside", "absent"),
+            ("queries", "all"),
         ],
     )
     def test_a_parameter_changes_it_beside_the_one_that_it_goes_with(
@@ -404,7 +406,9 @@ class TestDigest:
         (tmp_path / "points.csv").write_text(
             f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
         )
-        beside = {"retrieval": {"network": "resnet50"},
+        partition = "1\nimage_name item_id evaluation_status\nimg/a.jpg id_00000001 query\n"
+        (tmp_path / "partition.txt").write_text(partition)
+        beside = {"retrieval": {"network": "resnet50", "partition": str(tmp_path / "partition.txt")},
                   "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest

@@ -100,4 +100,5 @@ def grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 2)
     rows, columns = mask.shape
     shifts = [padded[r : r + rows, c : c + columns] for r in range(5) for c in range(5)]
-    return np.any(shifts, axis=0)
+    mask_grown: NDArray[np.bool_] = np.any(shifts, axis=0)
+    return mask_grown

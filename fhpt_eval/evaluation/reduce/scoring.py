@@ -42,9 +42,13 @@ def scores(
     by_name: dict[str, Score] = {}
     if entry.metric.gives == "set":
         by_name |= _set_scores(entry, reduced, expected, workers)
+    counted = entry.counted(len(reduced.keys))
+    with blame(entry.name, "saying what goes with its values"):
+        remarks = entry.metric.remarks({k: v[:counted] for k, v in reduced.columns.items()})
     for part in entry.metric.parts():
         if part in reduced.columns:
-            by_name[full_name(entry, part)] = _mean_score(entry, reduced, part, groups, expected)
+            score = _mean_score(entry, reduced, part, groups, expected)
+            by_name[full_name(entry, part)] = _remarked(score, remarks.get(part, ""))
     return {name: _assuming(score, assumed) for name, score in by_name.items()}
 
 
@@ -92,7 +96,7 @@ def _mean_score(
     else:
         value = mean(chosen, weighing)
         members = np.asarray(groups)[: len(values)][defined].tolist()
-        share = part.range == (0.0, 1.0)
+        share = part.range == (0.0, 1.0) and part.direction != "none"
         interval = _within(mean_interval(chosen, members, weighing, share=share), part)
         notes = [_dropped(entry, len(keys))]
         if count < len(values):
@@ -199,6 +203,18 @@ def _dropped(entry: Entry, number: int, references: int = 0, what: str = "pairs"
         f"the last {count} of {number:,} {what} in the order of {order} do not count "
         f"(drop_incomplete = {entry.drop_incomplete}{shrunk})"
     )
+
+
+def _remarked(score: Score, remark: str) -> Score:
+    """Return the score with what its metric says before its note; without a value, as the reason.
+
+    That is where the score rests on no pair.
+    """
+    if not remark or (score.value is None and score.n):
+        return score
+    if score.value is None:
+        return score.model_copy(update={"reason": remark})
+    return score.model_copy(update={"note": "; ".join(filter(None, [remark, score.note]))})
 
 
 def _assuming(score: Score, assumed: str) -> Score:

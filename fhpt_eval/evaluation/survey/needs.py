@@ -42,6 +42,17 @@ def lack_of_machine(entry: Entry) -> str:
     return next(filter(None, (step.lacks() for step in entry.steps)), entry.metric.lacks())
 
 
+def sides_there(steps: Sequence[Step], pairs: Sequence[CheckedPair]) -> frozenset[Side]:
+    """Return the images that all pairs have, and that can be prepared by some steps."""
+    nameless = any(step.by_name and "source" in step.of for step in steps)
+    there: set[Side] = {"generated"}
+    if all(pair.ground_truth is not None for pair in pairs):
+        there.add("ground_truth")
+    if not nameless and all(pair.source is not None for pair in pairs):
+        there.add("source")
+    return frozenset(there)
+
+
 def _lack_of_pairs(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
     """Say which images or ids some pairs lack, or return an empty text."""
     uses = entry.metric.uses()
