@@ -93,7 +93,7 @@ class Suite:
         lacking = [(e, self._faults[e.name]) for e in entries if e.name in self._faults]
         self._run.tell(self._scoring, self._planned, lacking)
         self._kept = Kept()
-        self._start = time.monotonic()
+        self.reset()
 
     def _fault(self, entry: Entry) -> str:
         """Load what a metric computes with; say why it cannot be, or nothing."""
@@ -108,6 +108,7 @@ class Suite:
     def reset(self) -> None:
         """Forget all pairs, as before the next epoch; rows of real images serve it too."""
         self._kept = self._kept.real_alone()
+        self._truths: dict[str, CheckedImage | None] = {}  # by target
         self._start = time.monotonic()
 
     def update(
@@ -159,7 +160,9 @@ class Suite:
         for task, partial in yielded:
             self._kept.add(task, partial)
         self._kept.samples += pairs[: LOOKED_AT - len(self._kept.samples)]
-        self._kept.pairs |= {pair.key: _let_go(pair) for pair in pairs}
+        for pair in map(_let_go, pairs):
+            self._kept.pairs[pair.key] = pair
+            self._truths[pair.place] = pair.ground_truth
 
     def _new(self, pairs: Sequence[CheckedPair]) -> list[CheckedPair]:
         """Return the pairs that have not come before, each once.
@@ -168,9 +171,10 @@ class Suite:
             ArgumentError: one came before with other images, or its target with another.
         """
         new: dict[str, CheckedPair] = {}
-        targets = {p.place: p.ground_truth for p in self._kept.pairs.values()}
+        targets: dict[str, CheckedImage | None] = {}
         for pair in pairs:
-            if targets.setdefault(pair.place, pair.ground_truth) != pair.ground_truth:
+            truth = targets.setdefault(pair.place, self._truths.get(pair.place, pair.ground_truth))
+            if truth != pair.ground_truth:
                 raise ArgumentError(
                     f"'ground_truth': that of {pair.key} is another image than that of an earlier "
                     f"pair with the target {pair.place}"
