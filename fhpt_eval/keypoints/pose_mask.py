@@ -98,8 +98,8 @@ def _fill(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
     """
     height, width = mask.shape
     first, last = corners.min(axis=0), corners.max(axis=0)
-    top, bottom = max(0, int(first[0])), min(height - 1, int(np.ceil(last[0])))
-    left, right = max(0, int(first[1])), min(width - 1, int(np.ceil(last[1])))
+    top, bottom = max(0, int(first[0])), min(height - 1, int(last[0]))
+    left, right = max(0, int(first[1])), min(width - 1, int(last[1]))
     if top > bottom or left > right:
         return
     rows, columns = np.ogrid[top : bottom + 1, left : right + 1]

@@ -127,11 +127,11 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
                 f"Retrieval recall@{k}", "higher", share, undefined_when=few, detail=detail
             )
             parts[f"chance@{k}"] = Part(
-                f"Retrieval recall@{k} by chance", "none", share, detail=detail
+                f"Retrieval recall@{k} by chance", "none", share, detail=True
             )
         return parts | {
             "map": Part("Retrieval mean average precision", "higher", share),
-            "gallery": Part("Images in the gallery", "none", many),
+            "gallery": Part("Images in the gallery", "none", many, detail=True),
             "near_duplicates": Part(
                 "Near duplicates of the own ground truth that are left out", "none", many,
                 detail=True,

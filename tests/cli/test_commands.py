@@ -141,7 +141,7 @@ def test_results_under_different_protocols_are_not_ranked_and_the_fields_are_nam
     two = scored(folders, tmp_path / "two", "--name", "two", "--protocol", another)
     finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
     assert finished.status == 2
-    assert "metrics.ssim.parameters.sigma: 1.2 and 1.5" in finished.err
+    assert "ssim.parameters.sigma: 1.2 and 1.5" in finished.err
     assert not (tmp_path / "board.csv").exists()
 
 

@@ -408,8 +408,10 @@ class TestDigest:
         )
         partition = "1\nimage_name item_id evaluation_status\nimg/a.jpg id_00000001 query\n"
         (tmp_path / "partition.txt").write_text(partition)
-        beside = {"retrieval": {"network": "resnet50", "partition": str(tmp_path / "partition.txt")},
-                  "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
+        beside = {
+            "retrieval": {"network": "resnet50", "partition": str(tmp_path / "partition.txt")},
+            "joints": {"keypoints": str(tmp_path / "points.csv")},
+        }
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest
         assert with_parameters(metric, **beside[metric], **{field: value}).digest != plain
