@@ -246,6 +246,14 @@ class Suite:
         pairs = sorted(kept.pairs.values(), key=lambda pair: pair.key)
         if not pairs:
             raise InputError("No pair was added: call update(generated, ground_truth, keys) first.")
+        if all(
+            pair.ground_truth and pair.generated.identity == pair.ground_truth.identity
+            for pair in pairs
+        ):
+            raise InputError(
+                "Every generated image equals its ground truth, and images compared with "
+                "themselves are no result. Give update() what the model drew first."
+            )
         truth = None if any(pair.ground_truth is None for pair in pairs) else Path()
         example = f"{pairs[0].pair.generated.path} is compared with {pairs[0].pair.target_name}"
         run = replace(

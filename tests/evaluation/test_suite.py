@@ -187,6 +187,14 @@ def test_a_named_metric_whose_weights_are_missing_is_refused_before_any_batch() 
         Suite("fhpt", metrics="fid")
 
 
+def test_images_that_equal_their_ground_truth_are_no_result(people: list[DrawnPair]) -> None:
+    suite = Suite(toy(L1()))
+    for _, truth, keys, _ in batches(people, 4):
+        suite.update(truth, truth, keys)
+    with pytest.raises(InputError, match="Every generated image equals its ground truth"):
+        suite.compute()
+
+
 def test_names_may_be_given_where_keys_do_not_tell_them(people: list[DrawnPair]) -> None:
     plain, named = Suite(toy(L1())), Suite(toy(L1()))
     for number, (generated, truth, keys, _) in enumerate(batches(people, 1)):
