@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fhpt_eval import metrics
     from fhpt_eval.errors import FhptEvalError
     from fhpt_eval.evaluation.evaluate import evaluate, evaluate_many
+    from fhpt_eval.evaluation.suite import Suite
     from fhpt_eval.protocol import Protocol, load_protocol
     from fhpt_eval.result import Result, Score
 
@@ -22,6 +23,7 @@ __all__ = [
     "Protocol",
     "Result",
     "Score",
+    "Suite",
     "__version__",
     "evaluate",
     "evaluate_many",
@@ -34,6 +36,7 @@ _HOMES = {
     "Protocol": "fhpt_eval.protocol",
     "Result": "fhpt_eval.result",
     "Score": "fhpt_eval.result",
+    "Suite": "fhpt_eval.evaluation.suite",
     "evaluate": "fhpt_eval.evaluation.evaluate",
     "evaluate_many": "fhpt_eval.evaluation.evaluate",
     "load_protocol": "fhpt_eval.protocol",

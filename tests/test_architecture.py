@@ -250,7 +250,9 @@ def test_the_protocol_in_the_docs_is_valid() -> None:
     assert blocks("docs/protocols.md", "toml")
 
 
-@pytest.mark.parametrize("page", ["docs/plugins.md", "docs/networks.md", "README.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/plugins.md", "docs/networks.md", "docs/validation.md", "README.md"]
+)
 def test_python_in_the_docs_runs(page: str, tmp_path: Path, make_pairs: object) -> None:
     import os
 

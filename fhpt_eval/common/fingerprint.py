@@ -23,8 +23,6 @@ from fhpt_eval.common.settings import digest_of
 
 #: Raised when partials change their meaning without a change of anything below.
 FORMAT = 2
-#: What metrics compute in; part of the provenance.
-PRECISION = "float64"
 
 _PACKAGE = Path(__file__).parents[1]
 _NAME = _PACKAGE.name

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fhpt_eval.errors import InputError
 
@@ -100,6 +101,89 @@ def one_thread() -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+_settling = threading.Lock()
+# How many are inside of :func:`full_precision`, and what puts the user's settings back.
+_inside = 0
+_restore: list[Callable[[], None]] = []
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float32 mean float32 (no TF32, no bfloat16), by kernels that do not vary from run to run.
+
+    The settings are the process's. The first who comes makes them and the last who leaves puts the
+    user's back, so that all threads between them see one state. A run, a suite and the call of a
+    metric are inside as a whole, whatever the device.
+    """
+    global _inside
+    with _settling:
+        if not _inside:
+            _restore[:] = [_settle()]
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _settling:
+            _inside -= 1
+            if not _inside:
+                _restore.pop()()
+
+
+def precision() -> str:
+    """Return what numbers are computed in, for the provenance."""
+    state = "without TF32, by deterministic kernels" if _inside else "as the process is set"
+    return f"float64; networks in float32, {state}"
+
+
+def _settle() -> Callable[[], None]:
+    """Make the settings of :func:`full_precision`; return what puts back those of before.
+
+    Since torch 2.9 each operator has a setting of its own, which inherits those above it. The older
+    names are set, since libraries read them and an error is raised where the two contradict.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic
+    owners = [torch.backends, cudnn, *_named(cudnn, "conv", "rnn"), torch.backends.cuda.matmul]
+    mkldnn = getattr(torch.backends, "mkldnn", None)
+    owners += [mkldnn, *_named(mkldnn, "conv", "matmul")]
+    each = [(owner, owner.fp32_precision) for owner in owners if hasattr(owner, "fp32_precision")]
+    older = (
+        _unless_mixed(lambda: cudnn.allow_tf32),
+        _unless_mixed(torch.get_float32_matmul_precision),
+    )
+    for owner, _ in each:
+        owner.fp32_precision = "none"
+    cudnn.benchmark, cudnn.deterministic = False, True
+    cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+    def restore() -> None:
+        cudnn.benchmark, cudnn.deterministic = flags
+        if older[0] is not None:
+            cudnn.allow_tf32 = older[0]
+        if older[1] is not None:
+            torch.set_float32_matmul_precision(older[1])
+        for owner, value in each:
+            if owner.fp32_precision != value:
+                owner.fp32_precision = value
+
+    return restore
+
+
+def _named(owner: Any, *names: str) -> list[Any]:
+    return [getattr(owner, name) for name in names if hasattr(owner, name)]
+
+
+def _unless_mixed(read: Callable[[], Outcome]) -> Outcome | None:
+    """Return a setting by its older name; nothing where the newer ones contradict it."""
+    try:
+        return read()
+    except RuntimeError:
+        return None
 
 
 def choose_device(device: str) -> str:

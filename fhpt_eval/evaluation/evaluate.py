@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fhpt_eval.common.fingerprint import device_name
-from fhpt_eval.common.machine import choose_device, one_thread
+from fhpt_eval.common.machine import choose_device, full_precision, one_thread
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, ProtocolError, StorageError, UnavailableError
 from fhpt_eval.evaluation.compute.chunk import Job
@@ -145,7 +145,8 @@ def reference_statistics(
     executor = open_executor("local", workers)
     job = Job(chosen, MemoryStore(), store)
     work = Work([planned], job, executor, progress or Progress(), [], [], 0)
-    work.compute(lambda *_: None)
+    with full_precision():
+        work.compute(lambda *_: None)
     with one_thread():
         (reduced,) = work.reduced([planned])
     steps = [step.canonical() for step in entry.steps]

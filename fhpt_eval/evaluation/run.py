@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fhpt_eval.common import fingerprint
 from fhpt_eval.common.files import check_writable, remove_leftovers
-from fhpt_eval.common.machine import choose_device
+from fhpt_eval.common.machine import choose_device, full_precision, precision
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
 from fhpt_eval.evaluation import tasks
@@ -74,17 +74,19 @@ class Prepared:
         """Compute; a result for each protocol, in their order, written where it goes."""
         start = time.monotonic()
         run, work = self.run, self.work
-        work.compute(run.check)
-        run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
-        scored = work.scored()
-        timing = Timing(
-            seconds=round(self.seconds + time.monotonic() - start, 3),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            workers=run.executor.workers,
-            chunks=work.chunks,
-            chunks_reused=work.chunks - work.computed,
-        )
-        return [run.result(each, scored, work, timing, self.doubts) for each in self.ready]
+        with full_precision():
+            work.compute(run.check)
+            reused = work.chunks - work.computed
+            run.progress.say(f"{work.computed} chunks computed, {reused} reused")
+            scored = work.scored()
+            timing = Timing(
+                seconds=round(self.seconds + time.monotonic() - start, 3),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                workers=run.executor.workers,
+                chunks=work.chunks,
+                chunks_reused=reused,
+            )
+            return [run.result(each, scored, work, timing, self.doubts) for each in self.ready]
 
 
 def method_of(request: Request) -> str:
@@ -107,16 +109,7 @@ def prepare(request: Request) -> Prepared:
     pairs, problems = run.survey()
     ready = [run.available(scoring, pairs) for scoring in run.scorings]
     job = Job(run.device, run.store(ready), run.feature_cache())
-    planned = [planned for each in ready for planned in each.planned]
-    expected = run.matching.expected
-    work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
-    faults = work.load()
-    ready = [run.without(each, faults) for each in ready]
-    doubts = doubts_of((p.entry for each in ready for p in each.planned), pairs)
-    for reason in dict.fromkeys(doubts.values()):
-        names = ", ".join(name for name, doubt in doubts.items() if doubt == reason)
-        run.progress.say(f"Warning: {names}: {reason}")
-    return Prepared(run, ready, work, doubts, time.monotonic() - start)
+    return run.prepared(ready, job, pairs, problems, start)
 
 
 @dataclass(frozen=True)
@@ -171,7 +164,7 @@ class Run:
                 "is not made of dots."
             )
         protocols = loaded_protocols(request)
-        scorings = _scorings(protocols, request)
+        scorings = scorings_of(protocols, request)
         cut = request.cut(None if request.panels or request.grid else _panels(protocols))
         of_strips = request.pred if request.gt_panel else None
         folders = Folders(request.pred, request.gt or of_strips, request.source, cut)
@@ -191,11 +184,36 @@ class Run:
                 remove_leftovers(scoring.out)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
+    def prepared(
+        self,
+        ready: Sequence[Ready],
+        job: Job,
+        pairs: list[CheckedPair],
+        problems: list[Problem],
+        start: float,
+        samples: Sequence[CheckedPair] | None = None,
+    ) -> Prepared:
+        """Load what metrics compute with, and say what makes their numbers doubtful.
+
+        ``start`` is what the monotonic clock showed when the run began; ``samples`` are pairs that
+        may be looked at, by default all.
+        """
+        planned = [planned for each in ready for planned in each.planned]
+        expected = self.matching.expected
+        work = Work(planned, job, self.executor, self.progress, pairs, problems, expected)
+        faults = work.load()
+        ready = [self.without(each, faults) for each in ready]
+        entries = (p.entry for each in ready for p in each.planned)
+        doubts = doubts_of(entries, pairs if samples is None else samples)
+        for reason in dict.fromkeys(doubts.values()):
+            names = ", ".join(name for name, doubt in doubts.items() if doubt == reason)
+            self.progress.say(f"Warning: {names}: {reason}")
+        return Prepared(self, ready, work, doubts, time.monotonic() - start)
+
     def survey(self) -> tuple[list[CheckedPair], list[Problem]]:
         """Check every image; refuse the run if something is wrong that was not allowed."""
         entries = [entry for scoring in self.scorings for entry in scoring.entries]
-        preparations = self._preparations()
-        alone = set(preparations) - {entry.steps for entry in entries if entry.compares_pixels}
+        preparations, alone = self.preparations()
         pairs, unusable = survey(
             self.matching,
             preparations,
@@ -231,15 +249,21 @@ class Run:
             for side, kinds in self.matching.passed_over.items()
         ]
 
-    def _preparations(self) -> dict[tuple[Step, ...], str]:
-        """Return the different preparations, with the protocols' names where there are several."""
+    def preparations(self) -> tuple[dict[tuple[Step, ...], str], set[tuple[Step, ...]]]:
+        """Return the different preparations, and those under which no pixels are compared.
+
+        With the protocols' names where there are several.
+        """
+        entries = [entry for scoring in self.scorings for entry in scoring.entries]
         protocols: dict[tuple[Step, ...], list[str]] = {}
         for scoring in self.scorings:
             for steps in dict.fromkeys(entry.steps for entry in scoring.entries):
                 protocols.setdefault(steps, []).append(scoring.protocol.id)
+        alone = set(protocols) - {entry.steps for entry in entries if entry.compares_pixels}
         if len(self.scorings) == 1:
-            return dict.fromkeys(protocols, "")
-        return {steps: f" (protocol {', '.join(ids)})" for steps, ids in protocols.items()}
+            return dict.fromkeys(protocols, ""), alone
+        several = {steps: f" (protocol {', '.join(ids)})" for steps, ids in protocols.items()}
+        return several, alone
 
     def available(self, scoring: Scoring, pairs: Sequence[CheckedPair]) -> Ready:
         """Part the metrics into those whose needs are met, and those that lack something.
@@ -255,7 +279,7 @@ class Run:
             if not lacks[entry.name]
         ]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
-        self._tell(scoring, planned, lacking)
+        self.tell(scoring, planned, lacking)
         return Ready(scoring, planned, lacking)
 
     def without(self, ready: Ready, faults: Mapping[str, str]) -> Ready:
@@ -266,10 +290,10 @@ class Run:
         """
         faulty = [(p.entry, faults[p.address]) for p in ready.planned if p.address in faults]
         planned = [p for p in ready.planned if p.address not in faults]
-        self._tell(ready.scoring, planned, faulty)
+        self.tell(ready.scoring, planned, faulty)
         return Ready(ready.scoring, planned, [*ready.lacking, *faulty])
 
-    def _tell(
+    def tell(
         self, scoring: Scoring, planned: Sequence[Planned], lacking: Sequence[tuple[Entry, str]]
     ) -> None:
         """Say which metrics are unavailable and why; refuse the run if that is too much."""
@@ -370,7 +394,7 @@ class Run:
             code=tasks.code(entries),
             weights={k: v for entry in entries for k, v in entry.metric.weights().items()},
             device=fingerprint.device_name(self.device),
-            precision=fingerprint.PRECISION,
+            precision=precision(),
         )
 
     def _files(self, work: Work) -> FileTable:
@@ -418,7 +442,7 @@ def _below(ref: ImageRef | None, root: Path | None) -> str:
     return ref.path.relative_to(root).as_posix()
 
 
-def _scorings(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
+def scorings_of(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
     """Say for each protocol which metrics are computed, and where its result goes."""
     outs: Sequence[Path | None] = request.outs or [None] * len(protocols)
     scorings = []

@@ -162,13 +162,13 @@ class Work:
     def _units(self, planned: Iterable[Planned], with_pixels: bool) -> list[Unit]:
         """Return what is to be computed for some metrics, of pairs and of further images."""
         planned = list(planned)
-        of_pairs = _distinct(task for each in planned for task in each.of_pairs)
+        of_pairs = distinct(task for each in planned for task in each.of_pairs)
         of_pairs += (PixelDigests.plan(),) if with_pixels else ()
-        of_sources = _distinct(task for each in planned for task in each.of_sources)
+        of_sources = distinct(task for each in planned for task in each.of_sources)
         units = [Unit(chunk, of_pairs) for chunk in self._chunks if of_pairs]
         units += [Unit(chunk, of_sources) for chunk in self._source_chunks(planned)]
         for root, metrics in self._roots(planned).items():
-            tasks = _distinct(task for each in metrics for task in each.reference.values())
+            tasks = distinct(task for each in metrics for task in each.reference.values())
             units += [Unit(chunk, tasks) for chunk in self._references[root]]
         return units
 
@@ -242,7 +242,7 @@ class Work:
             for root, metrics in self._roots(planned).items()
             for each in metrics
         }
-        tasks = _distinct(task for each in planned for task in each.of_sources)
+        tasks = distinct(task for each in planned for task in each.of_sources)
         chunks = self._source_chunks(planned)
         sources = {
             task.address: self._source_rows(task, chunks, planned)
@@ -338,7 +338,7 @@ def _with_items(images: Sequence[SetImage], pairs: Sequence[CheckedPair]) -> lis
     return [replace(image, item=items.get(canonical(image.name), "")) for image in images]
 
 
-def _distinct(tasks: Iterable[Task]) -> tuple[Task, ...]:
+def distinct(tasks: Iterable[Task]) -> tuple[Task, ...]:
     """Return tasks once each; one address serves two sides, whose images differ."""
     return tuple({(task.address, task.sides): task for task in tasks}.values())
 

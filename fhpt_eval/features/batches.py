@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
+from fhpt_eval.common.machine import full_precision
+
+# The batch of one thread at a time, which a device's memory has room for.
 _accelerator = threading.Lock()
 
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """Keep a GPU from rounding inputs to 10 bits (TF32) and from kernels that vary by run.
-
-    These settings belong to the process, so that one thread at a time uses the device.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    with (
-        _accelerator,
-        torch.backends.cudnn.flags(
-            enabled=True,  # the default of this function is False
-            benchmark=False,
-            deterministic=True,
-            allow_tf32=False,
-        ),
-    ):
+    """Compute in full precision; of an accelerator one thread at a time is served."""
+    with full_precision(), nullcontext() if device.type == "cpu" else _accelerator:
         yield
 
 

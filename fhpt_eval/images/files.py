@@ -11,7 +11,7 @@ import io
 import struct
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,32 @@ def check(ref: ImageRef) -> CheckedImage:
     return whole.cut(ref.panel)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldImage(CheckedImage):
+    """An image that lies in no file but in memory, under a name; ``pixels`` until let go.
+
+    ``digest`` is that of size and pixels.
+    """
+
+    pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, name: str, pixels: NDArray[np.uint8]) -> HeldImage:
+        """Hold ``(H, W, 3)`` uint8 RGB."""
+        height, width = pixels.shape[:2]
+        return cls(ImageRef(Path(name)), digest_of_pixels(pixels).hex(), width, height, pixels)
+
+    def let_go(self) -> HeldImage:
+        """Return the image without its pixels, when all is computed of them."""
+        return replace(self, pixels=None)
+
+
+def digest_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
+    """Return the SHA-256 of an image's size and ``(H, W, 3)`` RGB bytes."""
+    height, width = pixels.shape[:2]
+    return hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).digest()
+
+
 def decode(image: CheckedImage) -> NDArray[np.uint8]:
     """Decode to ``(H, W, 3)`` uint8 RGB, the panel only where there is one.
 
@@ -160,6 +186,10 @@ def decode(image: CheckedImage) -> NDArray[np.uint8]:
     Raises:
         ImageError: the pixels cannot be decoded, or the file is not the one that was checked.
     """
+    if isinstance(image, HeldImage):
+        if image.pixels is None:
+            raise RuntimeError(f"the pixels of {image.ref.path} were let go too early")
+        return image.pixels
     data = _read(image.ref.path)
     if hashlib.sha256(data).hexdigest() != image.digest:
         raise ImageError("the file changed while the run was going on; repeat the command")

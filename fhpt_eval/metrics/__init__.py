@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fhpt_eval.metrics.psnr import PSNR
     from fhpt_eval.metrics.retrieval import Retrieval
     from fhpt_eval.metrics.ssim import SSIM
+    from fhpt_eval.metrics.stream import Stream
 
 __all__ = [
     "BRISQUE",
@@ -69,6 +70,7 @@ __all__ = [
     "Shown",
     "State",
     "StateMetric",
+    "Stream",
 ]
 
 #: Where they are, but for those in ``base``.
@@ -90,6 +92,7 @@ _HOMES = {
     "PSNR": "psnr",
     "Retrieval": "retrieval",
     "SSIM": "ssim",
+    "Stream": "stream",
 }
 
 

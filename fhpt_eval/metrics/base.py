@@ -28,6 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fhpt_eval.common.intervals import mean
+from fhpt_eval.common.machine import full_precision
 from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.levels import checked_images
@@ -320,7 +322,7 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             return self.measure(*checked_alike(generated, ground_truth))
 
     @abstractmethod
@@ -344,7 +346,7 @@ class ImageMetric(Metric):
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             return self.measure(checked_images(images))
 
     @abstractmethod
@@ -376,6 +378,38 @@ class StateMetric(Metric):
     @abstractmethod
     def compute(self, state: State) -> Mapping[str, float]: ...
 
+    @abstractmethod
+    def add(
+        self, state: State, generated: Tensor, ground_truth: Tensor | None = None,
+        source: Tensor | None = None, *, items: Sequence[str] = (), keys: Sequence[str] = (),
+    ) -> State:  # fmt: skip
+        """Return the state with N pairs of images added; ``state`` itself is left alone.
+
+        Args:
+            state: of the pairs before, :meth:`empty` at first.
+            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+            ground_truth: likewise, where the metric uses it.
+            source: likewise.
+            items: N item ids, where the metric uses them.
+            keys: N names, each once in a set; numbers by default.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range, or is missing.
+        """
+
+    def values(self, state: State) -> Mapping[str, float]:
+        """Return all values of the set by part; of those that pairs have, the mean.
+
+        Raises:
+            Undefined: the set has no such value; the message is the reason.
+        """
+        with full_precision():
+            _, columns = self.pair_values(state)
+            means = {part: mean_of_defined(np.asarray(values)) for part, values in columns.items()}
+            if means.keys() == self.parts().keys():
+                return means
+            return {**means, **self.compute(state)}
+
 
 class SetMetric(StateMetric):
     """Judges a set of pairs by their images."""
@@ -387,9 +421,18 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
+        return self.values(self.add(self.empty(), generated, ground_truth))
+
+    def add(
+        self, state: State, generated: Tensor, ground_truth: Tensor | None = None,
+        source: Tensor | None = None, *, items: Sequence[str] = (), keys: Sequence[str] = (),
+    ) -> State:  # fmt: skip
+        _ = items
+        if ground_truth is None:
+            raise ArgumentError(f"'ground_truth' is missing; {self.name} needs it")
         images = checked_alike(generated, ground_truth)
-        batch = Batch(tuple(str(n) for n in range(len(images[0]))), *images)
-        return self.compute(self.update(self.empty(), batch))
+        with torch.no_grad(), full_precision():
+            return self.update(state, Batch(keys_of(images[0], keys), *images, source))
 
     @abstractmethod
     def update(self, state: State, shown: Batch) -> State: ...
@@ -410,6 +453,23 @@ def checked_alike(generated: Tensor, ground_truth: Tensor) -> tuple[Tensor, Tens
                 f"'generated' and 'ground_truth' differ in {what}: {ours} and {theirs}"
             )
     return generated, ground_truth
+
+
+def keys_of(images: Tensor, keys: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each of N images: those given, or numbers.
+
+    Raises:
+        ArgumentError: their number is not N.
+    """
+    if keys and len(keys) != len(images):
+        raise ArgumentError(f"'keys' must hold {len(images)} names, not {len(keys)}")
+    return tuple(keys) or tuple(f"{number:09d}" for number in range(len(images)))
+
+
+def mean_of_defined(values: NDArray[np.float64]) -> float:
+    """Return the mean of ``(N,)`` values that are defined, as a run has it; NaN where none is."""
+    defined = values[~np.isnan(values)]
+    return mean(defined, np.ones(len(defined))) if len(defined) else math.nan
 
 
 def merge_sums(first: State, second: State) -> State:

@@ -73,12 +73,21 @@ class ReferenceMetric(SetNetworkMetric):
             ArgumentError: a tensor has the wrong type, shape or range, or is missing.
             Undefined: the sets have no such value; the message is the reason.
         """
+        return self.values(self.add(self.empty(), generated, ground_truth, source, items=items))
+
+    def add(
+        self, state: State, generated: Tensor, ground_truth: Tensor | None = None,
+        source: Tensor | None = None, *, items: Sequence[str] = (), keys: Sequence[str] = (),
+    ) -> State:  # fmt: skip
+        """See :meth:`StateMetric.add`: two sets of any two numbers; ``keys`` name the first."""
         _ = source, items
-        ours = rows_of_set(self, generated, "generated")
-        state = self._add(self.empty(), "generated", ours.generated, ours.keys)
-        if not self.reference:
-            state = self.refer(state, rows_of_set(self, ground_truth, "ground_truth"))
-        return self.compute(state)
+        ours = rows_of_set(self, generated, "generated", keys)
+        state = self._add(state, "generated", ours.generated, ours.keys)
+        if self.reference:
+            return state
+        if keys and ground_truth is not None and len(ground_truth) != len(keys):
+            keys = [f"{keys[0]} {number:09d}" for number in range(len(ground_truth))]
+        return self.refer(state, rows_of_set(self, ground_truth, "ground_truth", keys))
 
     @property
     def dimensions(self) -> int | None:

@@ -5,7 +5,6 @@ Images never reach such a metric, so that a further one on features that are the
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fhpt_eval.common.intervals import mean
+from fhpt_eval.common.machine import full_precision
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.levels import checked_images
 from fhpt_eval.images.preparation import Side
-from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes
+from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes, keys_of
 
 #: Named arrays, a row per image.
 Arrays = Mapping[str, NDArray[Any]]
@@ -112,22 +111,16 @@ class FeatureSetMetric(FeatureMetric, StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range, or is missing.
             Undefined: the sets have no such value; the message is the reason.
         """
-        rows = compute_rows(self, generated, ground_truth, source, items)
-        state = self.update(self.empty(), rows)
-        _, columns = self.pair_values(state)
-        means = {part: mean_of_defined(np.asarray(values)) for part, values in columns.items()}
-        if means.keys() == self.parts().keys():
-            return means
-        return {**means, **self.compute(state)}
+        return self.values(self.add(self.empty(), generated, ground_truth, source, items=items))
+
+    def add(
+        self, state: State, generated: Tensor, ground_truth: Tensor | None = None,
+        source: Tensor | None = None, *, items: Sequence[str] = (), keys: Sequence[str] = (),
+    ) -> State:  # fmt: skip
+        return self.update(state, compute_rows(self, generated, ground_truth, source, items, keys))
 
     @abstractmethod
     def update(self, state: State, shown: FeatureRows) -> State: ...
-
-
-def mean_of_defined(values: NDArray[np.float64]) -> float:
-    """Return the mean of ``(N,)`` values that are defined, as a run has it; NaN where none is."""
-    defined = values[~np.isnan(values)]
-    return mean(defined, np.ones(len(defined))) if len(defined) else math.nan
 
 
 def compute_rows(
@@ -136,6 +129,7 @@ def compute_rows(
     ground_truth: Tensor | None = None,
     source: Tensor | None = None,
     items: Sequence[str] = (),
+    keys: Sequence[str] = (),
 ) -> FeatureRows:
     """Compute the features of N pairs that a metric uses, ``(N, 3, H, W)`` each.
 
@@ -154,23 +148,24 @@ def compute_rows(
     count = len(generated)
     if "item" in metric.uses() and len(items) != count:
         raise ArgumentError(f"'items' must hold {count} item ids; {metric.name} needs them")
-    keys = tuple(f"{number:09d}" for number in range(count))
-    names = tuple(items) or ("",) * count
+    keys, names = keys_of(generated, keys), tuple(items) or ("",) * count
     return FeatureRows(
         keys, keys, tuple(f"source {key}" for key in keys), names, np.ones(count, bool),
         rows["generated"], rows["ground_truth"], rows["source"],
     )  # fmt: skip
 
 
-def rows_of_set(metric: Metric, images: Tensor | None, side: Side) -> FeatureRows:
+def rows_of_set(
+    metric: Metric, images: Tensor | None, side: Side, keys: Sequence[str] = ()
+) -> FeatureRows:
     """Compute the features of a set of N images that belong to no pairs, ``(N, 3, H, W)``.
 
     Raises:
         ArgumentError: the tensor has the wrong type, shape or range, or is missing.
     """
     features = features_of(metric, images, side)
-    count = len(images) if images is not None else 0
-    keys, blank = tuple(f"{number:09d}" for number in range(count)), ("",) * count
+    keys = keys_of(images, keys) if images is not None else ()
+    count, blank = len(keys), ("",) * len(keys)
     ours, theirs = (features, {}) if side == "generated" else ({}, features)
     return FeatureRows(keys, keys, blank, blank, np.ones(count, bool), ours, theirs, {})
 
@@ -184,8 +179,9 @@ def features_of(metric: Metric, images: Tensor | None, argument: str) -> dict[st
     if images is None:
         raise ArgumentError(f"'{argument}' is missing; {metric.name} needs it")
     images = checked_images(images, argument=argument)
-    return {
-        name: {part: array.cpu().numpy() for part, array in feature.compute(images).items()}
-        for name, feature in metric.features().items()
-        if argument in metric.sides_of(name)
-    }
+    with full_precision():
+        return {
+            name: {part: array.cpu().numpy() for part, array in feature.compute(images).items()}
+            for name, feature in metric.features().items()
+            if argument in metric.sides_of(name)
+        }

@@ -28,8 +28,16 @@ from torch import Tensor
 from fhpt_eval.common.machine import one_thread
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.images.preparation import Resize, Side, Step, prepared_tensor
-from fhpt_eval.metrics.base import Batch, Direction, Metric, Shown, State, check_shown
-from fhpt_eval.metrics.on_features import compute_rows, mean_of_defined
+from fhpt_eval.metrics.base import (
+    Batch,
+    Direction,
+    Metric,
+    Shown,
+    State,
+    check_shown,
+    mean_of_defined,
+)
+from fhpt_eval.metrics.on_features import compute_rows
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.testing.clauses import (
     DEVICE_TOLERANCE,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
 
 import pytest
+import torch
 
 from fhpt_eval.common import machine
 
@@ -64,3 +69,47 @@ def test_work_is_done_ahead_and_handed_over_in_order() -> None:
         assert next(results) == 0
         assert asked == [0, 1, 2, 3]
         assert list(results) == [n * n for n in range(1, 10)]
+
+
+def precision_now() -> tuple[object, ...]:
+    cudnn = torch.backends.cudnn
+    matmul = torch.get_float32_matmul_precision()
+    return cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul
+
+
+def test_the_users_precision_comes_back_when_the_last_thread_is_done() -> None:
+    before = precision_now()
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay() -> tuple[object, ...]:
+        with machine.full_precision():
+            entered.set()
+            leave.wait(10)
+            return precision_now()
+
+    with ThreadPoolExecutor(1) as pool:
+        with machine.full_precision():
+            staying = pool.submit(stay)
+            entered.wait(10)
+            first = precision_now()
+        second = precision_now()  # the other thread is still inside
+        leave.set()
+        assert first == second == staying.result() == (False, True, False, "highest")
+    assert precision_now() == before
+
+
+@pytest.mark.parametrize("owner", ["", "cudnn", "cuda.matmul"])
+def test_precision_set_by_torchs_newer_names_is_put_back(owner: str) -> None:
+    chosen = reduce(getattr, filter(None, owner.split(".")), torch.backends)
+    if not hasattr(chosen, "fp32_precision"):
+        pytest.skip("this torch has no such names")
+    code = (
+        "import torch; from fhpt_eval.common.machine import full_precision as full\n"
+        f"owner = torch.backends{owner and '.' + owner}; owner.fp32_precision = 'tf32'\n"
+        "with full(): print(torch.backends.cudnn.allow_tf32, owner.fp32_precision == 'tf32')\n"
+        "print(owner.fp32_precision)"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )  # in a process of its own, since torch warns of mixed names from then on
+    assert printed.stdout.split() == ["False", "False", "tf32"]

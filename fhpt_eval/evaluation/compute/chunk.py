@@ -5,7 +5,6 @@ Everything that goes in or comes out can be pickled and sent elsewhere.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.store.store import Store
 from fhpt_eval.evaluation.survey.chunks import Chunk, Member, Size
 from fhpt_eval.evaluation.tasks import MetricTask, RowsTask, Task, blame
-from fhpt_eval.images.files import decode
+from fhpt_eval.images.files import decode, digest_of_pixels
 from fhpt_eval.images.preparation import Side, Step, as_floats, prepared_size, prepared_tensor
 from fhpt_eval.metrics.base import Batch, Metric
 from fhpt_eval.pairs.pair import Problem
@@ -205,7 +204,7 @@ class _Digests:
             if pixels_of_side is None:  # without ground truth the keys alone make the test set
                 digests += [bytes(32)] * len(decoded.members)
             else:
-                digests += [_pixel_digest(pixels) for pixels in pixels_of_side]
+                digests += [digest_of_pixels(pixels) for pixels in pixels_of_side]
 
     def result(self) -> Partial:
         """Return ``(N, 32)`` uint8 for each side."""
@@ -386,12 +385,6 @@ class _Decoder:
                 images[side].append(pixels)
         self._last = seen
         return _Decoded(members, {side: all_ for side, all_ in images.items() if all_}, problems)
-
-
-def _pixel_digest(pixels: Pixels) -> bytes:
-    """Return the SHA-256 of an image's size and RGB bytes."""
-    height, width = pixels.shape[:2]
-    return hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).digest()
 
 
 def _prepared(

@@ -78,7 +78,7 @@ def survey(
     refuse_copies(pairs)
     faults = misfits(pairs, preparations)
     for pair in pairs:
-        if pair.key not in faults and (reason := _size_problem(pair, preparations, alone)):
+        if pair.key not in faults and (reason := size_problem(pair, preparations, alone)):
             faults[pair.key] = Problem("size", str(pair.generated.ref.path), reason)
     return [pair for pair in pairs if pair.key not in faults], [*problems, *faults.values()]
 
@@ -161,7 +161,7 @@ def _try(ref: ImageRef) -> CheckedImage | str:
         return str(error)
 
 
-def _size_problem(
+def size_problem(
     pair: CheckedPair,
     preparations: Mapping[tuple[Step, ...], str],
     alone: Collection[tuple[Step, ...]],

@@ -34,8 +34,12 @@ def lack_of(entry: Entry, pairs: Sequence[CheckedPair]) -> str:
         _refuse_nameless(entry, "reference images")
     if "source" in uses and entry.metric.takes == "features":
         _refuse_nameless(entry, "source images")
-    lacking = next(filter(None, (step.lacks() for step in steps)), entry.metric.lacks())
-    return lacking or _lack_of_pairs(entry, pairs)
+    return lack_of_machine(entry) or _lack_of_pairs(entry, pairs)
+
+
+def lack_of_machine(entry: Entry) -> str:
+    """Say what a metric needs and the machine lacks, whatever the pairs, or return nothing."""
+    return next(filter(None, (step.lacks() for step in entry.steps)), entry.metric.lacks())
 
 
 def sides_there(steps: Sequence[Step], pairs: Sequence[CheckedPair]) -> frozenset[Side]:

@@ -189,12 +189,31 @@ def _fault(arrays: Mapping[str, NDArray[Any]]) -> str:
             return (
                 f"'mu' has shape {mean.shape} and 'sigma' {covariance.shape}, not (D,) and (D, D)"
             )
-        if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-12):
-            return "'sigma' is not symmetric"
-        least = float(np.linalg.eigvalsh(covariance.astype(np.float64))[0])
-        if least < -1e-6 * max(float(np.trace(covariance)), 0.0) / size:
-            return f"'sigma' is no covariance: it has the eigenvalue {least:g}"
+        return _fault_of_covariance(covariance) or _fault_of_labels(arrays)
     return _fault_of_labels(arrays)
+
+
+def _fault_of_covariance(covariance: NDArray[Any]) -> str:
+    """Say why a ``(D, D)`` matrix is no covariance, or nothing.
+
+    Rounding takes the eigenvalues that should be 0, as where there are fewer images than
+    dimensions, to either side of it: by up to D times the precision of the stored type, relative to
+    the largest (the tolerance of ``numpy.linalg.matrix_rank``).
+    """
+    precision = np.finfo(covariance.dtype).eps
+    if precision > np.finfo(np.float32).eps:
+        return f"'sigma' holds {covariance.dtype}, too coarse for a covariance; store float32 or 64"
+    exact = covariance.astype(np.float64)
+    slack = 8 * float(precision) * float(np.abs(exact).max())
+    if not np.allclose(exact, exact.T, rtol=1e-6, atol=slack):
+        return "'sigma' is not symmetric"
+    spectrum = np.linalg.eigvalsh(exact)
+    least, largest = float(spectrum[0]), float(spectrum[-1])
+    # A file may hold in float64 what was computed in less; so much moves no digit that counts.
+    floor = 1e-6 * max(float(np.trace(exact)), 0.0) / len(exact)
+    if least < -max(floor, len(exact) * float(precision) * largest):
+        return f"'sigma' is no covariance: it has the eigenvalue {least:g}"
+    return ""
 
 
 def _fault_of_labels(arrays: Mapping[str, NDArray[Any]]) -> str:

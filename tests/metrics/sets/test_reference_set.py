@@ -162,3 +162,31 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused(
     monkeypatch.setattr("fhpt_eval.metrics.sets.reference_set.MAX_BYTES", 50_000)
     with pytest.raises(InputError, match="would unpack to"):
         load_statistics(str(tmp_path / "stats.npz"))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_covariance_of_fewer_images_than_dimensions_passes_in_either_precision(
+    tmp_path: Path, kind: Any
+) -> None:
+    """The eigenvalues that should be 0 lie on either side of it, by the rounding of the type."""
+    rows = np.random.default_rng(0).gamma(0.3, 2, (20, 256)).astype(kind)
+    deviations = rows - rows.mean(axis=0)
+    sigma = deviations.T @ deviations / kind(19)
+    least = np.linalg.eigvalsh(sigma.astype(np.float64))[0]
+    assert least < 0
+    np.savez(tmp_path / "stats.npz", mu=rows.mean(axis=0), sigma=sigma)
+    found = load_statistics(str(tmp_path / "stats.npz"))
+    assert np.array_equal(np.asarray(found.covariance), sigma.astype(np.float64))
+
+
+def test_what_rounding_does_not_explain_is_no_covariance_in_float32(tmp_path: Path) -> None:
+    sigma = np.diag([1.0, 1.0, -1e-3]).astype(np.float32)
+    np.savez(tmp_path / "stats.npz", mu=MEAN, sigma=sigma)
+    with pytest.raises(InputError, match=r"no covariance: it has the eigenvalue -0\.001"):
+        load_statistics(str(tmp_path / "stats.npz"))
+
+
+def test_half_precision_is_too_coarse_for_a_covariance(tmp_path: Path) -> None:
+    np.savez(tmp_path / "stats.npz", mu=MEAN, sigma=COVARIANCE.astype(np.float16))
+    with pytest.raises(InputError, match="float16, too coarse for a covariance"):
+        load_statistics(str(tmp_path / "stats.npz"))
