@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,6 +223,9 @@ class Result(_Model):
     provenance: Provenance
     timing: Timing
     _pairs: PairTable | None = PrivateAttr(default=None)
+
+    #: The files of a result, in the order in which they are written.
+    FILES: ClassVar[tuple[str, ...]] = ("pairs.csv", "scores.csv", "result.json")
 
     @property
     def pairs(self) -> pd.DataFrame:

@@ -25,10 +25,12 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
     \b
     fhpt-eval leaderboard fhpt-eval-runs/fhpt/* --csv leaderboard.csv
     """
-    from fhpt_eval.cli.show import load_results
-    from fhpt_eval.common.files import write_atomically
+    from fhpt_eval.cli.show import load_results, result_files
+    from fhpt_eval.common.files import keep_apart, write_atomically
     from fhpt_eval.leaderboard.table import build
 
+    if csv_file is not None:
+        keep_apart(csv_file, result_files(runs))
     board = build(load_results(runs), sort)
     if csv_file is not None:
         write_atomically(csv_file, board.to_csv().encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,6 +123,7 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
     fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
     """
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.common.files import write_atomically
     from fhpt_eval.evaluation.request import loaded_protocols
     from fhpt_eval.evaluation.run import evaluate_request
     from fhpt_eval.evaluation.store.store import default_cache
@@ -147,8 +149,8 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
         finally:
             progress.close()
         for folder, result in zip(folders, results, strict=True):
+            write_atomically(folder / _ORIGIN, origin.encode())
             complete = _show(result, folder, as_json) and complete
-            (folder / _ORIGIN).write_text(origin, encoding="utf-8")
         if len(results) > 1 and not as_json:
             click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
@@ -218,7 +220,8 @@ def _check_origin(folder: Path, origin: str) -> None:
 
 def _origin(paths: Mapping[str, Path | str]) -> str:
     """Say which folders and files a result is of."""
-    return "".join(f"  --{name} {Path(path).resolve()}\n" for name, path in paths.items())
+    text = "".join(f"  --{name} {os.path.realpath(path)}\n" for name, path in paths.items())
+    return text.encode(errors="backslashreplace").decode()  # names need not be text
 
 
 def _methods(
@@ -230,7 +233,7 @@ def _methods(
     out: Path | None = typed["outs"] or (asked.outs[0] if asked.outs else None)
     if names and len(names) != len(preds):
         raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
-    methods = names or tuple(pred.resolve().name for pred in preds)
+    methods = names or tuple(Path(os.path.realpath(pred)).name for pred in preds)
     if len(set(methods)) < len(methods):
         raise click.UsageError(
             f"Two methods have one name ({', '.join(methods)}); give each a --name."

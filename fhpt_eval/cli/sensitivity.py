@@ -30,10 +30,12 @@ def sensitivity(
     fhpt-eval run --pred results/ --gt test/ --name ours --protocol fhpt,mine.toml
     fhpt-eval sensitivity fhpt-eval-runs/*/ours --base fhpt --csv sensitivity.csv
     """
-    from fhpt_eval.cli.show import load_results
-    from fhpt_eval.common.files import write_atomically
+    from fhpt_eval.cli.show import load_results, result_files
+    from fhpt_eval.common.files import keep_apart, write_atomically
     from fhpt_eval.leaderboard.sensitivity import build
 
+    for file in filter(None, (csv_file, markdown)):
+        keep_apart(file, result_files(runs))
     table = build(load_results(runs), base)
     for file, text in ((csv_file, table.to_csv()), (markdown, table.to_markdown())):
         if file is not None:

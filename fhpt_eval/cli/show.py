@@ -116,6 +116,15 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
     return [Result.load(file) for file in files]
 
 
+def result_files(runs: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of results that :func:`load_results` may read, by what they are."""
+    from fhpt_eval.result import Result
+
+    folders = [run if run.is_dir() else run.parent for run in runs]
+    files = [folder / name for folder in folders for name in Result.FILES]
+    return {f"the result's {file}": file for file in [*runs, *files]}
+
+
 def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and below it notes and what there is no score of."""
     click.echo(result.title)

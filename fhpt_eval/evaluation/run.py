@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.common import fingerprint
-from fhpt_eval.common.files import check_writable, remove_leftovers
+from fhpt_eval.common.files import check_writable, keep_apart, remove_leftovers
 from fhpt_eval.common.machine import choose_device
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
@@ -26,7 +27,7 @@ from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedSto
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
 from fhpt_eval.evaluation.survey.needs import lack_of
-from fhpt_eval.evaluation.survey.problems import refuse
+from fhpt_eval.evaluation.survey.problems import LISTED, refuse
 from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Scored, Work
 from fhpt_eval.images.preparation import Step
@@ -117,7 +118,7 @@ class Run:
     def of(cls, request: Request) -> Run:
         """Load protocols, match pairs by name, and claim the folders of results."""
         progress = request.progress or Progress()
-        method = request.name or request.pred.resolve().name
+        method = request.name or Path(os.path.realpath(request.pred)).name
         if not is_method_name(method):
             raise InputError(
                 f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and "
@@ -136,6 +137,7 @@ class Run:
         matching = _match(request, folders, scorings, progress)
         for scoring in scorings:
             if scoring.out is not None:
+                keep_apart(scoring.out, request.given())
                 claim(scoring.out, method)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
@@ -326,14 +328,23 @@ def _match(
 
 
 def claim(out: Path, method: str) -> None:
-    """Make sure that a folder can be written, and does not hold another method's result.
+    """Make sure that a folder can be written, and holds no files but those of this method's result.
 
     Raises:
         StorageError: it cannot be written.
-        InputError: it holds another method's result.
+        InputError: it holds another method's result, or files of somebody else that a result's
+            would replace.
     """
     check_writable(out)
-    remove_leftovers(out)
+    partials = out / LISTED.parent
+    foreign = [name for name in Result.FILES if (out / name).exists()]
+    if foreign and "result.json" not in foreign and not partials.is_dir():
+        raise InputError(
+            f"--out {out} holds {foreign[0]}, which no run wrote and a result's would replace. "
+            "Choose another folder, or rename it."
+        )
+    (out / LISTED).unlink(missing_ok=True)  # what an earlier, refused run listed
+    remove_leftovers(partials)
     if (out / "result.json").exists():
         try:
             present = Result.load(out / "result.json").method

@@ -126,7 +126,7 @@ def _files(
 
     ``prefix`` stands before their names below the first folder.
     """
-    above |= {folder.resolve()}
+    above |= {Path(os.path.realpath(folder))}
     try:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
@@ -137,7 +137,7 @@ def _files(
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            if path.resolve() not in above:
+            if Path(os.path.realpath(path)) not in above:
                 yield from _files(path, what, f"{prefix}{entry.name}/", above)
         elif path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
             text = str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class Folders:
     @property
     def is_one_folder(self) -> bool:
         """Whether generated images and ground truth lie in the same folder."""
-        return self.generated.resolve() == self.ground_truth.resolve()
+        return os.path.realpath(self.generated) == os.path.realpath(self.ground_truth)
 
     def generated_panel(self) -> int | None:
         """Return the panel of generated images, by default the last; ``None`` for no strips.
