@@ -32,6 +32,7 @@ from pydantic import (
 from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import ARROWS, Table
+from fhpt_eval.common.text import printable
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError
 
@@ -277,7 +278,7 @@ class Result(_Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.title}\n{self.table().text()}{self.citation}"
+        return printable(f"{self.title}\n{self.table().text()}{self.citation}")
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -287,7 +288,7 @@ class Result(_Model):
     def to_json(self) -> str:
         """Return the text of ``result.json``: the same result gives the same text."""
         table = self.model_dump(mode="json")
-        return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return printable(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
     def scores_csv(self) -> str:
         """Return the text of ``scores.csv``: a row per score."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ def keypoints(
         checked = {image.name: image.own_image for image in listed}
         write = _write_csv if layout == "csv" else _write_json
         persons = write(checked, out, pose, chosen, progress)
-    click.echo(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
+    say(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
 
 
 def _write_csv(

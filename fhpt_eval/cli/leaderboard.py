@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.table import Leaderboard
@@ -36,7 +37,7 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
         write_atomically(csv_file, board.to_csv().encode())
     show_leaderboard(board)
     if csv_file is not None:
-        click.echo(f"Written to {csv_file}")
+        say(f"Written to {csv_file}")
 
 
 def show_leaderboard(board: Leaderboard) -> None:
@@ -45,4 +46,4 @@ def show_leaderboard(board: Leaderboard) -> None:
 
     show_table(board.table())
     for note in board.notes():
-        click.echo(note)
+        say(note)

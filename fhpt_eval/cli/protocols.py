@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from fhpt_eval.cli.screen import put, say
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -38,7 +40,7 @@ def show(protocol: str) -> None:
 
     loaded = load_protocol(protocol)
     shown = {**loaded.about(), "digest": loaded.digest, **loaded.canonical()}
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    put(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
 
 
 @protocols.command()
@@ -58,9 +60,9 @@ def diff(first: str, second: str) -> None:
     # Two files may have one id; what was typed then tells them apart.
     names = (a.id, b.id) if a.id != b.id else (first, second)
     comparison = compare(a, b, names)
-    click.echo(comparison.head)
+    say(comparison.head)
     for table in comparison.tables():
-        click.echo()
+        say()
         show_table(table)
     for note in comparison.notes():
-        click.echo(f"\n{note}")
+        say(f"\n{note}")

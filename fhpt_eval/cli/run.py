@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import put, say
 
 if TYPE_CHECKING:
     from fhpt_eval.evaluation.request import Request
@@ -152,7 +153,7 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
             write_atomically(folder / _ORIGIN, origin.encode())
             complete = _show(result, folder, as_json) and complete
         if len(results) > 1 and not as_json:
-            click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
+            say(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
 
 
@@ -196,11 +197,11 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
     from fhpt_eval.cli.show import is_complete, show_scores
 
     if as_json:
-        click.echo(result.to_json(), nl=False)
+        put(result.to_json())
     else:
         show_scores(result)
-        click.echo(result.citation)
-        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv")
+        say(result.citation)
+        say(f"Written to {folder}: result.json, scores.csv, pairs.csv")
     return is_complete(result.scores)
 
 

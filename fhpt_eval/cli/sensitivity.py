@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.sensitivity import Sensitivity
@@ -42,7 +43,7 @@ def sensitivity(
             write_atomically(file, text.encode())
     _show(table)
     for file in filter(None, (csv_file, markdown)):
-        click.echo(f"Written to {file}")
+        say(f"Written to {file}")
 
 
 def _show(table: Sensitivity) -> None:
@@ -50,10 +51,10 @@ def _show(table: Sensitivity) -> None:
     from fhpt_eval.cli.show import show_table
 
     first = table.lines[0].result
-    click.echo(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
+    say(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
     show_table(table.table())
     if table.spans().rows:
-        click.echo()
+        say()
         show_table(table.spans())
     for note in table.notes():
-        click.echo(note)
+        say(note)

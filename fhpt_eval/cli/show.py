@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import click
-
+from fhpt_eval.cli.screen import put, say
 from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -42,10 +42,11 @@ class TerminalProgress(Progress):
 
     def say(self, message: str) -> None:
         self.close()
-        click.echo(message, err=True)
+        say(message, err=True)
 
     def stage(self, name: str, total: int, unit: str = "") -> None:
         self.close()
+        name = printable(name)
         self._name, self._total, self._unit, self._first = name, total, unit, None
         self._logged = time.monotonic()
         if sys.stderr.isatty():
@@ -63,13 +64,13 @@ class TerminalProgress(Progress):
 
     def advance(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        beside = ", ".join(filter(None, (self._rate(done, now), note)))
+        beside = ", ".join(filter(None, (self._rate(done, now), printable(note))))
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, completed=done, beside=beside)
         elif now - self._logged > _LOG_EVERY:
             self._logged = now
             count = f"{done:,} of {self._total:,}" if self._total else f"{done:,}"
-            click.echo(", ".join(filter(None, (f"{self._name}: {count}", beside))), err=True)
+            say(", ".join(filter(None, (f"{self._name}: {count}", beside))), err=True)
 
     def _rate(self, done: int, now: float) -> str:
         """Return how many steps a second the stage makes, once that is known."""
@@ -87,7 +88,7 @@ class TerminalProgress(Progress):
 def show_table(table: Table) -> None:
     """Print a table: as wide as the terminal, in a pipe as Markdown of any width."""
     if not sys.stdout.isatty():
-        click.echo(table.markdown(), nl=False)
+        put(table.markdown())
         return
     from rich.console import Console
 
@@ -111,7 +112,7 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
     if finished:  # a glob also catches folders of runs that were refused or interrupted
         for file in files:
             if file not in finished:
-                click.echo(f"Left out: {file.parent} holds no result.", err=True)
+                say(f"Left out: {file.parent} holds no result.", err=True)
         files = finished
     return [Result.load(file) for file in files]
 
@@ -127,7 +128,7 @@ def result_files(runs: Sequence[Path]) -> dict[str, Path]:
 
 def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and below it notes and what there is no score of."""
-    click.echo(result.title)
+    say(result.title)
     show_table(result.table())
     notes: dict[str, list[str]] = {}
     for name, score in result.scores.items():
@@ -136,9 +137,9 @@ def show_scores(result: Result) -> None:
             # Of a metric that could not be computed at all its name says enough.
             notes.setdefault(text, []).append(name if score.n else name.partition(".")[0])
     if details := sum(score.detail and score.n > 0 for score in result.scores.values()):
-        click.echo(f"{details} details are in scores.csv")
+        say(f"{details} details are in scores.csv")
     for text, names in notes.items():
-        click.echo(f"{', '.join(dict.fromkeys(names))}: {text}")
+        say(f"{', '.join(dict.fromkeys(names))}: {text}")
 
 
 def is_complete(scores: dict[str, Score]) -> bool:
