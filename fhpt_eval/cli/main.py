@@ -65,16 +65,19 @@ def main(args: list[str] | None = None) -> NoReturn:
     # Images above our own limit are refused by name; Pillow's warning on the way adds nothing.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     take_any_encoding()
+    out, err = sys.stdout, sys.stderr
     try:
         status = cli(args, standalone_mode=False)
         finish()
     except (click.exceptions.Abort, KeyboardInterrupt):
         say("Interrupted. Finished chunks are kept: the same command goes on from there.", err=True)
         status = 130
-    except SystemExit as stop:  # click's own end where nobody reads the output
-        if not isinstance(stop.__context__, BrokenPipeError):
+    except SystemExit:
+        if sys.stdout is out:
             raise
-        status = _explain(stop.__context__)
+        # Where nobody reads the output, click puts a stream that never complains in its place.
+        sys.stdout, sys.stderr = out, err
+        status = _explain(BrokenPipeError())
     except Exception as error:  # noqa: BLE001 - the last one who can say it to a person
         status = _explain(error)
     try:
