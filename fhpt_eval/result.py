@@ -29,7 +29,14 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, write_atomically
+from fhpt_eval.common.files import (
+    Cell,
+    check_json,
+    csv_text,
+    plain_text,
+    read_text,
+    write_atomically,
+)
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import ARROWS, Table
 from fhpt_eval.common.text import printable
@@ -44,6 +51,8 @@ MAX_NAME = 200
 SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
+#: Most values in a ``result.json``, such as those of a hundred thousand files that were left out.
+MAX_JSON_VALUES = 500_000
 _WHAT = "the folder that 'fhpt-eval run' wrote"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -326,9 +335,12 @@ class Result(_Model):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
         text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
+            check_json(text, MAX_JSON_VALUES)
             result = cls.model_validate_json(text)
         except ValidationError as error:
             raise ResultError(_not_a_result(error, file)) from None
+        except ValueError as error:
+            raise ResultError(f"{file}: is not a result of fhpt-eval: {error}.") from None
         pairs = file.with_name("pairs.csv")
         if path.is_dir() and pairs.is_file():
             rows = read_text(pairs, MAX_PAIRS_BYTES, _WHAT, error=ResultError)

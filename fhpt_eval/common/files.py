@@ -17,12 +17,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
+from fhpt_eval.common.text import printable
 from fhpt_eval.errors import FhptEvalError, InputError, StorageError
 
 #: A spreadsheet takes a cell that starts with one of these for a formula.
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Cell = str | float | int | None
+#: Most dots in a line of TOML: a key that has so many is nobody's.
+MAX_DOTS = 200
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # A temporary file that has not been touched for so many seconds belongs to no run.
 _LONG_AGO = 3600.0
 # What files of partials are called while they are written: a name that nobody else gives.
@@ -63,11 +67,44 @@ def read_text(path: Path, limit: int, what: str, *, error: type[FhptEvalError] =
 
 
 def toml_table(text: str, label: str, *, error: type[FhptEvalError] = InputError) -> dict[str, Any]:
-    """Parse TOML, or raise ``error``; ``label`` names the text."""
+    """Parse TOML, or raise ``error``; ``label`` names the text.
+
+    A key of thousands of parts would cost gigabytes, and a control character has no place in a name
+    or a path: both are refused.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MAX_DOTS:
+            raise error(f"{label}, line {number}: has more than {MAX_DOTS} dots; break it.")
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except (ValueError, RecursionError) as fault:
         raise error(f"{label}: is not valid TOML: {fault}.") from fault
+    if odd := _with_control_characters(table):
+        raise error(f"{label}: {printable(odd)}: there is a control character; leave it out.")
+    return table
+
+
+def _with_control_characters(value: object, key: str = "") -> str:
+    """Return the key under which, or in which, a text has control characters, or nothing."""
+    if isinstance(value, str):
+        return key if _CONTROL.search(value) else ""
+    if isinstance(value, list):
+        return next(filter(None, (_with_control_characters(item, key) for item in value)), "")
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        where = f"{key}.{name}" if key else name
+        if odd := where if _CONTROL.search(name) else _with_control_characters(inner, where):
+            return odd
+    return ""
+
+
+def check_json(text: str, most: int) -> None:
+    """Refuse JSON of more values than are bearable, before anything is built of them.
+
+    Raises:
+        ValueError: says how many are allowed. Commas and brackets within texts count as well.
+    """
+    if sum(map(text.count, ",[{")) > most:
+        raise ValueError(f"it holds more than {most:,} values")
 
 
 def read_bytes(
@@ -86,7 +123,7 @@ def read_within(path: Path, limit: int) -> bytes:
         # It may have grown since: one byte more than the limit tells.
         data = file.read(limit + 1)
         if len(data) > limit:
-            raise _too_large(limit)
+            raise _too_large(path, limit)
         return data
 
 
@@ -102,14 +139,14 @@ def opened(path: Path, limit: int) -> Iterator[BinaryIO]:
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | waits_not)) as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "it is not a file")
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
         if state.st_size > limit:
-            raise _too_large(limit)
+            raise _too_large(path, limit)
         yield file
 
 
-def _too_large(limit: int) -> OSError:
-    return OSError(errno.EFBIG, f"it is larger than {limit:,} bytes")
+def _too_large(path: Path, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(path))
 
 
 def why(fault: Exception) -> str:

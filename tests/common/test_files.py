@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.common.files import (
+    check_json,
     check_writable,
     csv_text,
     keep_apart,
@@ -24,6 +25,7 @@ from fhpt_eval.common.files import (
     read_bytes,
     read_text,
     remove_leftovers,
+    toml_table,
     write_atomically,
 )
 from fhpt_eval.errors import InputError, ResultError, StorageError
@@ -95,6 +97,39 @@ class TestReading:
     def test_the_reader_chooses_the_error(self, path: Path) -> None:
         with pytest.raises(ResultError, match="larger than 1 bytes"):
             read_text(path, 1, "a result", error=ResultError)
+
+
+class TestToml:
+    def refusal(self, text: str) -> str:
+        with pytest.raises(InputError) as error:
+            toml_table(text, "p.toml")
+        return str(error.value)
+
+    def test_a_key_of_very_many_parts_is_refused_before_it_is_built(self) -> None:
+        assert self.refusal("a=1\n" + ".".join("a" * 20_000) + "=1") == (
+            "p.toml, line 2: has more than 200 dots; break it."
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "key"),
+        [
+            ('a.b = "x\\u0000y"', "a.b"),
+            ('[[a]]\nb = ["x", "\\u001b"]', "a.b"),
+            ('"\\u001b" = 1', r"\u001b"),
+        ],
+    )
+    def test_a_control_character_is_refused_with_its_key(self, text: str, key: str) -> None:
+        assert self.refusal(text) == (f"p.toml: {key}: there is a control character; leave it out.")
+
+    def test_texts_of_several_lines_and_tabs_are_texts(self) -> None:
+        assert toml_table('a = """x\ty\nz"""', "p.toml") == {"a": "x\ty\nz"}
+
+
+class TestJson:
+    def test_more_values_than_are_bearable_are_refused(self) -> None:
+        check_json("[1, 2, [3], {}]", 6)
+        with pytest.raises(ValueError, match="more than 5 values"):
+            check_json("[1, 2, [3], {}]", 5)
 
 
 class TestOpening:
