@@ -35,8 +35,8 @@ def sensitivity(
     from fhpt_eval.common.files import keep_apart, write_atomically
     from fhpt_eval.leaderboard.sensitivity import build
 
-    for file in filter(None, (csv_file, markdown)):
-        keep_apart(file, result_files(runs))
+    for out in filter(None, (csv_file, markdown)):
+        keep_apart(out, result_files(runs))
     table = build(load_results(runs), base)
     for file, text in ((csv_file, table.to_csv()), (markdown, table.to_markdown())):
         if file is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import os
 import re
 import secrets
@@ -128,7 +129,7 @@ def read_within(path: Path, limit: int) -> bytes:
 
 
 @contextmanager
-def opened(path: Path, limit: int) -> Iterator[BinaryIO]:
+def opened(path: Path, limit: int) -> Iterator[io.BufferedReader]:
     """Open a regular file of at most ``limit`` bytes, once, to be read: the only way in.
 
     Raises:

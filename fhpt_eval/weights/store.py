@@ -7,12 +7,12 @@ user names by its path, with the digest it has.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from fhpt_eval.common.files import opened, why
 from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
@@ -127,7 +127,7 @@ def sha256_of(path: Path) -> str:
         raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 
 
-def sha256_of_stream(file: BinaryIO) -> str:
+def sha256_of_stream(file: io.BufferedReader | io.BufferedRandom) -> str:
     """Return the SHA-256 of an open file from where it stands."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 
