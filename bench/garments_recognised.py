@@ -76,9 +76,9 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: |")
     for place, folder in enumerate(chosen.results):
         pairs = match_pairs(Folders(folder, chosen.gt)).pairs
-        worn = np.array([truth[pair.ground_truth.path.stem] for pair in pairs])
+        real = [pair.ground_truth.path for pair in pairs if pair.ground_truth is not None]
+        worn = np.array([truth[path.stem] for path in real])
         if not place:
-            real = [pair.ground_truth.path for pair in pairs]
             print(row("ground truth", recognised(real), worn))
             if size := chosen.working_size:
                 name = f"ground truth at {size[0]} x {size[1]}, enlarged"

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fhpt_eval.common.intervals import LEVEL, SEED, mean_interval
+from fhpt_eval.common.intervals import LEVEL, mean_interval
 from fhpt_eval.features.mannequin.garments import Garments
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 from fhpt_eval.pairs.matching import match_pairs
@@ -81,7 +81,7 @@ def frechet_difference(
         return frechet(gaussian(first[rows]), real) - frechet(gaussian(second[rows]), real)
 
     members = [np.flatnonzero(items == item) for item in np.unique(items)]
-    generator = np.random.Generator(np.random.PCG64(SEED))
+    generator = np.random.Generator(np.random.PCG64(0))
     found = []
     for _ in range(_RESAMPLES):
         drawn = generator.integers(0, len(members), len(members))
@@ -125,7 +125,8 @@ def main() -> None:
         if not at.keys() >= set(keys):
             raise SystemExit(f"{pred} lacks images of the runs' pairs.")
         sides.append(pool([at[key].generated.path for key in keys]))
-    paths = [at[key].ground_truth.path for key in keys]
+    truths = [at[key].ground_truth for key in keys]
+    paths = [image.path for image in truths if image is not None]
     truth, once = pool(paths), once_each([str(path) for path in paths])
     for run, pred, rows in zip((first, second), (chosen.pred_a, chosen.pred_b), sides, strict=True):
         reported = run.scores["fid[mannequin]"].value

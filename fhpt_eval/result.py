@@ -10,11 +10,11 @@ import html
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,14 @@ from fhpt_eval.common.files import (
     csv_text,
     plain_text,
     read_text,
+    why,
     write_atomically,
 )
 from fhpt_eval.common.settings import digest_of
-from fhpt_eval.common.tables import ARROWS, Table
+from fhpt_eval.common.tables import Table, arrowed
 from fhpt_eval.common.text import printable
 from fhpt_eval.common.validation import explain_validation
-from fhpt_eval.errors import ResultError
+from fhpt_eval.errors import ResultError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,13 @@ MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
 #: Most values in a ``result.json``, such as those of a hundred thousand files that were left out.
 MAX_JSON_VALUES = 500_000
 _WHAT = "the folder that 'fhpt-eval run' wrote"
+#: What a run writes to its folder; without the first there is no result.
+FILES = ("result.json", "scores.csv", "pairs.csv", "files.csv")
+#: What their names start with while the next run of the folder has no result yet.
+EARLIER = "earlier-"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Rows = TypeVar("Rows")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -78,21 +84,24 @@ class _Model(BaseModel):
 class Score(_Model):
     """One number: ``value``, or ``None`` and the ``reason``; they exclude each other.
 
+    ``direction`` is ``"none"`` where no value is better than another, as of a spread or a count.
     ``n`` is the number of pairs that it rests on, ``coverage`` their share of all pairs that the
     test set has, ``interval`` the 95 % interval (``None`` where there is none; ``note`` says why),
     ``note`` anything a reader must know beside the number. ``over`` is the SHA-256 of the keys of
     the pairs that it rests on where these are not all of the run's: with equal ones, two scores are
-    means over the same pairs. ``detail`` marks a value that tables on a terminal leave out.
+    means over the same pairs. ``weight`` is the column of ``pairs.csv`` that weighs a mean over
+    pairs that do not count alike. ``detail`` marks a value that tables on a terminal leave out.
     """
 
     value: Finite | None
-    direction: Literal["higher", "lower"]
+    direction: Literal["higher", "lower", "none"]
     n: Annotated[int, Field(ge=0)]
     coverage: Annotated[Finite, Field(ge=0, le=1)]
     interval: Annotated[tuple[Finite, Finite], Field(strict=False)] | None
     reason: str | None
     note: str | None = None
     over: Digest | None = None
+    weight: str | None = None
     detail: bool = False
 
     @model_validator(mode="after")
@@ -103,11 +112,16 @@ class Score(_Model):
 
 
 class ProtocolRecord(_Model):
-    """The protocol of a result: its id, its digest, and all that the digest stands for."""
+    """The protocol of a result: its id, its digest, and all that the digest stands for.
+
+    ``standing`` says what published numbers the result may be compared with, or what keeps it from
+    that; empty where the protocol is not made for any.
+    """
 
     id: str
     digest: Digest
     settings: dict[str, Any]
+    standing: str = ""
 
     @field_validator("settings")
     @classmethod
@@ -140,11 +154,18 @@ class Excluded(_Model):
 
 
 class Provenance(_Model):
-    """What the scores were computed from and with."""
+    """What the scores were computed from and with.
+
+    ``assumptions`` says, in a line each, what was taken for granted of the files; ``passed_over``
+    how many entries of each folder are no images, by kind.
+    """
 
     generated_digest: Digest
     matching: str
+    example: str
     groups: int
+    assumptions: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    passed_over: dict[str, dict[str, int]] = {}
     excluded: Annotated[tuple[Excluded, ...], Field(strict=False)]
     software: dict[str, str]
     code: Digest
@@ -218,10 +239,64 @@ class PairTable:
         return cls(keys, {name: table[:, column] for column, name in enumerate(header[1:])})
 
 
+class FileRow(NamedTuple):
+    """Which files a pair is of, below their folders, its item, and the number of its group.
+
+    Empty where there is none, or where it is not known.
+    """
+
+    pair: str
+    generated: str
+    ground_truth: str
+    source: str
+    item: str
+    group: int
+
+
+def _file_row(
+    pair: str, generated: str, ground_truth: str, source: str, item: str, group: str
+) -> FileRow:
+    return FileRow(pair, generated, ground_truth, source, item, int(group))
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """What :attr:`Result.files` is made of and ``files.csv`` is written from, sorted by key."""
+
+    rows: tuple[FileRow, ...]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a DataFrame of their own, indexed by ``pair``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(FileRow._fields)).set_index("pair")
+
+    def to_csv(self) -> str:
+        """Return the text of ``files.csv``."""
+        return csv_text([FileRow._fields, *self.rows])
+
+    @classmethod
+    def from_csv(cls, text: str, label: str) -> FileTable:
+        """Read the text of ``files.csv``; ``label`` names it in messages.
+
+        Raises:
+            ResultError: the text is not such a table.
+        """
+        try:
+            header, *rows = csv.reader(io.StringIO(text))
+            if tuple(header) != FileRow._fields:
+                raise ValueError(f"the columns are not {', '.join(FileRow._fields)}")
+            return cls(tuple(_file_row(*map(plain_text, row)) for row in rows))
+        except (ValueError, TypeError, csv.Error) as error:
+            raise ResultError(f"{label}: is not a table of files ({error}).") from error
+
+
 class Result(_Model):
     """Scores and provenance of one method under one protocol on one test set.
 
-    ``pairs`` holds the per-pair values; it is written to ``pairs.csv``, not to ``result.json``.
+    ``pairs`` holds the per-pair values and ``files`` the names of the pairs' files; they are
+    written to ``pairs.csv`` and ``files.csv``, not to ``result.json``.
     Printed, it is a table of its scores, and in a notebook too.
     """
 
@@ -233,9 +308,7 @@ class Result(_Model):
     provenance: Provenance
     timing: Timing
     _pairs: PairTable | None = PrivateAttr(default=None)
-
-    #: The files of a result, in the order in which they are written.
-    FILES: ClassVar[tuple[str, ...]] = ("pairs.csv", "scores.csv", "result.json")
+    _files: FileTable | None = PrivateAttr(default=None)
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -251,10 +324,29 @@ class Result(_Model):
             )
         return self._pairs.frame
 
-    def with_pairs(self, table: PairTable) -> Self:
-        """Return the same result with these per-pair values."""
+    @property
+    def files(self) -> pd.DataFrame:
+        """The pairs' files: the columns of :class:`FileRow`, indexed by ``pair``.
+
+        Raises:
+            ResultError: the result was read from a ``result.json`` without its ``files.csv``.
+        """
+        if self._files is None:
+            raise ResultError(
+                f"The files of {self.method} were not loaded: give the run's folder, with its "
+                "files.csv, rather than result.json alone."
+            )
+        return self._files.frame
+
+    @property
+    def pair_table(self) -> PairTable | None:
+        """The per-pair values without pandas; nothing where they were not loaded."""
+        return self._pairs
+
+    def with_pairs(self, table: PairTable, files: FileTable | None = None) -> Self:
+        """Return the same result with these per-pair values and, of the same pairs, files."""
         copy = self.model_copy()
-        copy._pairs = table
+        copy._pairs, copy._files = table, files
         return copy
 
     def table(self) -> Table:
@@ -264,7 +356,7 @@ class Result(_Model):
             if score.n and not score.detail:
                 ends = [f"{round(end, 4) + 0.0:.4f}" for end in score.interval or ()]
                 rows.append((
-                    f"{name} {ARROWS[score.direction]}",
+                    arrowed(name, score.direction),
                     "-" if score.value is None else f"{score.value:.4f}",
                     " to ".join(ends) or "-",
                     f"{score.n:,}" + (f" ({score.coverage:.1%})" if score.coverage < 1 else ""),
@@ -287,7 +379,8 @@ class Result(_Model):
         )
 
     def __str__(self) -> str:
-        return printable(f"{self.title}\n{self.table().text()}{self.citation}")
+        lines = "\n".join(filter(None, (self.citation, self.protocol.standing)))
+        return printable(f"{self.title}\n{self.table().text()}{lines}")
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -311,15 +404,21 @@ class Result(_Model):
         return csv_text(rows)
 
     def save(self, folder: Path) -> None:
-        """Write ``pairs.csv``, ``scores.csv`` and, last, ``result.json``.
+        """Write ``pairs.csv``, ``files.csv``, ``scores.csv`` and, last, ``result.json``.
+
+        What :func:`set_aside` kept of the folder's earlier result is removed then.
 
         Raises:
             StorageError: the folder cannot be written, or the disk is full.
         """
         if self._pairs is not None:
             write_atomically(folder / "pairs.csv", self._pairs.to_csv().encode())
+        if self._files is not None:
+            write_atomically(folder / "files.csv", self._files.to_csv().encode())
         write_atomically(folder / "scores.csv", self.scores_csv().encode())
         write_atomically(folder / "result.json", self.to_json().encode())
+        for name in FILES:
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -333,6 +432,8 @@ class Result(_Model):
         folder = path if path.is_dir() else path.parent
         if not file.exists() and list(folder.glob("*/result.json")):
             raise ResultError(f"{folder} holds several runs; name each, as in {folder}/*.")
+        if not file.exists() and (folder / f"{EARLIER}result.json").exists():
+            raise ResultError(f"{folder} {UNFINISHED}")
         text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
             check_json(text, MAX_JSON_VALUES)
@@ -341,11 +442,45 @@ class Result(_Model):
             raise ResultError(_not_a_result(error, file)) from None
         except ValueError as error:
             raise ResultError(f"{file}: is not a result of fhpt-eval: {error}.") from None
-        pairs = file.with_name("pairs.csv")
-        if path.is_dir() and pairs.is_file():
-            rows = read_text(pairs, MAX_PAIRS_BYTES, _WHAT, error=ResultError)
-            return result.with_pairs(PairTable.from_csv(rows, str(pairs)))
+        if path.is_dir():
+            result._pairs = _beside(file, "pairs.csv", PairTable.from_csv)
+            result._files = _beside(file, "files.csv", FileTable.from_csv)
         return result
+
+
+def _beside(file: Path, name: str, read: Callable[[str, str], Rows]) -> Rows | None:
+    """Read a table that lies beside ``result.json``, if it is there."""
+    table = file.with_name(name)
+    if not table.is_file():
+        return None
+    return read(read_text(table, MAX_PAIRS_BYTES, _WHAT, error=ResultError), str(table))
+
+
+#: Said of a folder whose result was set aside.
+UNFINISHED = (
+    "holds no result: its last run was refused or interrupted. What the run before that gave is in "
+    f"{EARLIER}result.json; repeat the last command."
+)
+
+
+def set_aside(folder: Path) -> None:
+    """Rename the files of a folder's result, so that no command shows it as the folder's any more.
+
+    A run does so before it looks at any image: if it is refused or interrupted, what stands there
+    would be of other inputs than the last command's. Its partials stay where they are.
+
+    Raises:
+        StorageError: a file cannot be renamed.
+    """
+    if not (folder / "result.json").exists():
+        return
+    for name in FILES:
+        try:
+            (folder / name).replace(folder / f"{EARLIER}{name}")
+        except FileNotFoundError:  # none of this run: then none of an earlier one either
+            (folder / f"{EARLIER}{name}").unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder / name} cannot be renamed: {why(error)}.") from error
 
 
 def _not_a_result(error: ValidationError, file: Path) -> str:

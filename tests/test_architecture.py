@@ -291,6 +291,7 @@ OTHER_DOORS = {
     "common/shipped.py": "files of the package",
     "features/perceptual.py": "files of the package",
     "metrics/brisque.py": "files of the package",
+    "protocol/methods.py": "files of the package",
     "weights/registry.py": "files of the package",
     "weights/state.py": "files whose digest has been taken",
     "weights/download.py": "half a download of its own, locked",

@@ -23,6 +23,8 @@ from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import ResultError, StorageError
 from fhpt_eval.result import (
     MAX_JSON_BYTES,
+    FileRow,
+    FileTable,
     PairTable,
     Result,
     Score,
@@ -68,6 +70,39 @@ def refusal(path: Path) -> str:
     for text in ("Traceback", "pydantic", "https://", "ValidationError"):
         assert text not in message
     return message
+
+
+HEADER = "pair,generated,ground_truth,source,item,group\n"
+FILES = FileTable((
+    FileRow("-a", "x/=b.png", "a,b.jpg", "", "shirt", 0),
+    FileRow("c", "c.png", "", "s/d.png", "", 1),
+))  # fmt: skip
+
+
+class TestFiles:
+    def test_what_is_written_is_what_is_read(self, tmp_path: Path) -> None:
+        make_result().with_pairs(make_table(), FILES).save(tmp_path)
+        read = Result.load(tmp_path).files
+        assert read.equals(FILES.frame)
+        assert list(read.columns) == ["generated", "ground_truth", "source", "item", "group"]
+        assert read.loc["-a", "generated"] == "x/=b.png"
+
+    def test_no_cell_starts_a_formula(self) -> None:
+        assert FileTable((FileRow("=k", "-g", "+t", "@s", "=i", 0),)).to_csv().splitlines()[1] == (
+            "'=k,'-g,'+t,'@s,'=i,0"
+        )
+
+    @pytest.mark.parametrize("text", ["", "pair\n", HEADER + "a,b\n", HEADER + "a,,,,,x\n"])
+    def test_what_is_no_table_of_files_is_refused(self, tmp_path: Path, text: str) -> None:
+        make_result().with_pairs(make_table(), FILES).save(tmp_path)
+        (tmp_path / "files.csv").write_text(text)
+        with pytest.raises(ResultError, match=r"files\.csv: is not a table of files"):
+            Result.load(tmp_path)
+
+    def test_without_its_folder_a_result_has_no_files(self, tmp_path: Path) -> None:
+        make_result().with_pairs(make_table(), FILES).save(tmp_path)
+        with pytest.raises(ResultError, match="give the run's folder"):
+            _ = Result.load(tmp_path / "result.json").files
 
 
 class TestScores:

@@ -42,7 +42,8 @@ def drawn() -> tuple[Tensor, Tensor]:
 def test_every_metric_conforms_with_the_networks_of_the_package(
     entry: Entry, drawn: tuple[Tensor, Tensor]
 ) -> None:
-    check_metric(entry.metric, drawn)
+    searches = "item" in entry.metric.needs  # which takes more images than there are people
+    check_metric(entry.metric, None if searches else drawn)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,10 @@ def test_a_variant_of_ssim_conforms(parameters: dict[str, Any]) -> None:
     check_metric(SSIM(**parameters))
 
 
+def unit(images: Tensor) -> Tensor:
+    return images.double() / (255 if images.dtype == torch.uint8 else 1)
+
+
 class Distance(PairMetric):
     """A metric without faults, to be broken below."""
 
@@ -67,7 +72,7 @@ class Distance(PairMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 255.0)
 
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
-        return (generated.double() - ground_truth.double()).abs().mean(dim=(1, 2, 3))
+        return (unit(generated) - unit(ground_truth)).abs().mean(dim=(1, 2, 3))
 
 
 class MeanGap(SetMetric):
@@ -83,7 +88,7 @@ class MeanGap(SetMetric):
 
     def update(self, state: State, batch: Batch) -> State:
         assert batch.ground_truth is not None
-        sums = [t.double().mean(dim=(1, 2, 3)).sum() for t in (batch.generated, batch.ground_truth)]
+        sums = [unit(t).mean(dim=(1, 2, 3)).sum() for t in (batch.generated, batch.ground_truth)]
         return {
             "sums": state["sums"] + np.array([float(s) for s in sums]),
             "count": np.asarray(state["count"] + len(batch.keys)),
@@ -115,13 +120,20 @@ class OneValueForAll(Distance):
         return super().measure(generated, ground_truth).mean()[None]
 
 
+class DoesNotScale(Distance):
+    """Takes levels and floats in [0, 1] for the same."""
+
+    def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
+        return (generated.double() - ground_truth.double()).abs().mean(dim=(1, 2, 3))
+
+
 class AlwaysUndefined(Distance):
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
         return super().measure(generated, ground_truth) * math.nan
 
 
 class OutOfRange(Distance):
-    range: ClassVar[tuple[float, float]] = (0.0, 1e-3)
+    range: ClassVar[tuple[float, float]] = (0.0, 1e-5)
 
 
 class EqualIsNotBest(Distance):
@@ -147,7 +159,7 @@ class Random(Distance):
 class NormalisesByTheBatch(Distance):
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
         value = super().measure(generated, ground_truth)
-        return value / max(1.0, float(value.max()))
+        return value / max(1e-3, float(value.max()))
 
 
 class DependsOnTheOrder(Distance):
@@ -222,6 +234,7 @@ class UndeclaredPart(ImageMetric):
         (AcceptsAnything, "inputs"),
         (RaisesItsOwn, "inputs"),
         (Unpicklable, "pickle"),
+        (DoesNotScale, "floats"),
     ],
 )
 def test_a_broken_metric_fails_its_clause(metric: type[Metric], clause: str) -> None:
@@ -240,3 +253,8 @@ def test_a_metric_that_differs_on_a_gpu_fails_the_devices_clause() -> None:
 
     with pytest.raises(ConformanceError, match="devices"):
         check_metric(Differs)
+
+
+def test_a_broken_clause_is_told_with_the_class_that_breaks_it() -> None:
+    with pytest.raises(ConformanceError, match="values: OneValueForAll: its value has shape"):
+        check_metric(OneValueForAll)

@@ -47,7 +47,7 @@ def metrics(as_json: bool) -> None:
 
 def _show(rows: list[dict[str, str]]) -> None:
     from fhpt_eval.cli.show import show_table
-    from fhpt_eval.common.tables import ARROWS, Table
+    from fhpt_eval.common.tables import Table, arrowed
 
     cells = []
     for row in rows:
@@ -55,7 +55,7 @@ def _show(rows: list[dict[str, str]]) -> None:
         if "broken" in row:
             cells.append((row["name"], f"broken: {row['broken']}{package}", "", "", ""))
         else:
-            name = f"{row['name']} {ARROWS[row['direction']]}"
+            name = arrowed(row["name"], row["direction"])
             title = row["title"] + package
             cells.append((name, title, row["range"], row["needs"], row["parameters"]))
     header = ("name", "title", "range", "needs", "parameters")

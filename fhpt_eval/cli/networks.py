@@ -69,6 +69,7 @@ def _facts(network: Network) -> Row:
 
     lacking = network.lacks()
     package = network_package(network.name) if network.name in network_names() else ("", "")
+    digests = {} if lacking else network.digests()
     return {
         "name": network.name,
         "title": network.title,
@@ -76,9 +77,9 @@ def _facts(network: Network) -> Row:
         "row size": dict(network.dimensions),
         "made for": network.made_for,
         "same person": network.same_person,
-        "weights": "missing" if lacking else "here",
+        "weights": "missing" if lacking else "here" if digests else "none",
         "lacks": lacking,
-        "sha-256": sorted(network.digests().values()) if not lacking else [],
+        "sha-256": sorted(digests.values()),
         "settings": network.model_dump(mode="json"),
         "licence": network.licence,
         "citation": network.citation,

@@ -16,6 +16,7 @@ def protocols(ctx: click.Context) -> None:
     fhpt-eval protocols
     fhpt-eval protocols show fhpt
     fhpt-eval protocols diff fhpt mine.toml
+    fhpt-eval protocols for ADGAN
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -66,3 +67,39 @@ def diff(first: str, second: str) -> None:
         show_table(table)
     for note in comparison.notes():
         say(f"\n{note}")
+
+
+@protocols.command("for")
+@click.argument("method", required=False)
+def for_method(method: str | None) -> None:
+    """Say which protocols a method's printed numbers can be compared with, and what stands against.
+
+    Without METHOD: all methods that anything is known of.
+
+    \b
+    fhpt-eval protocols for
+    fhpt-eval protocols for ADGAN
+    """
+    from fhpt_eval.cli.show import show_table, show_text
+    from fhpt_eval.common.tables import Table
+    from fhpt_eval.protocol.methods import find_method, methods
+
+    if method is None:
+        rows = [
+            (each.name, ", ".join(c.protocol for c in each.comparable) or "-") for each in methods()
+        ]
+        show_table(Table(("method", "protocols"), rows, frozenset({"protocols"})))
+        return
+    known = find_method(method)
+    read = f"{known.repository} at {known.commit}" if known.commit else known.repository
+    say(f"{known.name}{f' ({read.strip()})' if read else ''}")
+    if known.comparable:
+        header = ("protocol", "scores", "why")
+        cells = [(c.protocol, ", ".join(c.scores), c.why) for c in known.comparable]
+        show_table(Table(header, cells, frozenset(header[1:])))
+    else:
+        say("Its printed numbers can be compared with those of no shipped protocol.")
+    for line in (f"Its results: {known.results}.", *(f"- {note}" for note in known.notes)):
+        show_text(line)
+    if known.comparable:
+        say("'fhpt-eval protocols show NAME' has the quirks of a protocol.")

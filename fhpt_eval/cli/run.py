@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ _SPELLED: Mapping[str, Mapping[str, Any]] = {
     "cache": {"envvar": "FHPT_CACHE"},
 }
 _PATHS = frozenset({"pred", "gt", "source", "pairs", "outs", "cache"})
-_NUMBERS = frozenset({"panels", "panel", "workers"})
+_NUMBERS = frozenset({"panels", "panel", "gt_panel", "source_panel", "workers"})
 #: Fields that have no option of their own.
 _NO_OPTION = frozenset({"options", "progress"})
 
@@ -110,50 +110,46 @@ class _Command(click.Command):
 def run(context: click.Context, /, request: Path | None, as_json: bool, **typed: Any) -> int:
     """Score generated images against their ground truth.
 
-    Writes result.json, scores.csv and pairs.csv. Repeating the command goes on from what is
-    finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input or nowhere to write,
-    1 a metric failed, 130 interrupted.
+    Writes result.json, scores.csv, pairs.csv and files.csv. Repeating the command goes on from
+    what is finished. Exit status: 0 all scores, 3 some are unavailable, 2 bad input or nowhere to
+    write, 1 a metric failed, 130 interrupted.
 
     \b
     fhpt-eval run --pred results/ --gt test/
     fhpt-eval run --pred results/ --gt test/ --metrics ssim,psnr --name ours
     fhpt-eval run --pred ours/ --pred theirs/ --gt test/
     fhpt-eval run --pred strips/ --gt strips/ --panels 3
+    fhpt-eval run --pred results/ --fid-reference train/ --metrics fid,brisque
     fhpt-eval run --pred results/ --gt test/ --metrics fid --fid-reference train.npz
     fhpt-eval run --pred results/ --gt test/ --protocol fhpt,mine.toml
     fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
     """
     from fhpt_eval.cli.show import TerminalProgress
     from fhpt_eval.common.files import write_atomically
+    from fhpt_eval.evaluation.evaluate import evaluate_methods
     from fhpt_eval.evaluation.request import loaded_protocols
-    from fhpt_eval.evaluation.run import evaluate_request
     from fhpt_eval.evaluation.store.store import default_cache
 
     declared = context.ensure_object(dict)
     asked = _asked(request, typed, declared)
-    protocols = loaded_protocols(asked)
+    methods = _methods(typed, asked, [each.id for each in loaded_protocols(asked)])
+    origins = [_origin({"pred": pred, "gt": asked.gt, **asked.options}) for pred, _, _ in methods]
+    if not typed["name"] and typed["outs"] is None:
+        _check_origins(methods, origins)
     complete = True
-    outs = typed["outs"]
-    for pred, method, folders in _methods(typed, asked, [each.id for each in protocols]):
-        origin = _origin({"pred": pred, "gt": asked.gt, **asked.options})
-        if not typed["name"] and outs is None:
-            for folder in folders:
-                _check_origin(folder, origin)
-        progress = TerminalProgress()
-        cache = asked.cache or default_cache()
-        try:
-            results = evaluate_request(
-                asked.with_values(
-                    pred=pred, name=method, outs=folders, cache=cache, progress=progress
-                )
-            )
-        finally:
+    with TerminalProgress() as progress:
+        known = {"cache": asked.cache or default_cache(), "progress": progress}
+        results = evaluate_methods([
+            asked.with_values(pred=pred, name=method, outs=folders, **known)
+            for pred, method, folders in methods
+        ])  # fmt: skip
+        for (_, _, folders), origin, scored in zip(methods, origins, results, strict=True):
             progress.close()
-        for folder, result in zip(folders, results, strict=True):
-            write_atomically(folder / _ORIGIN, origin.encode())
-            complete = _show(result, folder, as_json) and complete
-        if len(results) > 1 and not as_json:
-            say(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
+            for folder, result in zip(folders, scored, strict=True):
+                write_atomically(folder / _ORIGIN, origin.encode())
+                complete = _show(result, folder, as_json) and complete
+            if len(scored) > 1 and not as_json:
+                say(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
 
 
@@ -178,9 +174,8 @@ def _asked(file: Path | None, typed: Mapping[str, Any], declared: Mapping[str, s
         values["options"] = dict(declared)
     if file is not None:
         return Request.load(file, **values)
-    for name in ("pred", "gt"):
-        if name not in values:
-            raise click.UsageError(f"Missing option '--{name}'.")
+    if "pred" not in values:
+        raise click.UsageError("Missing option '--pred'.")
     return Request.of(**values)
 
 
@@ -201,27 +196,34 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
     else:
         show_scores(result)
         say(result.citation)
-        say(f"Written to {folder}: result.json, scores.csv, pairs.csv")
+        if result.protocol.standing:
+            say(result.protocol.standing)
+        say(f"Written to {folder}: result.json, scores.csv, pairs.csv, files.csv")
     return is_complete(result.scores)
 
 
-def _check_origin(folder: Path, origin: str) -> None:
-    """Refuse to replace the result of other images that only happen to lie in an equal name."""
+def _check_origins(methods: Sequence[tuple[Path, str, list[Path]]], origins: Sequence[str]) -> None:
+    """Refuse to replace results of other images that only happen to lie in an equal name."""
     from fhpt_eval.common.files import read_text
     from fhpt_eval.errors import InputError
 
-    note = folder / _ORIGIN
-    known = read_text(note, _MAX_ORIGIN, "another --name or --out") if note.is_file() else origin
-    if known != origin:
+    faults = []
+    for (_, _, folders), origin in zip(methods, origins, strict=True):
+        for note in (folder / _ORIGIN for folder in folders):
+            if note.is_file():
+                known = read_text(note, _MAX_ORIGIN, "another --name or --out")
+                if known != origin:
+                    faults.append(f"{note.parent} holds the result of other folders:\n{known}")
+    if faults:
         raise InputError(
-            f"{folder} holds the result of other folders:\n{known}"
-            "Give this one a --name of its own, or say where it goes with --out."
+            "".join(faults) + "Give this one a --name of its own, or say where it goes with --out."
         )
 
 
-def _origin(paths: Mapping[str, Path | str]) -> str:
+def _origin(paths: Mapping[str, Path | str | None]) -> str:
     """Say which folders and files a result is of."""
-    text = "".join(f"  --{name} {os.path.realpath(path)}\n" for name, path in paths.items())
+    present = {name: path for name, path in paths.items() if path is not None}
+    text = "".join(f"  --{name} {os.path.realpath(path)}\n" for name, path in present.items())
     return text.encode(errors="backslashreplace").decode()  # names need not be text
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import click
 
 from fhpt_eval.cli.screen import put, say
 from fhpt_eval.common.progress import Progress
@@ -97,32 +100,55 @@ def show_table(table: Table) -> None:
         console.print(block)
 
 
+def show_text(text: str) -> None:
+    """Print a sentence: on a terminal in lines that break between words."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = click.wrap_text(text, width, subsequent_indent="  ")
+    say(text)
+
+
 def load_results(runs: Sequence[Path]) -> list[Result]:
     """Read the results of runs, given by their folders or as ``result.json``.
 
-    A folder without one is left out and named, unless none has one.
+    A folder without one is left out and named, unless none has one. Where there are no per-pair
+    values to check the scores by, that is said.
 
     Raises:
-        ResultError: a file is no result.
+        ResultError: a file is no result, or a folder's files contradict each other.
     """
-    from fhpt_eval.result import Result
+    from fhpt_eval.leaderboard.agreement import check_agreement, check_scores_csv
+    from fhpt_eval.result import EARLIER, UNFINISHED, Result
 
     files = [run / "result.json" if run.is_dir() else run for run in runs]
     finished = [file for file in files if file.is_file()]
     if finished:  # a glob also catches folders of runs that were refused or interrupted
         for file in files:
             if file not in finished:
-                say(f"Left out: {file.parent} holds no result.", err=True)
+                earlier = (file.parent / f"{EARLIER}result.json").exists()
+                lack = UNFINISHED if earlier else "holds no result."
+                say(f"Left out: {file.parent} {lack}", err=True)
         files = finished
-    return [Result.load(file) for file in files]
+    folders = {run / "result.json": run for run in runs if run.is_dir()}
+    results = []
+    for file in files:
+        folder = folders.get(file)
+        results.append(Result.load(folder or file))
+        if results[-1].pair_table is None:
+            say(f"{file}: no pairs.csv was read, so its means stand unchecked.", err=True)
+    check_agreement(results)
+    for file, result in zip(files, results, strict=True):
+        if file in folders:
+            check_scores_csv(folders[file], result)
+    return results
 
 
 def result_files(runs: Sequence[Path]) -> dict[str, Path]:
     """Return the files of results that :func:`load_results` may read, by what they are."""
-    from fhpt_eval.result import Result
+    from fhpt_eval.result import FILES
 
     folders = [run if run.is_dir() else run.parent for run in runs]
-    files = [folder / name for folder in folders for name in Result.FILES]
+    files = [folder / name for folder in folders for name in FILES]
     return {f"the result's {file}": file for file in [*runs, *files]}
 
 

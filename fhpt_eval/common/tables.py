@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
 #: The sign behind a score's name: which direction is better.
-ARROWS = {"higher": "↑", "lower": "↓"}
+_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 #: What stands between two columns on a terminal.
 _GAP = len(" │ ")
+
+
+def arrowed(name: str, direction: str) -> str:
+    """Return a score's name with the sign of its direction; without one where there is none."""
+    return name + _ARROWS[direction]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from fhpt_eval.common.validation import explained
 from fhpt_eval.errors import ArgumentError, InputError, did_you_mean
 from fhpt_eval.metrics.options import Option
 from fhpt_eval.pairs.naming import RULES
+from fhpt_eval.pairs.shapes import Cut
 
 if TYPE_CHECKING:
     from fhpt_eval.protocol import Protocol
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 OPTIONS = Group("fhpt_eval.options", "option", InputError, lambda plugin, _: _fault(plugin))
 #: Largest file with a request that is read, in bytes.
 MAX_BYTES = 2**20
+#: Most panels of a strip, or rows and columns of a grid.
+MOST_PANELS = 100
 
 
 def _fault(plugin: object) -> str:
@@ -41,6 +44,10 @@ def _fault(plugin: object) -> str:
 def _field(description: str, metavar: str = "", default: Any = None) -> Any:
     """Return a field, and what the command line calls its value."""
     return Field(default, description=description, json_schema_extra={"metavar": metavar})
+
+
+Count = Annotated[int, Field(ge=1, le=MOST_PANELS)]
+Index = Annotated[int, Field(ge=1, le=MOST_PANELS**2)]
 
 
 class Request(BaseModel):
@@ -56,22 +63,35 @@ class Request(BaseModel):
     pred: Path = _field(
         "Folder of generated images; give it again for further methods.", "DIR", ...
     )
-    gt: Path = _field(
-        "Folder of ground truth; the same as --pred for strips that hold it.", "DIR", ...
+    gt: Path | None = _field(
+        "Folder of ground truth; the same as --pred for strips that hold it. Left out, what needs "
+        "no pairs is computed.",
+        "DIR",
     )
     source: Path | None = _field("Folder of source images, for metrics that need them.", "DIR")
     pairs: Path | None = _field(
-        "Which pairs are expected: columns from,to or generated,ground_truth.", "CSV"
+        "Which pairs are expected: columns from,to or generated,ground_truth; or the field's own "
+        "lists, with or without a header.",
+        "FILE",
     )
     match: str = _field(
         "How names are matched; auto takes the rule that matches most files.", default="auto"
     )
-    panels: Annotated[int, Field(ge=2, le=100)] | None = _field(
-        "Generated images are horizontal strips of N panels.", "N"
+    panels: Annotated[int, Field(ge=2, le=MOST_PANELS)] | None = _field(
+        "Generated images are horizontal strips of N panels, and others of their size too.", "N"
     )
-    panel: Annotated[int, Field(ge=1, le=100)] | None = _field(
-        "The panel to take, from 1 at the left.  [default: the last]", "K"
+    grid: tuple[Count, Count] | None = _field(
+        "The same for grids of panels, as in 2x3.", "ROWSxCOLUMNS"
     )
+    panel: Index | None = _field(
+        "The generated image's panel, from 1 at the top left, row by row.  [default: the last]", "K"
+    )
+    gt_panel: Index | None = _field(
+        "The ground truth's panel; without --gt of the generated images' files.  [default: that of "
+        "the field's strips]",
+        "K",
+    )
+    source_panel: Index | None = _field("The source image's panel; likewise.", "K")
     protocols: tuple[Any, ...] = _field(
         "A shipped protocol, or a TOML file of your own; several score the same images at once.",
         "NAME|FILE[,...]",
@@ -120,6 +140,16 @@ class Request(BaseModel):
     @classmethod
     def _split(cls, metrics: Any) -> Any:
         return tuple(n.strip() for n in metrics.split(",")) if isinstance(metrics, str) else metrics
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _sides(cls, grid: Any) -> Any:
+        if not isinstance(grid, str):
+            return grid
+        sides = grid.lower().split("x")
+        if len(sides) != 2 or not all(side.strip().isdecimal() for side in sides):
+            raise ValueError("write rows x columns, as in 2x3")
+        return tuple(int(side) for side in sides)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -171,6 +201,15 @@ class Request(BaseModel):
         texts = [*self.options.items(), *(("protocol", name) for name in self.protocols)]
         named |= {n: Path(v) for n, v in texts if isinstance(v, str | Path) and os.path.exists(v)}  # noqa: PTH110 - also knows names that no file can have
         return {f"--{name}": path for name, path in named.items() if path is not None}
+
+    def cut(self, panels: int | None) -> Cut | None:
+        """Return how files are cut into panels; ``panels`` is how many the protocol says.
+
+        Raises:
+            InputError: the options contradict each other.
+        """
+        count = self.panels if self.grid else self.panels or panels
+        return Cut.of(count, self.grid, self.panel, self.gt_panel, self.source_panel)
 
     def with_values(self, **values: Any) -> Self:
         """Return the same request with other values."""

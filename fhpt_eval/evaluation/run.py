@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,17 +26,25 @@ from fhpt_eval.evaluation.request import Request, loaded_protocols
 from fhpt_eval.evaluation.store.store import FolderStore, MemoryStore, SharedStore, Store
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
-from fhpt_eval.evaluation.survey.needs import lack_of
+from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
+from fhpt_eval.evaluation.survey.needs import lack_of, sides_there
 from fhpt_eval.evaluation.survey.problems import LISTED, refuse
+from fhpt_eval.evaluation.survey.shapes import panels_of
 from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Scored, Work
+from fhpt_eval.images.files import ImageRef
+from fhpt_eval.images.listing import counted
 from fhpt_eval.images.preparation import Step
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
+from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import (
+    FILES,
     MAX_NAME,
     Excluded,
+    FileRow,
+    FileTable,
     PairTable,
     ProtocolRecord,
     Provenance,
@@ -45,11 +53,57 @@ from fhpt_eval.result import (
     TestSet,
     Timing,
     is_method_name,
+    set_aside,
 )
 
 
 def evaluate_request(request: Request) -> list[Result]:
     """Do what a request asks for: a result for each of its protocols, in their order."""
+    return prepare(request).results()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run of which everything is checked and loaded, and nothing computed yet."""
+
+    run: Run
+    ready: list[Ready]
+    work: Work
+    doubts: Mapping[str, str]
+    seconds: float
+
+    def results(self) -> list[Result]:
+        """Compute; a result for each protocol, in their order, written where it goes."""
+        start = time.monotonic()
+        run, work = self.run, self.work
+        work.compute(run.check)
+        run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
+        scored = work.scored()
+        timing = Timing(
+            seconds=round(self.seconds + time.monotonic() - start, 3),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            workers=run.executor.workers,
+            chunks=work.chunks,
+            chunks_reused=work.chunks - work.computed,
+        )
+        return [run.result(each, scored, work, timing, self.doubts) for each in self.ready]
+
+
+def method_of(request: Request) -> str:
+    """Return the method's name: its folder's, unless it has another."""
+    return request.name or Path(os.path.realpath(request.pred)).name
+
+
+def prepare(request: Request) -> Prepared:
+    """Check all that can be checked before any work: names, images, needs, weights.
+
+    A result that lies where this run's will go is set aside.
+
+    Raises:
+        InputError: something given is wrong.
+        UnavailableError: a metric that was named lacks something, or all do.
+        StorageError: a folder of results cannot be written.
+    """
     start = time.monotonic()
     run = Run.of(request)
     pairs, problems = run.survey()
@@ -60,17 +114,11 @@ def evaluate_request(request: Request) -> list[Result]:
     work = Work(planned, job, run.executor, run.progress, pairs, problems, expected)
     faults = work.load()
     ready = [run.without(each, faults) for each in ready]
-    work.compute(run.check)
-    run.progress.say(f"{work.computed} chunks computed, {work.chunks - work.computed} reused")
-    scored = work.scored()
-    timing = Timing(
-        seconds=round(time.monotonic() - start, 3),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        workers=run.executor.workers,
-        chunks=work.chunks,
-        chunks_reused=work.chunks - work.computed,
-    )
-    return [run.result(each, scored, work, timing) for each in ready]
+    doubts = doubts_of((p.entry for each in ready for p in each.planned), pairs)
+    for reason in dict.fromkeys(doubts.values()):
+        names = ", ".join(name for name, doubt in doubts.items() if doubt == reason)
+        run.progress.say(f"Warning: {names}: {reason}")
+    return Prepared(run, ready, work, doubts, time.monotonic() - start)
 
 
 @dataclass(frozen=True)
@@ -118,7 +166,7 @@ class Run:
     def of(cls, request: Request) -> Run:
         """Load protocols, match pairs by name, and claim the folders of results."""
         progress = request.progress or Progress()
-        method = request.name or Path(os.path.realpath(request.pred)).name
+        method = method_of(request)
         if not is_method_name(method):
             raise InputError(
                 f"--name: a method's name has 1 to {MAX_NAME} printable characters, no slash, and "
@@ -126,19 +174,26 @@ class Run:
             )
         protocols = loaded_protocols(request)
         scorings = _scorings(protocols, request)
-        panels = request.panels or _panels(protocols)
-        folders = Folders(request.pred, request.gt, request.source, panels, request.panel)
+        cut = request.cut(None if request.panels or request.grid else _panels(protocols))
+        of_strips = request.pred if request.gt_panel else None
+        folders = Folders(request.pred, request.gt or of_strips, request.source, cut)
         device, executor = (
             choose_device(request.device),
             open_executor(request.executor, request.workers),
         )
-        for protocol in protocols:
-            protocol.canonical()  # reads what it names: a wrong path shows before any work
-        matching = _match(request, folders, scorings, progress)
         for scoring in scorings:
             if scoring.out is not None:
                 keep_apart(scoring.out, request.given())
-                claim(scoring.out, method)
+                claim(scoring.out)
+                give_way(scoring.out, method)
+        for protocol in protocols:
+            protocol.canonical()  # reads what it names: a wrong path shows before any work
+        matching = _match(request, folders, progress)
+        for scoring in scorings:
+            if scoring.out is not None:
+                check_writable(scoring.out)
+                (scoring.out / LISTED).unlink(missing_ok=True)  # of an earlier, refused run
+                remove_leftovers(scoring.out / LISTED.parent)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
     def survey(self) -> tuple[list[CheckedPair], list[Problem]]:
@@ -147,10 +202,18 @@ class Run:
         preparations = self._preparations()
         alone = set(preparations) - {entry.steps for entry in entries if entry.compares_pixels}
         pairs, unusable = survey(
-            self.matching, preparations, self.executor.workers, self.progress, alone
+            self.matching,
+            preparations,
+            self.executor.workers,
+            self.progress,
+            alone,
+            cut=self.folders.cut,
+            with_source=any("source" in e.metric.uses() | e.metric.may_use() for e in entries),
         )
         problems = [*self.matching.problems, *unusable]
         self.check(pairs, problems)
+        for assumption in self.assumptions(pairs):
+            self.progress.say(assumption)
         return pairs, problems
 
     def check(self, pairs: Sequence[CheckedPair], problems: Sequence[Problem]) -> None:
@@ -160,6 +223,18 @@ class Run:
             refuse(problems, out)
         if not pairs:
             refuse(problems, out, "No pair is left to score.")
+
+    def assumptions(self, pairs: Sequence[CheckedPair]) -> tuple[str, ...]:
+        """Say, in a line each, what was taken for granted of the files."""
+        panels = panels_of(pairs, self.folders.cut) if self.folders.cut else ""
+        return tuple(filter(None, (panels, *self._passed_over())))
+
+    def _passed_over(self) -> list[str]:
+        flags = {"generated": "--pred", "ground_truth": "--gt", "source": "--source"}
+        return [
+            f"Passed over in {flags[side]}: {counted(kinds)}"
+            for side, kinds in self.matching.passed_over.items()
+        ]
 
     def _preparations(self) -> dict[tuple[Step, ...], str]:
         """Return the different preparations, with the protocols' names where there are several."""
@@ -179,7 +254,11 @@ class Run:
         """
         device = fingerprint.device_name(self.device)
         lacks = {entry.name: lack_of(entry, pairs) for entry in scoring.entries}
-        planned = [Planned.plan(e, device) for e in scoring.entries if not lacks[e.name]]
+        planned = [
+            Planned.plan(entry, device, sides_there(entry.steps, pairs))
+            for entry in scoring.entries
+            if not lacks[entry.name]
+        ]
         lacking = [(entry, lacks[entry.name]) for entry in scoring.entries if lacks[entry.name]]
         self._tell(scoring, planned, lacking)
         return Ready(scoring, planned, lacking)
@@ -199,7 +278,11 @@ class Run:
         self, scoring: Scoring, planned: Sequence[Planned], lacking: Sequence[tuple[Entry, str]]
     ) -> None:
         """Say which metrics are unavailable and why; refuse the run if that is too much."""
-        named = [(entry, reason) for entry, reason in lacking if entry.name in scoring.asked]
+        named = [
+            (entry, reason)
+            for entry, reason in lacking
+            if entry.name in scoring.asked and not self._goes_without(entry)
+        ]
         under = f" under protocol {scoring.protocol.id}" if len(self.scorings) > 1 else ""
         if named or not planned:
             reasons = "; ".join(f"{entry.name} {reason}" for entry, reason in named or lacking)
@@ -207,6 +290,10 @@ class Run:
         for reason in dict.fromkeys(reason for _, reason in lacking):
             names = ", ".join(entry.name for entry, lack in lacking if lack == reason)
             self.progress.say(f"Unavailable{under}: {names}: {reason}")
+
+    def _goes_without(self, entry: Entry) -> bool:
+        """Whether a metric lacks the ground truth that the user chose to leave out."""
+        return self.folders.ground_truth is None and "ground_truth" in entry.metric.uses()
 
     def store(self, ready: Sequence[Ready]) -> Store:
         """Return where partials go: to the folder of each protocol that they serve."""
@@ -229,14 +316,21 @@ class Run:
             return MemoryStore()
         return FolderStore(cache)
 
-    def result(self, ready: Ready, scored: Scored, work: Work, timing: Timing) -> Result:
+    def result(
+        self,
+        ready: Ready,
+        scored: Scored,
+        work: Work,
+        timing: Timing,
+        doubts: Mapping[str, str],
+    ) -> Result:
         """Put a protocol's result together, and write it where it goes."""
         scoring, protocol = ready.scoring, ready.scoring.protocol
         scores: dict[str, Score] = {}
         columns: dict[str, NDArray[np.float64]] = {}
         for planned in ready.planned:
             own_scores, own_columns = scored.metrics[planned.address]
-            scores |= own_scores
+            scores |= noted(own_scores, doubts.get(planned.entry.name, ""))
             columns |= own_columns
         for entry, reason in ready.lacking:
             scores |= unavailable(entry, reason)
@@ -244,13 +338,21 @@ class Run:
         result = Result(
             method=self.method,
             protocol=ProtocolRecord(
-                id=protocol.id, digest=protocol.digest, settings=protocol.canonical()
+                id=protocol.id,
+                digest=protocol.digest,
+                settings=protocol.canonical(),
+                standing=standing(
+                    protocol,
+                    [planned.entry for planned in ready.planned],
+                    [pair.sizes[0] for pair in work.pairs],
+                    [doubts[p.entry.name] for p in ready.planned if p.entry.name in doubts],
+                ),
             ),
             test_set=TestSet(digest=scored.test_set_digest, pairs=len(scored.keys)),
             scores={name: scores[name] for name in order if name in scores},
             provenance=self._provenance(ready, scored, work),
             timing=timing,
-        ).with_pairs(PairTable(scored.keys, columns))
+        ).with_pairs(PairTable(scored.keys, columns), self._files(work))
         if scoring.out is not None:
             result.save(scoring.out)
         return result
@@ -264,7 +366,10 @@ class Run:
         return Provenance(
             generated_digest=scored.generated_digest,
             matching=self.matching.rule,
+            example=self.matching.example,
             groups=len(set(work.groups)),
+            assumptions=(*self.matching.notes, *self.assumptions(work.pairs)),
+            passed_over={s: dict(kinds) for s, kinds in self.matching.passed_over.items()},
             excluded=tuple(sorted(excluded, key=lambda each: (each.kind, each.name))),
             software=tasks.software(entries),
             code=tasks.code(entries),
@@ -272,6 +377,30 @@ class Run:
             device=fingerprint.device_name(self.device),
             precision=fingerprint.PRECISION,
         )
+
+    def _files(self, work: Work) -> FileTable:
+        """Return which files the pairs are of, each by its name below its side's folder."""
+        folders = self.folders
+        rows = []
+        for checked, group in zip(work.pairs, work.groups, strict=True):
+            pair = checked.pair
+            if pair.source is not None:
+                source = _below(pair.source, folders.source)
+            else:  # a panel of another side's file
+                roots = (folders.ground_truth, folders.generated)
+                image = checked.source.ref if checked.source else None
+                source = next(filter(None, (_below(image, root) for root in roots)), "")
+            rows.append(
+                FileRow(
+                    pair.key,
+                    _below(pair.generated, folders.generated),
+                    _below(pair.ground_truth, folders.ground_truth),
+                    source,
+                    pair.item or "",
+                    group,
+                )
+            )
+        return FileTable(tuple(rows))
 
     def _relative(self, name: str) -> str:
         """Return a file's side and its name below its folder; where that lay is left out."""
@@ -287,15 +416,22 @@ class Run:
         return name
 
 
+def _below(ref: ImageRef | None, root: Path | None) -> str:
+    """Return the name of a file below a folder; "" for none, or if it lies elsewhere."""
+    if ref is None or root is None or not ref.path.is_relative_to(root):
+        return ""
+    return ref.path.relative_to(root).as_posix()
+
+
 def _scorings(protocols: Sequence[Protocol], request: Request) -> tuple[Scoring, ...]:
     """Say for each protocol which metrics are computed, and where its result goes."""
     outs: Sequence[Path | None] = request.outs or [None] * len(protocols)
-    asked = frozenset(request.metrics or ())
-    chosen = [tuple(e for e in p.entries if not asked or e.name in asked) for p in protocols]
-    return tuple(
-        Scoring(protocol, entries, asked, out)
-        for protocol, entries, out in zip(protocols, chosen, outs, strict=True)
-    )
+    scorings = []
+    for protocol, out in zip(protocols, outs, strict=True):
+        asked = frozenset(protocol.with_metrics(request.metrics or ())[1])
+        entries = tuple(e for e in protocol.entries if not asked or e.name in asked)
+        scorings.append(Scoring(protocol, entries, asked, out))
+    return tuple(scorings)
 
 
 def _panels(protocols: Sequence[Protocol]) -> int | None:
@@ -311,47 +447,48 @@ def _panels(protocols: Sequence[Protocol]) -> int | None:
     return panels.pop()
 
 
-def _match(
-    request: Request, folders: Folders, scorings: Sequence[Scoring], progress: Progress
-) -> Matching:
-    """Match the pairs; source images are looked at only if a metric needs them."""
-    matching = match_pairs(folders, rule=request.match, pairs_csv=request.pairs)
+def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
+    """Match the pairs, and say how."""
+    matching = match_pairs(folders, rule=request.match, pairs=request.pairs)
     progress.say(matching.describe())
-    if folders.is_one_folder and not folders.is_strip_only:
+    cut = folders.cut
+    if folders.ground_truth is None and cut is not None and cut.ground_truth is not None:
         progress.say(
-            "Note: --pred and --gt are one folder, so each image is compared with itself "
-            "(for strips that hold their ground truth give --panels)"
+            f"The field's {cut.label} hold their ground truth: --gt-panel {cut.ground_truth} "
+            "compares with it"
         )
-    if any("source" in e.metric.uses() for scoring in scorings for e in scoring.entries):
-        return matching
-    return replace(matching, pairs=tuple(replace(p, source=None) for p in matching.pairs))
+    return matching
 
 
-def claim(out: Path, method: str) -> None:
-    """Make sure that a folder can be written, and holds no files but those of this method's result.
+def claim(out: Path) -> None:
+    """Make sure that a folder holds no files but those of a result under the names of ours.
 
     Raises:
-        StorageError: it cannot be written.
-        InputError: it holds another method's result, or files of somebody else that a result's
-            would replace.
+        InputError: it holds files of somebody else that a result's would replace.
     """
-    check_writable(out)
-    partials = out / LISTED.parent
-    foreign = [name for name in Result.FILES if (out / name).exists()]
-    if foreign and "result.json" not in foreign and not partials.is_dir():
+    foreign = [name for name in FILES if os.path.lexists(out / name)]
+    if foreign and "result.json" not in foreign and not (out / LISTED.parent).is_dir():
         raise InputError(
             f"--out {out} holds {foreign[0]}, which no run wrote and a result's would replace. "
             "Choose another folder, or rename it."
         )
-    (out / LISTED).unlink(missing_ok=True)  # what an earlier, refused run listed
-    remove_leftovers(partials)
+
+
+def give_way(out: Path, method: str) -> None:
+    """Set a folder's earlier result aside, if it is of this method.
+
+    Raises:
+        InputError: it is another method's; it stays.
+        StorageError: it cannot be renamed.
+    """
     if (out / "result.json").exists():
         try:
             present = Result.load(out / "result.json").method
         except ResultError:
-            return  # a damaged or older result is no loss
+            present = method  # a damaged or older result is no loss
         if present != method:
             raise InputError(
                 f"--out {out} holds the result of '{present}', not of '{method}'. Choose another "
                 f"folder, or give --name {present} if it is the same method."
             )
+        set_aside(out)

@@ -125,16 +125,16 @@ class Planned:
     reference: Mapping[str, RowsTask] = field(default_factory=dict)
 
     @classmethod
-    def plan(cls, entry: Entry, device: str) -> Planned:
-        """Plan a metric's tasks for a device."""
+    def plan(cls, entry: Entry, device: str, there: frozenset[Side] = frozenset()) -> Planned:
+        """Plan a metric's tasks for a device; ``there`` are the sides that all pairs have."""
         metric = entry.metric
         alone, rows, reference = None, {}, {}
         if metric.takes == "images":
             alone = MetricTask.plan(entry, device)
         else:
-            sides: list[Side] = ["generated", *sides_of(metric)]
+            sides: list[Side] = ["generated", *sides_of(metric, there)]
             for name, feature in metric.features().items():
-                for side in sides:
+                for side in (each for each in sides if each in metric.sides_of(name)):
                     rows[name, side] = RowsTask.plan(feature, side, entry.steps, device)
                 if metric.reference_folder() is not None:
                     task = RowsTask.plan(feature, "ground_truth", entry.steps, device)
@@ -169,10 +169,13 @@ class Planned:
         return frozenset({self.address, *(task.address for task in tasks)})
 
 
-def sides_of(metric: Metric) -> tuple[Literal["ground_truth", "source"], ...]:
-    """Return the sides, besides the generated images, that a metric uses."""
+def sides_of(
+    metric: Metric, there: frozenset[Side] = frozenset()
+) -> tuple[Literal["ground_truth", "source"], ...]:
+    """Return the sides, besides the generated images, that a metric uses where they are there."""
     sides: tuple[Literal["ground_truth", "source"], ...] = ("ground_truth", "source")
-    return tuple(side for side in sides if side in metric.uses())
+    uses = metric.uses() | (metric.may_use() & there)
+    return tuple(side for side in sides if side in uses)
 
 
 def software(entries: Sequence[Entry]) -> dict[str, str]:

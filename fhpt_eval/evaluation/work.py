@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ from fhpt_eval.evaluation.store.partial import Arrays, Partial, address_of
 from fhpt_eval.evaluation.survey.checks import images_below
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, Member, SetImage, split
 from fhpt_eval.evaluation.survey.problems import unusable
+from fhpt_eval.evaluation.survey.shapes import check_set
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task
+from fhpt_eval.images.names import canonical
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.pairs.groups import groups_of
 from fhpt_eval.pairs.pair import Problem
@@ -83,6 +85,7 @@ class Work:
 
         Raises:
             InputError: a reference folder, or an image in it, cannot be used.
+            PairingError: most images in it differ in shape from the generated ones.
         """
         self.problems = problems
         self._planned = {each.address: each for each in planned}
@@ -96,7 +99,8 @@ class Work:
         for root, metrics in self._roots(self._planned.values()).items():
             steps = {each.entry.steps for each in metrics}
             images = images_below(root, steps, executor.workers, progress)
-            self._references[root] = split(images)
+            check_set(str(root), images, pairs, steps)
+            self._references[root] = split(_with_items(images, pairs))
         self._take(pairs)
 
     def _take(self, pairs: list[CheckedPair]) -> None:
@@ -186,7 +190,8 @@ class Work:
             for task in each.rows.values()
             if task.side == "ground_truth"
         }
-        known = {pair.ground_truth.identity for pair in self.pairs} if tasks <= of_truth else set()
+        truths = [pair.ground_truth for pair in self.pairs] if tasks <= of_truth else []
+        known = {image.identity for image in truths if image is not None}
         images: dict[str, SetImage] = {}
         for pair in self.pairs if tasks else ():
             if pair.source is not None and pair.source.identity not in known:
@@ -244,7 +249,8 @@ class Work:
             for task in tasks
             if isinstance(task, RowsTask)
         }
-        return reduce(planned, self._chunks, references, sources, self._load)
+        groups = {pair.key: group for pair, group in zip(self.pairs, self.groups, strict=True)}
+        return reduce(planned, self._chunks, groups, references, sources, self._load)
 
     def _source_rows(
         self, task: RowsTask, chunks: Sequence[Chunk], planned: Sequence[Planned]
@@ -257,7 +263,7 @@ class Work:
                 places += [
                     (chunk, truth)
                     for chunk in self._chunks
-                    if wanted & {pair.ground_truth.identity for pair in chunk.pairs}
+                    if wanted & {p.ground_truth.identity for p in chunk.pairs if p.ground_truth}
                 ]
                 break
         rows: dict[str, Arrays] = {}
@@ -271,11 +277,17 @@ class Work:
     def _scored(self, planned: Planned, reduced: Reduced) -> Partial:
         """Compute a metric's scores, and lay them down with its values of pairs."""
         entry, workers = planned.entry, self._executor.workers
-        by_name = scores(entry, reduced, self.groups, self._expected, workers)
+        by_name = scores(entry, reduced, self.groups, self._expected, workers, self._assumed())
         columns = {full_name(entry, part): values for part, values in reduced.columns.items()}
         text = np.frombuffer(_SCORES.dump_json(by_name), np.uint8)
         keys = tuple(pair.key for pair in self.pairs)
         return Partial(planned.address, self._content_of(planned), keys, columns, {"scores": text})
+
+    def _assumed(self) -> str:
+        """Say what intervals assume where nothing says which pairs show one garment or person."""
+        if any(pair.pair.item for pair in self.pairs):
+            return ""
+        return "no items are known, so pairs that share no image or clip are taken as independent"
 
     def _lacking(self) -> list[Planned]:
         """Return the metrics whose scores are not kept."""
@@ -315,6 +327,15 @@ class Work:
         if partial is None:
             raise StorageError(VANISHED)
         return partial
+
+
+def _with_items(images: Sequence[SetImage], pairs: Sequence[CheckedPair]) -> list[SetImage]:
+    """Say of a gallery's images what the pairs know: the items of images that have their names."""
+    items: dict[str, str] = {}
+    for pair in pairs:
+        for name in (pair.pair.target_name, pair.pair.source_name) if pair.pair.item else ():
+            items.setdefault(name or "", pair.pair.item or "")
+    return [replace(image, item=items.get(canonical(image.name), "")) for image in images]
 
 
 def _distinct(tasks: Iterable[Task]) -> tuple[Task, ...]:

@@ -9,10 +9,12 @@ from fhpt_eval.errors import ArgumentError
 
 #: How far beyond [0, 1] levels may lie where scripts feed what a bicubic kernel gave.
 OVERSHOOT = 0.5
+# How far beyond [0, 1] the rounding of a division or an addition takes a float32 level.
+_ROUNDING = 1e-6
 
 
 def checked_images(images: object, overshoot: float = 0.0, argument: str = "images") -> Tensor:
-    """Return images as they are, if they are images.
+    """Return images as they are, if they are images; what rounding took beyond [0, 1] is clipped.
 
     Args:
         images: ``(N, 3, H, W)``, uint8 or float in [0, 1].
@@ -35,13 +37,14 @@ def checked_images(images: object, overshoot: float = 0.0, argument: str = "imag
     if not images.is_floating_point():
         raise ArgumentError(f"'{argument}' must be uint8 or float in [0, 1], not {images.dtype}")
     low, high = images.min().item(), images.max().item()
-    if not (low >= -overshoot and high <= 1 + overshoot):  # also where one of them is NaN
-        beyond = f" (a resize may overshoot by {overshoot:g})" if overshoot else ""
+    beyond = max(overshoot, _ROUNDING)
+    if not (low >= -beyond and high <= 1 + beyond):  # also where one of them is NaN
+        allowed = f" (a resize may overshoot by {overshoot:g})" if overshoot else ""
         raise ArgumentError(
-            f"'{argument}' must lie in [0, 1]{beyond} or be uint8; "
-            f"its values run from {low:g} to {high:g}"
+            f"'{argument}' must lie in [0, 1]{allowed} or be uint8; "
+            f"its values run from {low:.7g} to {high:.7g}"
         )
-    return images
+    return images if overshoot or (low >= 0 and high <= 1) else images.clamp(0, 1)
 
 
 def as_levels(images: object) -> Tensor:

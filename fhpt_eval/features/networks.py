@@ -38,7 +38,7 @@ class Network(Feature):
     - ``"logits"``: ``logits`` and ``logits_unbiased`` (without the classifier's bias), ``(N, K)``;
     - ``"joints"``: ``keypoints`` ``(N, 18, 3)``, x and y in pixels of the image, pixel centres at
       whole numbers, and confidence, in the order of COCO, NaN where missing; ``size`` ``(N, 2)``,
-      height and width of the image;
+      height and width of the image; ``persons`` ``(N,)``, how many persons were found in it;
     - ``"face"``: ``found`` ``(N,)``, how many faces there are, and of the clearest one ``box``
       ``(N, 4)``, ``score`` ``(N,)`` and ``descriptor`` ``(N, D)``, NaN where there is none.
 

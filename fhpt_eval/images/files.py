@@ -1,4 +1,4 @@
-"""Images on disk: find them, check them without decoding, decode them to RGB.
+"""Images on disk: check them without decoding, decode them to RGB.
 
 What is accepted, and why the rest is refused by name, is in docs/images.md; the constants below are
 its source.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import struct
 import threading
-import unicodedata
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,30 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fhpt_eval.common.files import read_within, why
-from fhpt_eval.errors import ImageError, InputError
+from fhpt_eval.common.files import read_within
+from fhpt_eval.errors import ImageError
+from fhpt_eval.images.listing import REFUSED_SUFFIXES, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 #: Formats that are decoded, by Pillow's names.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-#: Endings of files that are taken as images.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-#: Endings of image files that are refused by name rather than passed over in silence.
-REFUSED_SUFFIXES = frozenset(
-    {".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".j2k", ".avif", ".heic", ".jfif", ".exr"}
-)
 #: Largest image, in pixels (8,192 x 8,192): a bound on what an untrusted file may cost.
 MAX_PIXELS = 2**26
 #: Largest file, in bytes.
 MAX_BYTES = 2**28
 
 _EXIF_ORIENTATION = 0x0112
-# Control characters, and bytes that are no text in the file system's encoding.
-_UNPRINTABLE = {"Cc", "Cs"}
+# Of its values 1 is upright, and readers take as upright what the standard does not define, as 0.
+_ROTATIONS = range(2, 9)
 # Pillow warns of what is refused by name here; filters of warnings are shared by all threads.
 _QUIET = threading.Lock()
 # What Pillow raises on damaged data, depending on the format and the place of the damage.
@@ -52,10 +43,43 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, IndexError, struct.error)
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of the equally wide panels of a horizontal strip, counted from 1 at the left."""
+    """One of the equal panels of a strip, or of a grid of rows.
+
+    ``index`` counts from 1 at the top left, row by row.
+    """
 
     index: int
-    count: int
+    columns: int
+    rows: int = 1
+
+    def __str__(self) -> str:
+        """Return its place: ``3/5``, of a grid ``3/2x4``."""
+        grid = f"{self.rows}x{self.columns}" if self.rows > 1 else str(self.columns)
+        return f"{self.index}/{grid}"
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the columns ``[left, right)`` and rows ``[top, bottom)`` of a whole image's size.
+
+        Returns:
+            left, top, right, bottom.
+
+        Raises:
+            ImageError: the panels do not divide it evenly.
+        """
+        parts, option = ("columns", "--grid") if self.rows > 1 else ("panels", "--panels")
+        if width % self.columns:
+            raise ImageError(
+                f"is {width} pixels wide, which {self.columns} {parts} do not divide evenly; "
+                f"check {option}"
+            )
+        if height % self.rows:
+            raise ImageError(
+                f"is {height} pixels high, which {self.rows} rows do not divide evenly; "
+                f"check {option}"
+            )
+        row, column = divmod(self.index - 1, self.columns)
+        wide, high = width // self.columns, height // self.rows
+        return column * wide, row * high, (column + 1) * wide, (row + 1) * high
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,72 +106,19 @@ class CheckedImage:
     def identity(self) -> str:
         """What makes the pixels: the file's digest, and the panel where there is one."""
         panel = self.ref.panel
-        return self.digest if panel is None else f"{self.digest}#{panel.index}/{panel.count}"
+        return self.digest if panel is None else f"{self.digest}#{panel}"
 
+    def cut(self, panel: Panel | None) -> CheckedImage:
+        """Return a panel of this whole image; the image itself for none.
 
-def without_ending(name: str) -> str:
-    """Return an image's name as pairs have it, from one in a list: no ending, no ``./``."""
-    name = name.strip().removeprefix("./")
-    base, dot, ending = name.rpartition(".")
-    return base if dot and f".{ending.lower()}" in SUFFIXES | REFUSED_SUFFIXES else name
-
-
-def find_images(root: Path, what: str) -> dict[str, list[Path]]:
-    """List the images below a folder, by key: the path below ``root`` without its ending.
-
-    Hidden files and files that are no images are passed over. Two files with one key (``a.png``
-    and ``a.jpg``) both stand in its list.
-
-    Raises:
-        InputError: ``root`` is missing, is no folder, cannot be read, or holds no image;
-            ``what`` says which of the user's folders it is.
-    """
-    try:
-        root.stat()
-    except OSError as error:
-        raise InputError(
-            f"{what}: there is no folder {root} ({error.strerror}). Check the path."
-        ) from error
-    if not root.is_dir():
-        raise InputError(f"{what}: {root} is a file; give the folder that holds the images.")
-    by_key: dict[str, list[Path]] = {}
-    for name, path in _files(root, what, "", frozenset()):
-        by_key.setdefault(name.removesuffix(path.suffix), []).append(path)
-    if not by_key:
-        endings = ", ".join(sorted(SUFFIXES))
-        raise InputError(f"{what}: {root} holds no images (looked for {endings}).")
-    return dict(sorted(by_key.items()))
-
-
-def _files(
-    folder: Path, what: str, prefix: str, above: frozenset[Path]
-) -> Iterator[tuple[str, Path]]:
-    """Find image files in a fixed order, following links but not in circles; none are hidden.
-
-    ``prefix`` stands before their names below the first folder.
-    """
-    above |= {Path(os.path.realpath(folder))}
-    try:
-        with os.scandir(folder) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"{what}: {folder} cannot be read ({error.strerror}).") from error
-    for entry in listed:
-        path = folder / entry.name
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if Path(os.path.realpath(path)) not in above:
-                yield from _files(path, what, f"{prefix}{entry.name}/", above)
-        elif path.suffix.lower() in SUFFIXES | REFUSED_SUFFIXES and entry.is_file():
-            text = str(path)
-            if not text.isprintable() and any(
-                unicodedata.category(character) in _UNPRINTABLE for character in text
-            ):
-                raise InputError(
-                    f"{what}: the name {text!r} has characters that cannot be printed; rename it."
-                )
-            yield f"{prefix}{entry.name}", path
+        Raises:
+            ImageError: the panels do not divide it evenly.
+        """
+        if panel is None:
+            return self
+        left, top, right, bottom = panel.box(self.width, self.height)
+        ref = ImageRef(self.ref.path, panel)
+        return CheckedImage(ref, self.digest, right - left, bottom - top)
 
 
 def check(ref: ImageRef) -> CheckedImage:
@@ -176,8 +147,8 @@ def check(ref: ImageRef) -> CheckedImage:
     _check_complete(data)
     if alpha:
         _check_opaque(data)
-    left, right = panel_columns(width, ref.panel)
-    return CheckedImage(ref, hashlib.sha256(data).hexdigest(), right - left, height)
+    whole = CheckedImage(ImageRef(ref.path), hashlib.sha256(data).hexdigest(), width, height)
+    return whole.cut(ref.panel)
 
 
 def decode(image: CheckedImage) -> NDArray[np.uint8]:
@@ -194,21 +165,9 @@ def decode(image: CheckedImage) -> NDArray[np.uint8]:
         raise ImageError("the file changed while the run was going on; repeat the command")
     with _open(data) as opened:
         pixels = _pixels(opened)[..., :3]
-    left, right = panel_columns(pixels.shape[1], image.ref.panel)
-    return np.ascontiguousarray(pixels[:, left:right])
-
-
-def panel_columns(width: int, panel: Panel | None) -> tuple[int, int]:
-    """Return the columns ``[left, right)`` of a panel in a strip of the given width."""
-    if panel is None:
-        return 0, width
-    if width % panel.count:
-        raise ImageError(
-            f"is {width} pixels wide, which {panel.count} panels do not divide evenly; "
-            "check --panels"
-        )
-    panel_width = width // panel.count
-    return (panel.index - 1) * panel_width, panel.index * panel_width
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = (image.ref.panel or Panel(1, 1)).box(width, height)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
 def encode(pixels: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
@@ -223,9 +182,8 @@ def _read(path: Path) -> bytes:
     try:
         data = read_within(path, MAX_BYTES)
     except OSError as error:
-        raise ImageError(
-            f"cannot be read ({why(error)}); check its size and permissions"
-        ) from error
+        hint = "; check its size and permissions"
+        raise ImageError(unreachable(path, error, hint)) from error
     if not data:
         raise ImageError("is empty (0 bytes); write it again")
     return data
@@ -281,7 +239,7 @@ def _is_rotated(image: Image.Image) -> bool:
     if image.format == "PNG" and "exif" not in image.info:
         return False  # Pillow would decode the pixels to look behind them
     try:
-        return bool(image.getexif().get(_EXIF_ORIENTATION, 1) != 1)
+        return image.getexif().get(_EXIF_ORIENTATION) in _ROTATIONS
     except _DECODING_ERRORS as error:
         raise ImageError("has damaged EXIF data; save it without") from error
 

@@ -241,6 +241,16 @@ def prepared_size(size: tuple[int, int], steps: Sequence[Step], side: Side) -> t
     return size
 
 
+def size_before_resize(size: tuple[int, int], steps: Sequence[Step], side: Side) -> tuple[int, int]:
+    """Return the (width, height) of an image after all steps that come before the first resize.
+
+    Raises:
+        ImageError: a step cannot be applied to such an image.
+    """
+    places = [place for place, step in enumerate(steps) if isinstance(step, Resize)]
+    return prepared_size(size, steps[: places[0]] if places else steps, side)
+
+
 def software_of(steps: Iterable[Step]) -> dict[str, str]:
     """Return the versions of libraries that some steps rest on and not every run does."""
     return {name: version for step in steps for name, version in step.software().items()}

@@ -139,20 +139,25 @@ def main_person(people: NDArray[Any]) -> int:
 
 
 def rank(persons: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the order of persons ``(P, J, 3)``, the one that an image is about first."""
+    """Return the order of persons ``(P, J, 3)``, the one that an image is about first.
+
+    See :func:`fhpt_eval.features.openpose.choose_person` for the rule.
+    """
     missing = np.isnan(persons[..., 0])
+    joints = (~missing).sum(axis=1)
     sides = [
         np.where(missing, -np.inf, axis).max(axis=1, initial=-np.inf)
         - np.where(missing, np.inf, axis).min(axis=1, initial=np.inf)
-        for axis in (persons[..., 0], persons[..., 1])
+        for axis in persons[..., :2].astype(np.float64).transpose(2, 0, 1)
     ]
-    joints = (~missing).sum(axis=1)
-    area = np.where(joints > 0, np.maximum(sides[0], 0) * np.maximum(sides[1], 0), 0)
+    # Squared, so that whole pixels give whole numbers, and ties are ties.
+    diagonal = np.where(joints > 0, np.square(sides[0]) + np.square(sides[1]), 0)
+    weight = np.square(joints) * diagonal
     confidence = np.where(missing, 0, persons[..., 2]).sum(axis=1)
     ties = np.where(missing[..., None], np.inf, persons[..., 1::-1]).reshape(
         -1, 2 * persons.shape[1]
     )
-    return np.lexsort((*ties.T[::-1], -confidence, -area, -joints))
+    return np.lexsort((*ties.T[::-1], -confidence, -joints, -weight))
 
 
 def openpose_json(people: NDArray[Any]) -> str:

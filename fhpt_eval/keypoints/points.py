@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fhpt_eval.errors import ArgumentError, InputError, did_you_mean
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.errors import ArgumentError, InputError
+from fhpt_eval.images.listing import without_ending
+from fhpt_eval.images.names import NameIndex
 from fhpt_eval.keypoints.joints import JOINTS
 
 Points = NDArray[np.float64]
@@ -27,8 +28,6 @@ Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE, allow_inf
 
 #: Names that a message shows; it says how many more there are.
 _SHOWN = 3
-#: Names above which a search for near misses would take longer than it helps.
-_HINTED = 20_000
 
 
 class Keypoints(Mapping[str, Points]):
@@ -47,10 +46,15 @@ class Keypoints(Mapping[str, Points]):
                 infinite, or without positive confidence.
         """
         self._points = MappingProxyType({n: _checked(n, a) for n, a in points.items()})
+        self._index = NameIndex(self._points)
         self.origin = origin
 
     def __getitem__(self, name: str) -> Points:
-        return self._points[name]
+        """Return the key points of an image by any spelling of its name."""
+        found = self._index.find(name)
+        if len(found) != 1:
+            raise KeyError(name)
+        return self._points[found[0]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points)
@@ -67,17 +71,17 @@ class Keypoints(Mapping[str, Points]):
         Raises:
             InputError: some of the images are not there; says how many, and names the first.
         """
-        if missing := [name for name in dict.fromkeys(names) if name not in self._points]:
+        if missing := [name for name in dict.fromkeys(names) if name not in self]:
             shown = ", ".join(f"'{name}'" for name in missing[:_SHOWN])
             more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
-            hint = did_you_mean(missing[0], list(self)) if len(self) <= _HINTED else ""
+            hint = self._index.near(missing[0])
             raise InputError(
                 f"{self.origin} lacks {len(missing):,} of {len(set(names)):,} images: {shown}"
                 f"{more}.{hint} Names count without their endings, folders included."
             )
         if not names:
             return np.empty((0, len(JOINTS), 3))
-        return np.stack([self._points[name] for name in names])
+        return np.stack([self[name] for name in names])
 
     @cached_property
     def digest(self) -> str:

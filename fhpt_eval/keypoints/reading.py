@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from fhpt_eval.common.files import why
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints.annotation_csv import read_annotation_csv
@@ -18,7 +20,8 @@ def read_keypoints(path: str | Path) -> Keypoints:
     Reads once in a process, as long as the files do not change.
 
     Raises:
-        InputError: it is not there, or is not in the format; says where and what to do.
+        InputError: it is not there, is not in the format, or no image has a joint; says where and
+            what to do.
     """
     path = Path(path)
     try:
@@ -34,4 +37,11 @@ def read_keypoints(path: str | Path) -> Keypoints:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, state: tuple[object, ...]) -> Keypoints:  # noqa: ARG001 - part of the key
-    return read_openpose_folder(path) if path.is_dir() else read_annotation_csv(path)
+    keypoints = read_openpose_folder(path) if path.is_dir() else read_annotation_csv(path)
+    if all(np.isnan(points).all() for points in keypoints.values()):
+        how = "nobody is in a file, or all is 0, 0, 0" if path.is_dir() else "all are -1"
+        raise InputError(
+            f"Key points: {path} has no joint of any image ({len(keypoints):,} in all): {how}, "
+            "which means missing. Nothing can be compared with it; check what wrote it."
+        )
+    return keypoints

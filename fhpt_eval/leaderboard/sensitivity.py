@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fhpt_eval.common.files import Cell, csv_text
-from fhpt_eval.common.tables import ARROWS, Table, escaped
+from fhpt_eval.common.tables import Table, arrowed, escaped
 from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.leaderboard.agreement import check_agreement
+from fhpt_eval.leaderboard.entries import entry_of, settings_of
 from fhpt_eval.result import Result, Score
 
 #: Digits after the point, for people.
@@ -80,7 +81,7 @@ class Sensitivity:
     def table(self) -> Table:
         """Return the values of the lines that have any, for people."""
         columns = self.headlines()
-        heads = [f"{c} {ARROWS[self.bases[c].scores[c].direction]}" for c in columns]
+        heads = [arrowed(c, self.bases[c].scores[c].direction) for c in columns]
         rows = [[line.label, *(self.cell(line, column) for column in columns)]
                 for line in self.lines]  # fmt: skip
         return Table(["protocol", *heads], [row for row in rows if {*row[1:]} != {"-"}])
@@ -119,6 +120,8 @@ class Sensitivity:
         elsewhere.pop(self.base, None)
         notes += [f"{', '.join(columns)}: moves are from {protocol}; {self.base} has none."
                   for protocol, columns in elsewhere.items()]  # fmt: skip
+        standings = {line.protocol: line.result.protocol.standing for line in self.lines}
+        notes += [f"{protocol}: {text}" for protocol, text in standings.items() if text]
         if len({line.result.provenance.code for line in self.lines}) > 1:
             notes.append(
                 "These results were computed by different versions of the code, which may move "
@@ -161,6 +164,7 @@ def build(results: Sequence[Result], base: str | None = None) -> Sensitivity:
     if not results:
         raise ResultError("A sensitivity table needs at least one result.")
     _check_same_images(results)
+    check_agreement(results)
     ids = [result.protocol.id for result in results]
     start = base if base is not None else ids[0]
     if start not in ids:
@@ -182,9 +186,7 @@ def _lines(result: Result) -> list[Line]:
     """Sort a result's scores by metric; of several of one metric each has a line."""
     entries: dict[str, dict[str, Score]] = {}
     for label, score in result.scores.items():
-        # The name that the metric has in the protocol: what stands before the part.
-        fitting = (n for n in _settings(result) if label == n or label.startswith(f"{n}."))
-        name = max(fitting, key=len, default=label)
+        name = entry_of(result, label)
         column = _metric(result, name) + label.removeprefix(name)
         entries.setdefault(name, {})[column] = score
     metrics: dict[str, list[str]] = {}
@@ -209,7 +211,7 @@ def _metric(result: Result, entry: str) -> str:
     A metric that has nothing but a scale has another unit on another scale; where it has more, as a
     network, the scale is of its input.
     """
-    settings = _settings(result).get(entry)
+    settings = settings_of(result).get(entry)
     metric = settings.get("metric") if isinstance(settings, dict) else None
     if not isinstance(settings, dict) or not isinstance(metric, str):
         return entry
@@ -219,12 +221,6 @@ def _metric(result: Result, entry: str) -> str:
     units = [f"{name} {values[name]}" for name in sorted(names & values.keys())
              if values[name] != _UNITS[name]]  # fmt: skip
     return f"{metric} ({', '.join(units)})" if units else metric
-
-
-def _settings(result: Result) -> dict[str, Any]:
-    """Return what the protocol fixes of each metric; a file that was edited may have anything."""
-    metrics = result.protocol.settings.get("metrics")
-    return metrics if isinstance(metrics, dict) else {}
 
 
 def _check_same_images(results: Sequence[Result]) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fhpt_eval.common.files import Cell, csv_text
-from fhpt_eval.common.settings import differences
-from fhpt_eval.common.tables import ARROWS, Table
+from fhpt_eval.common.settings import MISSING, differences
+from fhpt_eval.common.tables import Table, arrowed
 from fhpt_eval.errors import ResultError, did_you_mean
+from fhpt_eval.leaderboard.agreement import check_agreement
 from fhpt_eval.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: So many settings in which two protocols differ are told.
+_MOST_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Leaderboard:
     def table(self) -> Table:
         """Return the scores for people; the best value of each is bold."""
         names = self.headlines()
-        heads = [f"{name} {ARROWS[self.direction(name)]}" for name in names]
+        heads = [arrowed(name, self.direction(name)) for name in names]
         rows = [
             [result.method, *(_cell(result, name) for name in names), f"{result.test_set.pairs:,}"]
             for result in self.results
@@ -84,7 +90,16 @@ class Leaderboard:
                 f"Over other pairs than other methods' where it stands with a percentage: {apart}. "
                 "Such a value is never the best."
             )
-        return notes
+        return notes + self._standings()
+
+    def _standings(self) -> list[str]:
+        """Say what the results may be compared with: once, or of each where they differ."""
+        methods: dict[str, list[str]] = {}
+        for result in self.results:
+            methods.setdefault(result.protocol.standing, []).append(result.method)
+        if len(methods) < 2:
+            return list(filter(None, methods))
+        return [f"{', '.join(names)}: {line}" for line, names in methods.items() if line]
 
     def _detail(self, score: str) -> bool:
         return all(r.scores[score].detail for r in self.results if score in r.scores)
@@ -97,8 +112,10 @@ class Leaderboard:
         """Return the methods with the best value of a score; ties are all the best.
 
         A score that is not defined for all pairs is never the best, unless all methods' are means
-        over the same ones.
+        over the same ones; nor is one without a direction, such as a spread.
         """
+        if self.direction(score) == "none":
+            return set()
         alike = self.over_same_pairs(score)
         values = {
             r.method: r.scores[score].value
@@ -135,30 +152,43 @@ class Leaderboard:
 
 
 def build(results: Sequence[Result], sort: str | None = None) -> Leaderboard:
-    """Put results side by side, best first by ``sort`` (the first score unless given).
+    """Put results side by side, best first by ``sort``.
+
+    Unless given that is the first score with a direction; without any they stand by name.
 
     Methods without a value come last, and before them those whose value is not over all pairs.
 
     Raises:
-        ResultError: they cannot be compared; the message says in which fields they differ.
+        ResultError: they cannot be compared; the message says in which fields they differ. Or
+            there is no score ``sort``, or no value of it is better than another.
     """
     if not results:
         raise ResultError("A leaderboard needs at least one result.")
+    _check_comparable(results)
     methods = Counter(result.method for result in results)
     twice = [method for method, count in methods.items() if count > 1]
     if twice:
         raise ResultError(
             f"Several results are named {', '.join(twice)}. Give each run a --name of its own."
         )
-    _check_comparable(results)
+    check_agreement(results)
     # A dict keeps the protocol's order, and takes up scores that only some results have.
     scores = tuple(dict.fromkeys(name for result in results for name in result.scores))
-    key = sort or scores[0]
-    if key not in scores:
-        raise ResultError(
-            f"There is no score '{key}'.{did_you_mean(key, scores)} Scores: {', '.join(scores)}."
-        )
     board = Leaderboard(tuple(results), scores)
+    directed = [name for name in scores if board.direction(name) != "none"]
+    key = sort or (directed[0] if directed else "")
+    if key in scores and key not in directed:
+        raise ResultError(
+            f"'{key}' goes with another score: no value of it is better than another, so nothing "
+            f"can be sorted by it. Scores to sort by: {', '.join(directed) or 'none'}."
+        )
+    if key not in scores and directed:
+        raise ResultError(
+            f"There is no score '{key}'.{did_you_mean(key, directed)} Scores: "
+            f"{', '.join(directed)}."
+        )
+    if not key:
+        return Leaderboard(tuple(sorted(results, key=lambda result: result.method)), scores)
     alike = board.over_same_pairs(key)
     sign = -1.0 if board.direction(key) == "higher" else 1.0
 
@@ -182,6 +212,24 @@ def _cell(result: Result, name: str) -> str:
     return f"{score.value:.4f}" + (f" ({score.coverage:.0%})" if score.coverage < 1 else "")
 
 
+def _unlike_settings(first: Result, second: Result) -> list[str]:
+    """Return a line for each setting in which protocols differ, and what metrics one alone has."""
+    ours, theirs = (dict(result.protocol.settings.get("metrics", {})) for result in (first, second))
+    lines = [
+        f"{result.protocol.id} alone has {', '.join(sorted(names))}"
+        for result, names in ((first, ours.keys() - theirs), (second, theirs.keys() - ours))
+        if names
+    ]
+    for name in ours.keys() ^ theirs.keys():
+        ours.pop(name, None), theirs.pop(name, None)
+    unlike = differences(ours, theirs)
+    return [f"{name}: {_text(a)} and {_text(b)}" for name, a, b in unlike] + lines
+
+
+def _text(setting: object) -> str:
+    return "nothing" if setting is MISSING else json.dumps(setting)
+
+
 def _check_comparable(results: Sequence[Result]) -> None:
     """Refuse to rank what was not measured alike."""
     first = results[0]
@@ -189,11 +237,13 @@ def _check_comparable(results: Sequence[Result]) -> None:
     for result in results[1:]:
         names = f"{first.method} and {result.method}"
         if result.protocol.digest != first.protocol.digest:
-            settings = differences(first.protocol.settings, result.protocol.settings)
-            lines = [f"{name}: {a!r} and {b!r}" for name, a, b in settings]
+            lines = _unlike_settings(first, result)
+            shown = lines[:_MOST_LINES]
+            if len(lines) > _MOST_LINES:
+                shown.append(f"and {len(lines) - _MOST_LINES} more: fhpt-eval protocols diff")
             faults.append(
                 f"{names} were scored under different protocols "
-                f"({first.protocol.id} and {result.protocol.id}):\n  " + "\n  ".join(lines)
+                f"({first.protocol.id} and {result.protocol.id}):\n  " + "\n  ".join(shown)
             )
         if result.test_set.digest != first.test_set.digest:
             ours, theirs = first.test_set, result.test_set

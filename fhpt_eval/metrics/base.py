@@ -31,6 +31,7 @@ from torch import Tensor
 from fhpt_eval.common.validation import Frozen, explained
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.levels import checked_images
+from fhpt_eval.images.preparation import Side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from fhpt_eval.features.base import Feature
     from fhpt_eval.metrics.sets.reference_set import Statistics
 
-Direction = Literal["higher", "lower"]
+#: Which of two values is better; of a spread, a count or a share that describes, neither is.
+Direction = Literal["higher", "lower", "none"]
 #: What a metric may need besides the generated images.
 Need = Literal["ground_truth", "source", "item"]
 #: What a metric is shown: prepared images, or features of them that the engine keeps.
@@ -55,8 +57,9 @@ Columns = Mapping[str, "Tensor | NDArray[Any]"]
 class Part:
     """One of a metric's values: its title, which direction is better, the range it lies in.
 
-    ``judges`` is false for a value that goes with another one, such as a deviation, and does not
-    itself say how good images are: equal images need not have the best of it. ``undefined_when``
+    With the direction ``"none"`` it goes with another value, such as a deviation or a number, and
+    is never the best one. ``judges`` is false for a value that has a direction, and of which equal
+    images need not have the best, such as an extrapolated one. ``undefined_when``
     says for which pairs there is no value, where that differs from the metric's. ``weight`` names
     another part by whose column pairs count in the mean, such as a number of joints, so that the
     score is the ratio of two sums. ``detail`` keeps a value out of the tables on a terminal, which
@@ -107,10 +110,13 @@ class Metric(Frozen):
     Class attributes:
         name: the metric's name in protocols, results and entry points.
         title: its name for people.
-        direction: which of two values is better, ``"higher"`` or ``"lower"``.
+        direction: which of two values is better, ``"higher"`` or ``"lower"``; ``"none"`` where
+            neither is.
         range: the closed interval in which every defined value lies.
         needs: what it uses besides the generated images: ``"ground_truth"``, ``"source"`` images,
             ``"item"`` ids. A run that lacks it says so beforehand.
+        instead: what a user may write where a need is lacking, by need, as ``"--keypoints"``;
+            ``NAME`` stands for the name of the scores.
         takes: ``"images"`` or ``"features"``.
         gives: values of ``"pairs"``, or of the ``"set"``.
         same_size: whether the images of a pair must have one size, since places in them are
@@ -129,6 +135,7 @@ class Metric(Frozen):
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     needs: ClassVar[frozenset[Need]] = frozenset()
+    instead: ClassVar[Mapping[Need, str]] = {}
     takes: ClassVar[Takes] = "images"
     gives: ClassVar[Gives] = "pairs"
     same_size: ClassVar[bool] = True
@@ -157,6 +164,20 @@ class Metric(Frozen):
     def uses(self) -> frozenset[Need]:
         """Return what these parameters make of ``needs``: the same, unless overridden."""
         return self.needs
+
+    def may_use(self) -> frozenset[Need]:
+        """Return what it uses besides where all pairs of a run have it, on features alone.
+
+        Parts that rest on it are NaN where they have not; nothing is unavailable for the lack.
+        """
+        return frozenset()
+
+    def sides_of(self, feature: str) -> frozenset[Side]:  # noqa: ARG002 - all, by default
+        """Return of which images a feature is computed, by its name in :meth:`features`.
+
+        Of those alone that the metric uses. The images of a :meth:`reference_folder` always count.
+        """
+        return frozenset({"generated", "ground_truth", "source"})
 
     def canonical(self) -> Mapping[str, Any]:
         """Return the parameters as they enter a protocol's digest, as JSON values.
@@ -258,6 +279,14 @@ class Metric(Frozen):
         _ = state
         return (), {}
 
+    def remarks(self, columns: Columns) -> Mapping[str, str]:  # noqa: ARG002 - none, by default
+        """Return what a reader must know beside the mean of a part, by part.
+
+        ``columns`` are the values of all pairs that count, ``(N,)`` each. Where a part is defined
+        for no pair, it is the reason.
+        """
+        return {}
+
     def note(self, state: State) -> str:  # noqa: ARG002 - nothing, by default
         """Return what a reader must know beside the value, such as too few images; or nothing."""
         return ""
@@ -291,9 +320,8 @@ class PairMetric(Metric):
         Raises:
             ArgumentError: a tensor has the wrong type, shape or range.
         """
-        check_alike(generated, ground_truth)
         with torch.no_grad():
-            return self.measure(generated, ground_truth)
+            return self.measure(*checked_alike(generated, ground_truth))
 
     @abstractmethod
     def measure(self, generated: Tensor, ground_truth: Tensor) -> Tensor:
@@ -316,9 +344,8 @@ class ImageMetric(Metric):
         Raises:
             ArgumentError: the tensor has the wrong type, shape or range.
         """
-        checked_images(images)
         with torch.no_grad():
-            return self.measure(images)
+            return self.measure(checked_images(images))
 
     @abstractmethod
     def measure(self, images: Tensor) -> Tensor:
@@ -360,29 +387,29 @@ class SetMetric(StateMetric):
             ArgumentError: a tensor has the wrong type, shape or range.
             Undefined: the set has no such value; the message is the reason.
         """
-        check_alike(generated, ground_truth)
-        keys = tuple(str(n) for n in range(len(generated)))
-        batch = Batch(keys, generated, ground_truth)
+        images = checked_alike(generated, ground_truth)
+        batch = Batch(tuple(str(n) for n in range(len(images[0]))), *images)
         return self.compute(self.update(self.empty(), batch))
 
     @abstractmethod
     def update(self, state: State, shown: Batch) -> State: ...
 
 
-def check_alike(generated: Tensor, ground_truth: Tensor) -> None:
-    """Refuse what are not two batches of images of one shape, dtype and device.
+def checked_alike(generated: Tensor, ground_truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two batches of images, if they are of one shape, dtype and device.
 
     Raises:
         ArgumentError: says what is wrong with one, or in what they differ.
     """
-    checked_images(generated, argument="generated")
-    checked_images(ground_truth, argument="ground_truth")
+    generated = checked_images(generated, argument="generated")
+    ground_truth = checked_images(ground_truth, argument="ground_truth")
     for what in ("shape", "dtype", "device"):
         ours, theirs = getattr(generated, what), getattr(ground_truth, what)
         if ours != theirs:
             raise ArgumentError(
                 f"'generated' and 'ground_truth' differ in {what}: {ours} and {theirs}"
             )
+    return generated, ground_truth
 
 
 def merge_sums(first: State, second: State) -> State:

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.networks import Gift
-from fhpt_eval.metrics.base import Direction, Need, Part
+from fhpt_eval.metrics.base import Columns, Direction, Need, Part
 from fhpt_eval.metrics.networks import NetworkMetric, Text
 from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
 
@@ -28,6 +28,10 @@ Floats = NDArray[np.float64]
 
 _NO_TARGET = "no face is found in the image that the generated one is compared with"
 _NO_FACE = "no face is found in the generated image, or in the one that it is compared with"
+_NO_SOURCE = (
+    "no face is found in the source image, or in the one that the generated one is compared with"
+)
+_UNKNOWN_SOURCE = "some pairs of the run have no source image (--source)"
 
 
 class FaceIdentity(NetworkMetric, FeaturePairMetric):
@@ -50,8 +54,10 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    instead: ClassVar[Mapping[Need, str]] = {
+        "ground_truth": "--source with --set NAME.against=source"
+    }
     undefined_when: ClassVar[str] = _NO_TARGET
-
     wants: ClassVar[Gift] = "face"
     of_network: ClassVar[tuple[str, ...]] = ("upsample",)
 
@@ -85,24 +91,36 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
         share = (0.0, 1.0)
         return {
             "rate": Part("Faces that stay the same person's", "higher", share),
+            "rate_seen": Part(
+                "Faces that stay the same person's, of those that the source shows",
+                "higher",
+                share,
+                undefined_when=_NO_SOURCE,
+            ),
             "distance": Part(
                 "Distance of the faces' descriptors",
                 "lower",
                 (0.0, math.inf),
                 undefined_when=_NO_FACE,
             ),
-            "lost": Part("Faces that are lost", "lower", share),
-            # Equal images without a face have the worst of these: they say what the rest rests on.
-            "detected": Part(
-                "Generated images with a face", "higher", share, judges=False, detail=True
+            "cosine": Part(
+                "Cosine of the faces' descriptors", "higher", (-1.0, 1.0), undefined_when=_NO_FACE
             ),
-            "detected_target": Part(
-                "Targets with a face", "higher", share, judges=False, detail=True
+            "lost": Part("Faces that are lost", "lower", share),
+            # They say what the rest rests on.
+            "detected": Part("Generated images with a face", "none", share, detail=True),
+            "detected_target": Part("Targets with a face", "none", share, detail=True),
+            "detected_source": Part(
+                "Sources with a face", "none", share, detail=True, undefined_when=_UNKNOWN_SOURCE
             ),
         }
 
     def uses(self) -> frozenset[Need]:
         return frozenset({self.against})
+
+    def may_use(self) -> frozenset[Need]:
+        """See :meth:`Metric.may_use`: whose face a source hides, no method can know."""
+        return frozenset({"source"})
 
     def features(self) -> Mapping[str, Feature]:
         return {"faces": self.chosen()}
@@ -112,19 +130,32 @@ class FaceIdentity(NetworkMetric, FeaturePairMetric):
 
         ``rate`` is 1 where both faces are at most :attr:`same_person` apart, ``lost`` 1 where the
         generated image has no face, else both are 0; NaN where the target has no face. A face that
-        is lost is none that is the same.
+        is lost is none that is the same. ``rate_seen`` is ``rate`` where the source has a face, and
+        NaN elsewhere, and where source images are not known.
         """
         sides = {"ground_truth": rows.ground_truth, "source": rows.source}
         generated, target = rows.generated["faces"], sides[self.against]["faces"]
         shown, wanted = generated["found"] > 0, target["found"] > 0
         distance = distances(generated["descriptor"], target["descriptor"])
+        rate = np.where(wanted, distance <= self.same_person, math.nan)
+        source = np.full(len(rate), math.nan)
+        if "faces" in rows.source:
+            source = (rows.source["faces"]["found"] > 0).astype(np.float64)
         return {
-            "rate": np.where(wanted, distance <= self.same_person, math.nan),
+            "rate": rate,
+            "rate_seen": np.where(source == 1, rate, math.nan),
             "distance": distance,
+            "cosine": cosines(generated["descriptor"], target["descriptor"]),
             "lost": np.where(wanted, ~shown, math.nan),
             "detected": shown.astype(np.float64),
             "detected_target": wanted.astype(np.float64),
+            "detected_source": source,
         }
+
+    def remarks(self, columns: Columns) -> Mapping[str, str]:
+        """See :meth:`Metric.remarks`: why nothing is said of pairs whose source shows a face."""
+        known = ~np.isnan(np.asarray(columns["detected_source"]))
+        return {} if known.any() else {"rate_seen": _UNKNOWN_SOURCE}
 
 
 def distances(first: Floats, second: Floats) -> Floats:
@@ -136,11 +167,36 @@ def distances(first: Floats, second: Floats) -> Floats:
     Raises:
         ArgumentError: they are not of one such shape.
     """
+    first, second = _in_rows(first, second)
+    lengths: Floats = np.sqrt(np.square(first - second).sum(axis=1))
+    return lengths
+
+
+def cosines(first: Floats, second: Floats) -> Floats:
+    """Return the cosine of the angle between each of N pairs of descriptors, ``(N,)`` in [-1, 1].
+
+    As for :func:`distances`; NaN also where a descriptor is zero, which has no direction.
+
+    Raises:
+        ArgumentError: they are not of one such shape.
+    """
+    first, second = _in_rows(first, second)
+    lengths = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
+    products = (first * second).sum(axis=1)
+    cosine = np.full(len(first), math.nan)
+    np.divide(products, lengths, out=cosine, where=lengths > 0)
+    clipped: Floats = np.clip(cosine, -1, 1)
+    return clipped
+
+
+def _in_rows(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Return descriptors whose sums have one order whatever their number: row after row.
+
+    Raises:
+        ArgumentError: they are not of one shape (N, D).
+    """
     if first.ndim != 2 or first.shape != second.shape:
         raise ArgumentError(
             f"'first' and 'second' must both be (N, 128), not {first.shape} and {second.shape}"
         )
-    # In rows that lie side by side, sums have one order whatever the number of rows.
-    gaps = np.ascontiguousarray(first) - np.ascontiguousarray(second)
-    lengths: Floats = np.sqrt(np.square(gaps).sum(axis=1))
-    return lengths
+    return np.ascontiguousarray(first), np.ascontiguousarray(second)

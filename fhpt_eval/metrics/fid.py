@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.features.networks import Gift, vectors_of
 from fhpt_eval.metrics.base import Direction, Need, Shown, State
 from fhpt_eval.metrics.networks import SetNetworkMetric
-from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.metrics.on_features import Arrays, FeatureRows, rows_of_set
 from fhpt_eval.metrics.sets import moments, reference_set
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 
@@ -44,12 +45,40 @@ class ReferenceMetric(SetNetworkMetric):
 
     by_content: ClassVar[frozenset[str]] = frozenset({"network_weights", "reference"})
     wants: ClassVar[Gift] = "rows"
+    instead: ClassVar[Mapping[Need, str]] = {"ground_truth": "--fid-reference"}
 
     reference: str | None = None
 
     checks: ClassVar = (_made_otherwise,)
     #: How rows of the generated and of the real images are held in a state.
     holds: ClassVar[Mapping[str, ModuleType]] = {"generated": moments, "real": moments}
+
+    def __call__(
+        self,
+        generated: Tensor,
+        ground_truth: Tensor | None = None,
+        source: Tensor | None = None,
+        *,
+        items: Sequence[str] = (),
+    ) -> Mapping[str, float]:
+        """Compute the metric on two sets of any two numbers of images; values by part.
+
+        Args:
+            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
+            ground_truth: ``(M, 3, H, W)``, likewise; not needed beside a ``reference``.
+            source: not looked at.
+            items: not looked at.
+
+        Raises:
+            ArgumentError: a tensor has the wrong type, shape or range, or is missing.
+            Undefined: the sets have no such value; the message is the reason.
+        """
+        _ = source, items
+        ours = rows_of_set(self, generated, "generated")
+        state = self._add(self.empty(), "generated", ours.generated, ours.keys)
+        if not self.reference:
+            state = self.refer(state, rows_of_set(self, ground_truth, "ground_truth"))
+        return self.compute(state)
 
     @property
     def dimensions(self) -> int | None:

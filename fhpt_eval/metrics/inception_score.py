@@ -49,9 +49,7 @@ class InceptionScore(SetNetworkMetric):
     def parts(cls) -> Mapping[str, Part]:
         return {
             "mean": Part("Inception score", "higher", (1.0, math.inf)),
-            "std": Part(
-                "Inception score, deviation over splits", "lower", (0.0, math.inf), judges=False
-            ),
+            "std": Part("Inception score, deviation over splits", "none", (0.0, math.inf)),
         }
 
     def empty(self) -> State:

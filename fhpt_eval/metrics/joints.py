@@ -1,6 +1,7 @@
 """Joints of the generated person against the target's.
 
-The formulas are in pck; what annotated key points are, in place of estimated ones, in keypoints.
+The formulas are in pck and oks; what annotated key points are, in place of estimated ones, in
+keypoints.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from fhpt_eval.features.base import Feature
 from fhpt_eval.features.networks import Gift
 from fhpt_eval.keypoints import JOINTS, REGIONS, Box, Frame, Outside, read_keypoints
 from fhpt_eval.metrics import pck
-from fhpt_eval.metrics.base import Direction, Need, Part, Shown
+from fhpt_eval.metrics.base import Columns, Direction, Need, Part, Shown
 from fhpt_eval.metrics.networks import NetworkMetric, Text
-from fhpt_eval.metrics.on_features import FeaturePairMetric, FeatureRows
+from fhpt_eval.metrics.oks import oks
+from fhpt_eval.metrics.on_features import Arrays, FeaturePairMetric, FeatureRows
 
 Floats = NDArray[np.float64]
 Alpha = Annotated[float, Field(gt=0, le=10)]
@@ -33,6 +35,8 @@ _NO_JOINT = "the target shows no joint"
 _NO_HEAD = "the target shows fewer than 2 of nose, neck, eyes and ears, so it has no head box"
 _NO_TORSO = "the target does not show both the left shoulder and the right hip"
 _ALONE = "no joint is found on both sides"
+_NO_AREA = "the target shows none of COCO's joints, or they span no area"
+_ANNOTATED = "the target's key points are annotated, of one person an image"
 
 
 def _moved_beneath(metric: Joints, shown: Shown) -> None:
@@ -94,7 +98,9 @@ class Joints(NetworkMetric, FeaturePairMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+    instead: ClassVar[Mapping[Need, str]] = {"ground_truth": "--keypoints"}
     undefined_when: ClassVar[str] = _NO_JOINT
+    version: ClassVar[int] = 2
     same_size: ClassVar[bool] = True
     wants: ClassVar[Gift] = "joints"
     of_network: ClassVar[tuple[str, ...]] = ("estimation",)
@@ -133,6 +139,21 @@ class Joints(NetworkMetric, FeaturePairMetric):
             ),
             "missed": _share_part("Joints missed", _NO_JOINT, "lower"),
             "invented": Part("Joints invented", "lower", (0.0, len(JOINTS))),
+            "oks": Part("OKS", "higher", (0.0, 1.0), undefined_when=_NO_AREA),
+            "akd": Part(
+                "Average key point distance (AKD) in pixels", "lower", (0.0, math.inf),
+                undefined_when=_ALONE,
+            ),
+            "missing_rate": Part(
+                "Missing rate (MKR)", "lower", (0.0, 1.0), undefined_when=_NO_JOINT
+            ),
+            "several": Part(
+                "Generated images with several persons", "none", (0.0, 1.0), detail=True
+            ),
+            "several_target": Part(
+                "Targets with several persons", "none", (0.0, 1.0), undefined_when=_ANNOTATED,
+                detail=True,
+            ),
         }  # fmt: skip
         for region in REGIONS:
             absent = f"the target has no head box or none of these joints ({region})"
@@ -185,11 +206,27 @@ class Joints(NetworkMetric, FeaturePairMetric):
         """
         pose = rows.generated["pose"]
         generated, size = _positions(pose["keypoints"]), pose["size"]
+        several = {"several": _several(pose), "several_target": np.full(len(size), math.nan)}
         if self.keypoints is None:
             target = _positions(rows.ground_truth["pose"]["keypoints"])
+            several["several_target"] = _several(rows.ground_truth["pose"])
         else:
             target = self.annotated(rows.targets, size)
-        return {**self._accuracies(generated, target, size), **_others(generated, target)}
+        shares = self._accuracies(generated, target, size)
+        return {**shares, **_unscaled(generated, target), **several}
+
+    def remarks(self, columns: Columns) -> Mapping[str, str]:
+        """See :meth:`Metric.remarks`: in how many images there were several persons."""
+        counts = []
+        for part, images in (("several", "generated images"), ("several_target", "targets")):
+            column = np.asarray(columns[part])
+            number, known = int(np.nansum(column)), int((~np.isnan(column)).sum())
+            if number:
+                counts.append(f"{number:,} of {known:,} {images}")
+        if not counts or np.isnan(np.asarray(columns["pckh"])).all():
+            return {}
+        text = f"several persons in {' and '.join(counts)}; the largest counts"
+        return {"pckh": text}
 
     def _accuracies(
         self, generated: Floats, target: Floats, size: NDArray[Any]
@@ -211,7 +248,7 @@ def _share_part(title: str, undefined_when: str, direction: Direction = "higher"
 
 
 def _number_part(title: str, most: int) -> Part:
-    return Part(title, "higher", (0.0, float(most)), judges=False, detail=True)
+    return Part(title, "none", (0.0, float(most)), detail=True)
 
 
 def _numbers() -> dict[str, Part]:
@@ -227,14 +264,23 @@ def _numbers() -> dict[str, Part]:
     return numbers
 
 
-def _others(generated: Floats, target: Floats) -> dict[str, Floats]:
-    """Return what needs no scale: distances, joints missed and invented, and numbers of joints."""
+def _unscaled(generated: Floats, target: Floats) -> dict[str, Floats]:
+    """Return what needs no scale of a parameter: distances, joints missed, numbers of joints.
+
+    ``akd`` and ``missing_rate`` are those of ``cmp_with_missing.py`` in
+    AliaksandrSiarohin/pose-evaluation: the mean of ``|dx|`` and ``|dy|`` over joints in both
+    images, and the share of the target's that are missing, each averaged over images.
+    """
     drawn, wanted = pck.present(generated), pck.present(target)
     both = drawn & wanted
     gaps = np.where(both, pck.distances(generated, target), 0.0)
+    steps = np.where(both[..., None], np.abs(generated - target), 0.0)
     values = {
         "distance": _ratio(gaps.sum(axis=1), both.sum(axis=1)),
         "missed": _ratio((wanted & ~drawn).sum(axis=1), wanted.sum(axis=1)),
+        "missing_rate": _ratio((wanted & ~drawn).sum(axis=1), wanted.sum(axis=1)),
+        "akd": _ratio(steps.sum(axis=(1, 2)), 2 * both.sum(axis=1)),
+        "oks": oks(generated, target),
         "invented": (drawn & ~wanted).sum(axis=1).astype(np.float64),
         "in_target": wanted.sum(axis=1).astype(np.float64),
         "in_both": both.sum(axis=1).astype(np.float64),
@@ -243,6 +289,12 @@ def _others(generated: Floats, target: Floats) -> dict[str, Floats]:
         number = wanted[:, list(joints)].sum(axis=1).astype(np.float64)
         values[f"{region}_in_target"] = number
     return values
+
+
+def _several(pose: Arrays) -> Floats:
+    """Return for each image 1 where several persons were found, else 0."""
+    several: Floats = (pose["persons"] > 1).astype(np.float64)
+    return several
 
 
 def _positions(points: NDArray[Any]) -> Floats:

@@ -50,7 +50,7 @@ class KID(ReferenceMetric):
     def parts(cls) -> Mapping[str, Part]:
         return {
             "mean": Part("KID", "lower"),
-            "std": Part("KID, deviation over subsets", "lower", (0.0, math.inf), judges=False),
+            "std": Part("KID, deviation over subsets", "none", (0.0, math.inf)),
         }
 
     def missing(self, statistics: Statistics) -> str:

@@ -21,6 +21,9 @@ from fhpt_eval.features.networks import (
 from fhpt_eval.metrics.base import Metric, Shown
 from fhpt_eval.metrics.on_features import FeatureSetMetric
 
+#: Settings of networks that count by what is in the files, and a name that the network's has in it.
+_BY_CONTENT = {"weights", "path", "model"}
+
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -40,6 +43,7 @@ class NetworkMetric(Metric):
     Parameters:
         network: the name of the network; see ``fhpt-eval networks``.
         network_weights: a registered name or a file, where they are not the registered ones.
+        network_settings: further settings of the network, by their names.
 
     Class attributes:
         wants: what the network must give.
@@ -54,6 +58,7 @@ class NetworkMetric(Metric):
 
     network: Text
     network_weights: Text | None = None
+    network_settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_a_network(self) -> Self:
@@ -69,21 +74,29 @@ class NetworkMetric(Metric):
             raise ValueError(str(error).removesuffix(".")) from None
         return self
 
+    def __hash__(self) -> int:
+        """Return a hash that settings in a table do not stand in the way of."""
+        return hash((type(self), self.model_dump_json()))
+
     def chosen(self) -> Network:
         """Return the network with its settings.
 
         Raises:
             ProtocolError: there is none of that name, or it has no such setting.
         """
-        settings = {name: getattr(self, name) for name in self.of_network}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        own = {name: getattr(self, name) for name in self.of_network}
+        settings = dict(self.network_settings)
+        settings |= {name: value for name, value in own.items() if value is not None}
         if self.network_weights is not None:
             settings["weights"] = self.network_weights
         known = network_type(self.network).model_fields
         for name in settings:
             if name not in known:
                 parameter = "network_weights" if name == "weights" else name
-                raise ProtocolError(f"network '{self.network}' has no {parameter}; leave it out")
+                settings_of = f"it has {', '.join(known)}" if name in self.network_settings else ""
+                raise ProtocolError(
+                    f"network '{self.network}' has no {parameter}; {settings_of or 'leave it out'}"
+                )
         return load_network(self.network, settings)
 
     def software(self) -> Mapping[str, str]:
@@ -95,11 +108,13 @@ class NetworkMetric(Metric):
         return versions
 
     def canonical(self) -> Mapping[str, Any]:
-        """See :meth:`Metric.canonical`: with the settings that the network has."""
+        """See :meth:`Metric.canonical`: with all settings that the network has."""
         network = self.chosen()
-        settings = network.model_dump(mode="json")
-        of_network = {name: settings.get(name) for name in self.of_network}
-        return {**super().canonical(), "network": network.label, **of_network}
+        settings = network.model_dump(mode="json", exclude=_BY_CONTENT)
+        of_network = {name: settings.pop(name, None) for name in self.of_network}
+        parameters = {**super().canonical(), "network": network.label, **of_network}
+        del parameters["network_settings"]
+        return {**parameters, "network_settings": settings} if settings else parameters
 
 
 class SetNetworkMetric(NetworkMetric, FeatureSetMetric):

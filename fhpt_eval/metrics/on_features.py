@@ -19,6 +19,7 @@ from fhpt_eval.common.intervals import mean
 from fhpt_eval.errors import ArgumentError, InputError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.levels import checked_images
+from fhpt_eval.images.preparation import Side
 from fhpt_eval.metrics.base import Metric, Shown, State, StateMetric, Takes
 
 #: Named arrays, a row per image.
@@ -142,18 +143,14 @@ def compute_rows(
         ArgumentError: a tensor has the wrong type, shape or range, or is missing.
     """
     given = {"generated": generated, "ground_truth": ground_truth, "source": source}
-    rows: dict[str, dict[str, Arrays]] = {side: {} for side in given}
+    rows: dict[str, Mapping[str, Arrays]] = {side: {} for side in given}
+    uses = {"generated", *metric.uses()}
     for side, images in given.items():
-        if side != "generated" and side not in metric.uses():
+        if side not in uses and (images is None or side not in metric.may_use()):
             continue
-        if images is None:
-            raise ArgumentError(f"'{side}' is missing; {metric.name} needs it")
-        checked_images(images, argument=side)
-        if len(images) != len(generated):
+        rows[side] = features_of(metric, images, side)
+        if images is not None and len(images) != len(generated):
             raise ArgumentError(f"'generated' and '{side}' differ in their number")
-        for name, feature in metric.features().items():
-            arrays = feature.compute(images)
-            rows[side][name] = {part: array.cpu().numpy() for part, array in arrays.items()}
     count = len(generated)
     if "item" in metric.uses() and len(items) != count:
         raise ArgumentError(f"'items' must hold {count} item ids; {metric.name} needs them")
@@ -163,3 +160,32 @@ def compute_rows(
         keys, keys, tuple(f"source {key}" for key in keys), names, np.ones(count, bool),
         rows["generated"], rows["ground_truth"], rows["source"],
     )  # fmt: skip
+
+
+def rows_of_set(metric: Metric, images: Tensor | None, side: Side) -> FeatureRows:
+    """Compute the features of a set of N images that belong to no pairs, ``(N, 3, H, W)``.
+
+    Raises:
+        ArgumentError: the tensor has the wrong type, shape or range, or is missing.
+    """
+    features = features_of(metric, images, side)
+    count = len(images) if images is not None else 0
+    keys, blank = tuple(f"{number:09d}" for number in range(count)), ("",) * count
+    ours, theirs = (features, {}) if side == "generated" else ({}, features)
+    return FeatureRows(keys, keys, blank, blank, np.ones(count, bool), ours, theirs, {})
+
+
+def features_of(metric: Metric, images: Tensor | None, argument: str) -> dict[str, Arrays]:
+    """Return what a metric wants to know of N images, ``(N, 3, H, W)``, by its names for it.
+
+    Raises:
+        ArgumentError: the tensor has the wrong type, shape or range, or is missing.
+    """
+    if images is None:
+        raise ArgumentError(f"'{argument}' is missing; {metric.name} needs it")
+    images = checked_images(images, argument=argument)
+    return {
+        name: {part: array.cpu().numpy() for part, array in feature.compute(images).items()}
+        for name, feature in metric.features().items()
+        if argument in metric.sides_of(name)
+    }

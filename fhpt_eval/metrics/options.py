@@ -37,3 +37,8 @@ GALLERY = Option(
     "DIR",
     "Images in which garments are looked for.  [default: the source images]",
 )
+PARTITION = Option(
+    "partition",
+    "TXT",
+    "DeepFashion's list_eval_partition.txt: which images query and are searched.  [default: all]",
+)

@@ -8,21 +8,28 @@ Pose Transfer with Detail Replenishing Network", arXiv 2005.12494.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fhpt_eval.errors import ArgumentError, InputError, MetricError
+from fhpt_eval.errors import InputError, MetricError
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.embedding.normalised import Deviation, Level, Side
 from fhpt_eval.features.networks import ROWS, Gift, vectors_of
-from fhpt_eval.metrics.base import Direction, Need, Part, State, merge_rows
+from fhpt_eval.images.names import canonical
+from fhpt_eval.images.preparation import Side as SideOfPair
+from fhpt_eval.metrics.base import Columns, Direction, Need, Part, State, merge_rows
+from fhpt_eval.metrics.gallery.duplicates import Thumbnail
 from fhpt_eval.metrics.gallery.items import digest_of_items, read_gallery_items
+from fhpt_eval.metrics.gallery.left_out import LeftOut
+from fhpt_eval.metrics.gallery.measures import average_precision, chance_of_a_hit, numbered
 from fhpt_eval.metrics.gallery.nearest import Distance, hit_ranks
+from fhpt_eval.metrics.gallery.partition import digest_of_partition, in_shop_id, read_partition
 from fhpt_eval.metrics.networks import NetworkMetric, Text
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows, FeatureSetMetric
 from fhpt_eval.metrics.sets import reference_set
@@ -32,15 +39,27 @@ from fhpt_eval.pairs.naming import item_of
 KS = (1, 5, 10, 20)
 _SHOWN = 10
 
-_QUERIES = ("queries", "queries.keys", "queries.targets", "queries.items", "queries.images")
-_GALLERY = ("gallery", "gallery.names", "gallery.items", "gallery.keys", "gallery.images")
+_NO_IMAGE = (
+    "no image of the item, besides the pair's own ground truth (or, with a partition, the ground "
+    "truth is none of its queries)"
+)
+
+_QUERIES = (
+    "queries",
+    *(f"queries.{name}" for name in ("keys", "targets", "items", "images", "thumbnails")),
+)
+_GALLERY = (
+    "gallery",
+    *(f"gallery.{name}" for name in ("names", "items", "keys", "images", "thumbnails")),
+)
 
 
 class Retrieval(NetworkMetric, FeatureSetMetric):
     """Recall@k and mean average precision of generated images in a gallery of real ones.
 
     A hit is an image of the query's item. The gallery is ranked by the distance of embeddings,
-    equal distances by name.
+    equal distances by name. Not in it is the image that a query should equal: by name, by content,
+    or saved anew. Recall@k of a gallery of no more than k images is undefined.
 
     Parameters:
         network: ``"classical"``, ``"resnet50"``, ``"timm:MODEL"``, another installed one that gives
@@ -53,6 +72,13 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         distance: ``"cosine"`` or ``"euclidean"``.
         gallery: a folder of images; by default the distinct source images of the pairs.
         gallery_items: a CSV (image, item) for a folder whose names do not tell the items.
+        items: an item is a garment in one colour, as the pairs have it (``"colour"``); or in all
+            of its colours, which is DeepFashion's in-shop id (``"in-shop"``). By default the
+            former, and the latter with a partition.
+        partition: DeepFashion's ``list_eval_partition.txt``: of the gallery its gallery images are
+            searched.
+        queries: with a partition: ``"listed"``, those pairs query whose ground truth is one of its
+            query images; or ``"all"``.
         own_ground_truth: leave the image that a query should equal in its gallery.
     """
 
@@ -61,12 +87,12 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[Need]] = frozenset({"source", "item"})
-    undefined_when: ClassVar[str] = (
-        "the gallery has no image of the item, besides the pair's own ground truth"
-    )
+    instead: ClassVar[Mapping[Need, str]] = {"source": "--gallery"}
+    undefined_when: ClassVar[str] = f"the gallery has {_NO_IMAGE}"
+    version: ClassVar[int] = 2
 
     by_content: ClassVar[frozenset[str]] = frozenset(
-        {"network_weights", "gallery", "gallery_items"}
+        {"network_weights", "gallery", "gallery_items", "partition"}
     )
 
     wants: ClassVar[Gift] = "rows"
@@ -79,6 +105,9 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
     distance: Distance = "cosine"
     gallery: Text | None = None
     gallery_items: Text | None = None
+    items: Literal["colour", "in-shop"] | None = None
+    partition: Text | None = None
+    queries: Literal["listed", "all"] = "listed"
     own_ground_truth: bool = False
 
     @model_validator(mode="after")
@@ -89,17 +118,42 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
 
     @classmethod
     def parts(cls) -> Mapping[str, Part]:
-        recall = {
-            f"recall@{k}": Part(f"Retrieval recall@{k}", "higher", (0.0, 1.0), detail=k != _SHOWN)
-            for k in KS
-        }
-        return recall | {"map": Part("Retrieval mean average precision", "higher", (0.0, 1.0))}
+        share, many = (0.0, 1.0), (0.0, math.inf)
+        parts = {}
+        for k in KS:
+            detail = k != _SHOWN
+            few = f"the gallery has no more than {k} images, or {_NO_IMAGE}"
+            parts[f"recall@{k}"] = Part(
+                f"Retrieval recall@{k}", "higher", share, undefined_when=few, detail=detail
+            )
+            parts[f"chance@{k}"] = Part(
+                f"Retrieval recall@{k} by chance", "none", share, detail=True
+            )
+        return parts | {
+            "map": Part("Retrieval mean average precision", "higher", share),
+            "gallery": Part("Images in the gallery", "none", many, detail=True),
+            "near_duplicates": Part(
+                "Near duplicates of the own ground truth that are left out", "none", many,
+                detail=True,
+            ),
+        }  # fmt: skip
 
     def uses(self) -> frozenset[Need]:
         return frozenset({"item"}) if self.gallery else self.needs
 
+    def may_use(self) -> frozenset[Need]:
+        """See :meth:`Metric.may_use`: ground truth, to know it where it is saved anew."""
+        return frozenset() if self.own_ground_truth else frozenset({"ground_truth"})
+
     def features(self) -> Mapping[str, Feature]:
-        return {"embedding": self.chosen()}
+        if self.own_ground_truth:
+            return {"embedding": self.chosen()}
+        return {"embedding": self.chosen(), "thumbnail": Thumbnail()}
+
+    def sides_of(self, feature: str) -> frozenset[SideOfPair]:
+        """See :meth:`Metric.sides_of`: no network has to see the ground truth."""
+        own: SideOfPair = "generated" if feature == "embedding" else "ground_truth"
+        return frozenset({own, "source"})
 
     def canonical(self) -> Mapping[str, Any]:
         """See :meth:`Metric.canonical`: of paths the content counts.
@@ -109,16 +163,30 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         """
         items = digest_of_items(self.gallery_items) if self.gallery_items else None
         gallery = reference_set.digest(str(self.reference_folder())) if self.gallery else None
-        return {**super().canonical(), "gallery": gallery, "gallery_items": items}
+        return {
+            **super().canonical(),
+            "gallery": gallery,
+            "gallery_items": items,
+            "items": "in-shop" if self._in_shop else "colour",
+            "partition": digest_of_partition(self.partition) if self.partition else None,
+            "queries": self.queries if self.partition else None,
+        }
+
+    @property
+    def _in_shop(self) -> bool:
+        """Whether an item is a garment in all of its colours."""
+        return (self.items or ("in-shop" if self.partition else "colour")) == "in-shop"
 
     def lacks(self) -> str:
-        """See :meth:`Metric.lacks`; the list of items is read.
+        """See :meth:`Metric.lacks`; the lists of items and images are read.
 
         Raises:
             InputError: it cannot be used.
         """
         if self.gallery_items:
             read_gallery_items(self.gallery_items)
+        if self.partition:
+            read_partition(self.partition)
         return super().lacks()
 
     def reference_folder(self) -> Path | None:
@@ -137,20 +205,63 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
             "queries": self._vectors(rows.generated),
             "queries.keys": _texts(rows.keys),
             "queries.targets": _texts(rows.targets),
-            "queries.items": _texts(rows.items),
+            "queries.items": _texts(self._labels(rows.targets, rows.items, "query")),
             "queries.images": _texts(rows.target_images or [""] * len(rows.keys)),
+            "queries.thumbnails": _thumbnails(rows.ground_truth, len(rows.keys)),
         }
         if not self.gallery:
-            sources = zip(rows.keys, rows.sources, rows.items, strict=True)
-            shown = [(name or f"source of {key}", item) for key, name, item in sources]
-            new |= {
-                "gallery": self._vectors(rows.source),
-                "gallery.names": _texts([name for name, _ in shown]),
-                "gallery.items": _texts([item or item_of(name) or "" for name, item in shown]),
-                "gallery.keys": _texts(rows.keys),
-                "gallery.images": _texts(rows.source_images or [""] * len(rows.keys)),
-            }
+            names = [
+                name or f"source of {key}"
+                for key, name in zip(rows.keys, rows.sources, strict=True)
+            ]
+            items = [
+                item or item_of(name) or "" for name, item in zip(names, rows.items, strict=True)
+            ]
+            images = rows.source_images or [""] * len(names)
+            new |= self._gallery_rows(rows.source, names, items, rows.keys, images)
         return self.merge(state, new)
+
+    def _gallery_rows(
+        self,
+        features: Mapping[str, Arrays],
+        names: Sequence[str],
+        items: Sequence[str],
+        keys: Sequence[str],
+        images: Sequence[str],
+    ) -> State:
+        """Return what the state has of images that are searched."""
+        rows = {
+            "gallery": self._vectors(features),
+            "gallery.names": _texts(names),
+            "gallery.items": _texts(self._labels(names, items, "gallery")),
+            "gallery.keys": _texts(keys),
+            "gallery.images": _texts(images),
+            "gallery.thumbnails": _thumbnails(features, len(names)),
+        }
+        if not self.partition:
+            return rows
+        partition = read_partition(self.partition)
+        listed = [partition.status(name) == "gallery" for name in names]
+        return {name: array[listed] for name, array in rows.items()}
+
+    def _labels(
+        self, names: Sequence[str], items: Sequence[str], status: Literal["query", "gallery"]
+    ) -> list[str]:
+        """Return the items of images under these parameters; "" for none, and for no query."""
+        labels = list(items)
+        if self._in_shop:
+            pairs = zip(names, items, strict=True)
+            labels = [in_shop_id(item) or in_shop_id(name) or "" for name, item in pairs]
+        if not self.partition:
+            return labels
+        partition = read_partition(self.partition)
+        if self._in_shop:
+            known = map(partition.item, names)
+            labels = [item or label for item, label in zip(known, labels, strict=True)]
+        if status == "gallery" or self.queries == "all":
+            return labels
+        listed = [partition.status(name) == status for name in names]
+        return [label if query else "" for label, query in zip(labels, listed, strict=True)]
 
     def refer(self, state: State, rows: FeatureRows) -> State:
         """See :meth:`Metric.refer`: adds images of the gallery.
@@ -160,17 +271,14 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         """
         if self.gallery_items:
             known = read_gallery_items(self.gallery_items)
-            items = [known.get(name, "") for name in rows.keys]
+            items = [known.get(canonical(name), "") for name in rows.keys]
         else:
-            items = [item_of(name) or "" for name in rows.keys]
-        new = self.empty() | {
-            "gallery": self._vectors(rows.ground_truth),
-            "gallery.names": _texts(rows.keys),
-            "gallery.items": _texts(items),
-            "gallery.keys": _texts([""] * len(rows.keys)),
-            "gallery.images": _texts(rows.target_images or [""] * len(rows.keys)),
-        }
-        return self.merge(state, new)
+            shown = zip(rows.keys, rows.items, strict=True)
+            items = [item or item_of(name) or "" for name, item in shown]
+        blank = [""] * len(rows.keys)
+        images = rows.target_images or blank
+        new = self._gallery_rows(rows.ground_truth, rows.keys, items, blank, images)
+        return self.merge(state, self.empty() | new)
 
     def merge(self, first: State, second: State) -> State:
         """See :meth:`StateMetric.merge`: of a gallery's name, the image of the first pair stays."""
@@ -190,23 +298,46 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         count = len(state["queries"])
         values = {part: np.full(count, np.nan) for part in self.parts()}
         if count and len(state["gallery"]):
-            for row, ranks in enumerate(self._ranks(state)):
+            left_out = LeftOut.of(state, nothing=self.own_ground_truth)
+            queried, shown = numbered(state["queries.items"], state["gallery.items"])
+            ranked = hit_ranks(
+                state["queries"], state["gallery"], queried, shown, left_out.rows, self.distance
+            )
+            sizes = len(shown) - left_out.numbers
+            for row, ranks in enumerate(ranked):
+                if not state["queries.items"][row]:
+                    continue
+                values["gallery"][row] = sizes[row]
+                values["near_duplicates"][row] = left_out.near[row]
                 if len(ranks):
                     values["map"][row] = average_precision(ranks)
-                    for k in KS:
+                for k in KS if len(ranks) else ():
+                    values[f"chance@{k}"][row] = chance_of_a_hit(k, len(ranks), int(sizes[row]))
+                    if sizes[row] > k:
                         values[f"recall@{k}"][row] = float(ranks[0] <= k)
         return tuple(state["queries.keys"].tolist()), values
 
-    def _ranks(self, state: State) -> Sequence[NDArray[np.int64]]:
-        """Return for each query the ranks of its item's images, ascending."""
-        queried, shown = _labels(state["queries.items"], state["gallery.items"])
-        left_out = np.full((len(queried), 1), -1)
-        if not self.own_ground_truth:
-            left_out = _own_ground_truth(state)
-        ranked = hit_ranks(
-            state["queries"], state["gallery"], queried, shown, left_out, self.distance
-        )
-        return list(ranked)
+    def remarks(self, columns: Columns) -> Mapping[str, str]:
+        """See :meth:`Metric.remarks`: the gallery's size, chance, and what was left out."""
+        sizes = np.asarray(columns["gallery"])
+        sizes = sizes[~np.isnan(sizes)]
+        if not len(sizes):
+            return {}
+        least, most = int(sizes.min()), int(sizes.max())
+        size = f"{most:,} images" if least == most else f"{least:,} to {most:,} images"
+        near = int(np.nansum(np.asarray(columns["near_duplicates"])))
+        without = f"; {near:,} near duplicates of own ground truth are left out" if near else ""
+        texts = {}
+        if not np.isnan(np.asarray(columns["map"])).all():
+            texts["map"] = f"in a gallery of {size}{without}"
+        for k in KS:
+            defined = ~np.isnan(np.asarray(columns[f"recall@{k}"]))
+            if defined.any():
+                chance = np.asarray(columns[f"chance@{k}"])[defined].mean()
+                texts[f"recall@{k}"] = f"in a gallery of {size}, by chance {chance:.4f}{without}"
+            elif most <= k:
+                texts[f"recall@{k}"] = f"the gallery has {size}, so k = {k} is always met"
+        return texts
 
     def _vectors(self, features: Mapping[str, Arrays]) -> NDArray[Any]:
         try:
@@ -221,83 +352,11 @@ class Retrieval(NetworkMetric, FeatureSetMetric):
         return rows
 
 
-def recall_at(
-    k: int,
-    indices: NDArray[np.int64],
-    query_items: Sequence[str],
-    gallery_items: Sequence[str],
-) -> NDArray[np.float64]:
-    """Return ``(Q,)`` for each query 1 if one of the first k is of its item, else 0.
-
-    NaN where the gallery has no image of the item, or the item is "".
-
-    Args:
-        k: 1 to K.
-        indices: ``(Q, K)`` rows of the gallery, nearest first, as
-            :func:`fhpt_eval.metrics.gallery.nearest.search` gives them.
-        query_items: Q item ids.
-        gallery_items: G item ids.
-
-    Raises:
-        ArgumentError: the lengths do not fit, or k is more than was searched for.
-    """
-    if indices.ndim != 2 or len(indices) != len(query_items):
-        raise ArgumentError(
-            f"'indices' must have a row for each of {len(query_items)} queries, not {indices.shape}"
-        )
-    if not 1 <= k <= indices.shape[1]:
-        raise ArgumentError(f"'k' must lie in 1 to {indices.shape[1]}, the searched, not {k}")
-    if indices.size and not (indices.min() >= 0 and indices.max() < len(gallery_items)):
-        raise ArgumentError(f"'indices' point outside the {len(gallery_items)} 'gallery_items'")
-    queried, shown = _labels(_texts(query_items), _texts(gallery_items))
-    hits = (shown[indices[:, :k]] == queried[:, None]).any(axis=1)
-    return np.where(queried >= 0, hits.astype(np.float64), np.nan)
-
-
-def average_precision(ranks: NDArray[np.int64]) -> float:
-    """Return the mean precision at the ranks of all relevant images, ``(R,)`` ascending from 1.
-
-    Precision at a rank is the share of relevant images up to it (Manning, Raghavan, Schütze,
-    "Introduction to Information Retrieval", 2008, section 8.4).
-    """
-    return float((np.arange(1, len(ranks) + 1) / ranks).mean())
-
-
-def _labels(
-    queried: NDArray[np.str_], shown: NDArray[np.str_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the items of a gallery; -1 stands for "" and for items that it has not."""
-    known = np.unique(shown[shown != ""])
-    labels = []
-    for items in (queried, shown):
-        if not len(known):
-            labels.append(np.full(len(items), -1))
-            continue
-        place = np.searchsorted(known, items).clip(0, len(known) - 1)
-        labels.append(np.where(known[place] == items, place, -1))
-    return labels[0], labels[1]
-
-
-def _own_ground_truth(state: State) -> NDArray[np.int64]:
-    """Return, ``(Q, E)``, the rows of the gallery that are a query's own ground truth; -1: none.
-
-    By name, and by content: one image may lie in two folders, or have two names.
-    """
-    places: dict[str, list[int]] = {}
-    for prefix in ("names", "images"):
-        for row, label in enumerate(state[f"gallery.{prefix}"].tolist()):
-            if label:
-                places.setdefault(f"{prefix} {label}", []).append(row)
-    places_of_query = [
-        sorted({*places.get(f"names {target}", []), *places.get(f"images {image}", [])})
-        for target, image in zip(
-            state["queries.targets"].tolist(), state["queries.images"].tolist(), strict=True
-        )
-    ]
-    rows_of_query = np.full((len(places_of_query), max(1, *map(len, places_of_query), 1)), -1)
-    for query, rows in enumerate(places_of_query):
-        rows_of_query[query, : len(rows)] = rows
-    return rows_of_query
+def _thumbnails(features: Mapping[str, Arrays], count: int) -> NDArray[Any]:
+    """Return the thumbnails of N images, ``(N, 192)``; ``(N, 0)`` where they are not known."""
+    if "thumbnail" not in features:
+        return np.zeros((count, 0), np.uint8)
+    return features["thumbnail"]["thumbnail"]
 
 
 def _distinct(gallery: State) -> State:

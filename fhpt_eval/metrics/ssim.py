@@ -118,7 +118,8 @@ class SSIM(PairMetric):
         """Return ``(N * channels, H, W)``, uint8 or float in [0, 1]."""
         if self.channels == "grey":
             rows = max(1, _PIXELS_BAND // images[:, 0, 0].numel())
-            return torch.cat([to_grey(i).to(torch.uint8) for i in images.split(rows, 2)], 1)
+            parts = (images[:, :, at : at + rows] for at in range(0, images.shape[2], rows))
+            return torch.cat([to_grey(part).to(torch.uint8) for part in parts], 1)
         return images.flatten(0, 1)
 
     def _levels(self, planes: Tensor) -> Tensor:

@@ -9,16 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fhpt_eval.images.names import POSE_TRANSFER, canonical, identity_of
+
 #: Endings that some scripts leave inside a name, as in ``A.jpg___B.jpg_vis.jpg``.
 _INNER_SUFFIX = re.compile(r"\.(jpe?g|png|webp|bmp)$", re.IGNORECASE)
-
-#: DeepFashion's flattened names, as in ``fashionWOMENTees_Tanksid0000508545_1front``: the item is
-#: the garment in one colour, the identity its eight-digit number.
-_DEEPFASHION = re.compile(
-    r"(?P<item>fashion(?:WOMEN|MEN)[A-Za-z_]+id\d{10})"
-    r"_\d+_?(?:front|side|back|additional|full|flat)$"
-)
-
 
 #: Two names in one that can be told apart because the first kept its ending: ``A.jpg_B.jpg``.
 _JOINED = re.compile(r"(?P<source>.+?)\.(?:jpe?g|png|webp|bmp)_(?P<target>.+?)(?:_vis)?$", re.I)
@@ -28,16 +22,23 @@ _JOINED = re.compile(r"(?P<source>.+?)\.(?:jpe?g|png|webp|bmp)_(?P<target>.+?)(?
 class NameRule:
     """A rule for names of generated images.
 
-    ``name`` is what ``--match`` takes; ``separator`` stands between source and target, or is
-    ``None`` where the whole name is the target's.
+    ``name`` is what ``--match`` takes; ``separator`` stands between two names, or is ``None`` where
+    the whole name is the target's. ``target_first`` rules name the target, and then the garment
+    that the person was dressed in; all others the source, and then the target.
     """
 
     name: str
     title: str
     separator: str | None
+    target_first: bool = False
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it can read what the more special rules read as well."""
+        return self.separator == "_"
 
     def candidates(self, stem: str) -> Iterator[tuple[str | None, str]]:
-        """Yield every (source, target) that the rule can read in a name without its ending."""
+        """Yield every (source or garment, target) that can be read in a name without its ending."""
         if self.separator is None:
             yield None, stem
             if _bare(stem) != stem:  # scripts that append .png to a name with its ending
@@ -45,9 +46,10 @@ class NameRule:
             return
         folder, slash, name = stem.rpartition("/")
         for left, right in _splits(name.removesuffix("_vis"), self.separator):
-            yield folder + slash + _bare(left), folder + slash + _bare(right)
+            first, second = (right, left) if self.target_first else (left, right)
+            yield folder + slash + _bare(first), folder + slash + _bare(second)
             if slash:  # the folder may be the results' own
-                yield _bare(left), _bare(right)
+                yield _bare(first), _bare(second)
 
 
 #: In the order in which ties are settled: the more special separator first.
@@ -57,6 +59,7 @@ RULES = (
     NameRule("A_2_B", "A_2_B_vis.jpg, with or without _vis", "_2_"),
     NameRule("A_to_B", "A_to_B.png", "_to_"),
     NameRule("A_B", "A_B_vis.jpg, A_B.jpg, A.jpg_B.jpg.png", "_"),
+    NameRule("PERSON_GARMENT", "PERSON_GARMENT.png is compared with PERSON.jpg", "_", True),
 )
 
 
@@ -73,21 +76,35 @@ def names_in(stem: str) -> tuple[str | None, str]:
     """
     folder, slash, name = stem.rpartition("/")
     readings: list[tuple[str | None, str]] = []
-    for rule in RULES[1:-1]:
+    for rule in RULES[1:4]:
         readings = readings or list(rule.candidates(name.removesuffix("_vis")))
     joined = _JOINED.match(name)
     if not readings and joined:
         readings = [(joined["source"], _bare(joined["target"]))]
+    if not readings:
+        readings = [n for n in RULES[4].candidates(name) if are_people_of(POSE_TRANSFER, *n)]
     if len(readings) != 1 or readings[0][0] is None:
-        return None, stem
+        return None, canonical(stem)
     source, target = readings[0]
-    return f"{folder}{slash}{source}", folder + slash + target
+    return canonical(f"{folder}{slash}{source}"), canonical(folder + slash + target)
+
+
+def are_people_of(datasets: frozenset[str], first: str | None, second: str) -> bool:
+    """Whether two names are of images of one data set, which is among these."""
+    identities = identity_of(first or ""), identity_of(second)
+    named = {identity.dataset if identity else "" for identity in identities}
+    return len(named) == 1 and named <= datasets
+
+
+def is_marked(stem: str) -> bool:
+    """Whether a name is as only scripts of pose transfer write it: ``_vis``, ``A.jpg_B.jpg``."""
+    return stem.endswith("_vis") or _JOINED.match(stem.rpartition("/")[2]) is not None
 
 
 def item_of(name: str) -> str | None:
-    """Return the item id in a DeepFashion image name (without ending), or ``None``."""
-    match = _DEEPFASHION.search(name)
-    return match["item"] if match else None
+    """Return the item id that an image's name (without ending) tells, or ``None``."""
+    identity = identity_of(name)
+    return identity.item if identity else None
 
 
 def _bare(name: str) -> str:

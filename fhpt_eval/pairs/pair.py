@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fhpt_eval.errors import InputError
 from fhpt_eval.images.files import ImageRef
-
-#: Panels (source, target, generated) of the strips that the field writes, by their number.
-STRIPS = {3: (1, 2, 3), 5: (1, 3, 5)}
+from fhpt_eval.pairs.shapes import Cut
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A generated image and its ground truth, by key; with them, where known, source and item."""
+    """The files of a pair, by key: of the generated image and, where known, the others; the item.
+
+    ``ground_truth`` is ``None`` for all pairs of a run without ground truth. Which panels of the
+    files they are, where these are strips, is settled by their sizes.
+    """
 
     key: str
     generated: ImageRef
-    ground_truth: ImageRef
+    ground_truth: ImageRef | None
     source: ImageRef | None = None
     source_name: str | None = None
     target_name: str = ""
@@ -40,7 +41,9 @@ class Problem:
 class Matching:
     """What was matched: the pairs sorted by key, the rule, and what does not fit.
 
-    ``expected`` is the number of pairs that there would be if everything fitted.
+    ``expected`` is the number of pairs that there would be if everything fitted. ``example`` says
+    of one pair what is compared with what, and ``notes`` what was recognised in the folders.
+    ``passed_over`` is the number of entries of each side's folder that are no images, by kind.
     """
 
     pairs: tuple[Pair, ...]
@@ -48,63 +51,43 @@ class Matching:
     counts: Mapping[str, int]
     problems: tuple[Problem, ...]
     expected: int
+    example: str = ""
+    notes: tuple[str, ...] = ()
+    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Say in a line which rule matched how many files."""
+        """Say which rule matched how many files, with an example; and what was recognised."""
+        alone = [pair for pair in self.pairs if pair.ground_truth is None]
+        if alone:
+            sources = sum(pair.source is not None for pair in alone)
+            told = f"; of {sources:,} the source is known" if sources else ""
+            return f"{len(alone):,} generated images, without ground truth (no --gt){told}"
         less = [f"{rule}: {n:,}" for rule, n in self.counts.items() if n and rule != self.rule]
         also = f" (other rules: {', '.join(less)})" if less else ""
         pairs = "1 pair" if len(self.pairs) == 1 else f"{len(self.pairs):,} pairs"
-        return f"{pairs} matched by {self.rule}{also}"
+        example = f": {self.example}" if self.example else ""
+        return "\n".join((f"{pairs} matched by {self.rule}{also}{example}", *self.notes))
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where images are: folders of generated images, ground truth and, perhaps, source images."""
+    """Where images are: folders of generated images and, perhaps, ground truth and source images.
+
+    ``cut`` says of which panels files are strips.
+    """
 
     generated: Path
-    ground_truth: Path
+    ground_truth: Path | None
     source: Path | None = None
-    panels: int | None = None
-    panel: int | None = None
+    cut: Cut | None = None
 
     @property
     def is_strip_only(self) -> bool:
         """Whether the ground truth is a panel of the generated images' own files."""
-        return self.panels is not None and self.is_one_folder
+        return self.cut is not None and self.is_one_folder
 
     @property
     def is_one_folder(self) -> bool:
         """Whether generated images and ground truth lie in the same folder."""
-        return os.path.realpath(self.generated) == os.path.realpath(self.ground_truth)
-
-    def generated_panel(self) -> int | None:
-        """Return the panel of generated images, by default the last; ``None`` for no strips.
-
-        Raises:
-            InputError: the panel is not one of the strip's.
-        """
-        if self.panels is None:
-            if self.panel is not None:
-                raise InputError("--panel needs --panels: of how many is it one?")
-            return None
-        panel = self.panels if self.panel is None else self.panel
-        if not 1 <= panel <= self.panels:
-            raise InputError(f"--panel {panel} does not lie in 1 to {self.panels}.")
-        return panel
-
-    def strip(self) -> tuple[int, int, int]:
-        """Return the panels of source, target and generated image in a strip that holds all.
-
-        Raises:
-            InputError: it is not known where they are in strips of so many panels.
-        """
-        if self.panels not in STRIPS:
-            known = " or ".join(str(n) for n in STRIPS)
-            raise InputError(
-                "--pred and --gt are one folder, so the ground truth is a panel of each strip; "
-                f"that is known for {known} panels, not {self.panels}. Give --gt a folder of its "
-                "own."
-            )
-        if self.panel == STRIPS[self.panels][1]:
-            raise InputError(f"--panel {self.panel} is the ground truth's own panel.")
-        return STRIPS[self.panels]
+        truth = self.ground_truth
+        return truth is not None and os.path.realpath(self.generated) == os.path.realpath(truth)

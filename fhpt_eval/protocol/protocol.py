@@ -31,6 +31,7 @@ preset_names = _PRESETS.names
 _STEPS: dict[str, type[Step]] = {
     kind.model_fields["step"].default: kind for kind in (Crop, Pad, Resize, Color, Mask)
 }
+Size = Annotated[tuple[int, int], Field(strict=False)]
 _NAME = r"[a-z][a-z0-9_]*(\[[a-z0-9_.-]+\])?"
 
 
@@ -40,6 +41,19 @@ class Source(Frozen):
     repository: str
     files: tuple[str, ...] = Field(strict=False)
     commit: str
+
+
+class MadeFor(Frozen):
+    """The images that a published protocol was made for, as its authors score them.
+
+    ``pairs`` of ``data``; ``sizes`` that generated images may have, width and height, as they lie
+    on disk (a panel's, of strips); ``reference`` images that a Fréchet distance is to.
+    """
+
+    data: str
+    pairs: Annotated[int, Field(ge=1)] | None = None
+    sizes: Annotated[tuple[Size, ...], Field(strict=False)] = ()
+    reference: Annotated[int, Field(ge=1)] | None = None
 
 
 class _File(Frozen):
@@ -52,6 +66,7 @@ class _File(Frozen):
     source: Source | None = None
     quirks: list[str] = Field(default_factory=list)
     comparable_with: str = ""
+    made_for: MadeFor | None = None
     panels: Annotated[int, Field(ge=2, le=100)] | None = None
     prepare: list[dict[str, Any]] = Field(default_factory=list)
     metrics: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
@@ -62,7 +77,8 @@ class Entry:
     """One metric of a protocol: the name of its scores, the metric, and its images' preparation.
 
     With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
-    and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
+    and so many reference images. Fewer than one batch make the batch, and reference images make
+    that of the pairs as well. 0: everything counts.
     """
 
     name: str
@@ -75,11 +91,18 @@ class Entry:
         """Whether the two images of a pair must have one size after the preparation."""
         return self.metric.same_size
 
-    def counted(self, number: int) -> int:
-        """Return how many of so many pairs or reference images count."""
-        if not self.drop_incomplete or number < self.drop_incomplete:
-            return number
-        return number - number % self.drop_incomplete
+    def counted(self, number: int, references: int = 0) -> int:
+        """Return how many of so many reference images count, or of so many pairs beside them."""
+        batch = self.batch(references)
+        return number - number % batch if 0 < batch < number else number
+
+    def batch(self, references: int = 0) -> int:
+        """Return of how many pairs a batch is beside so many reference images; 0: of all.
+
+        The scripts take the reference images first and keep the size that their batch shrank to
+        (``self.batch_size`` of ``script/metrics.py`` in Global-Flow-Local-Attention, 3afa8fe).
+        """
+        return min(self.drop_incomplete, references or self.drop_incomplete)
 
     def with_parameter(self, name: str, value: object, *, required: bool = False) -> Entry:
         """Set a parameter where the metric, or a step, has it.
@@ -126,7 +149,8 @@ class Protocol:
     ``steps`` are those of the common preparation, which each entry's own steps follow. What comes
     after ``entries`` is for people, as ``title`` and ``description`` are: ``version`` is raised
     whenever the digest changes, ``quirks`` are sentences on what is unusual. ``panels`` says of how
-    many panels results are strips, as they lie on disk.
+    many panels results are strips, as they lie on disk; ``changed`` which settings are not the
+    file's.
     """
 
     id: str
@@ -139,10 +163,14 @@ class Protocol:
     quirks: tuple[str, ...] = ()
     comparable_with: str = ""
     panels: int | None = None
+    made_for: MadeFor | None = None
+    changed: tuple[str, ...] = ()
 
     def about(self) -> dict[str, Any]:
         """Return what people should know of it, as JSON values; nothing of it moves a number."""
-        source = self.source.model_dump(mode="json") if self.source else None
+        source, made_for = (
+            part.model_dump(mode="json") if part else None for part in (self.source, self.made_for)
+        )
         return {
             "id": self.id,
             "title": self.title,
@@ -151,6 +179,7 @@ class Protocol:
             "source": source,
             "quirks": list(self.quirks),
             "comparable_with": self.comparable_with,
+            "made_for": made_for,
             "panels": self.panels,
         }
 
@@ -163,23 +192,45 @@ class Protocol:
         """The SHA-256 of the canonical form, as hexadecimal digits."""
         return digest_of(self.canonical())
 
+    def entry_of(self, name: str) -> str | None:
+        """Return the entry that a name means: the one of that name, else the one of that metric.
+
+        ``retrieval`` means ``retrieval[mannequin]`` where that is the only retrieval there is;
+        nothing where the protocol has no such metric.
+
+        Raises:
+            ProtocolError: the protocol has several entries of that metric, and none of that name.
+        """
+        if any(entry.name == name for entry in self.entries):
+            return name
+        meant = [entry.name for entry in self.entries if entry.metric.name == name]
+        if len(meant) > 1:
+            raise ProtocolError(
+                f"Protocol {self.id} computes {name} in {len(meant)} ways: {', '.join(meant)}. "
+                "Give the one that you mean, or all of them."
+            )
+        return meant[0] if meant else None
+
     def with_metrics(self, names: Iterable[str]) -> tuple[Protocol, tuple[str, ...]]:
         """Choose metrics by name; one that the protocol lacks is added with its defaults.
 
-        Besides the names of the chosen entries the protocol is returned, extended where a metric
-        was added: its id then says so, and its digest differs.
+        A metric's name means the protocol's entry of that metric, see :meth:`entry_of`. Besides the
+        names of the chosen entries the protocol is returned, extended where a metric was added: its
+        id then says so, and its digest differs.
 
         Raises:
-            ProtocolError: a name is neither in the protocol nor installed.
+            ProtocolError: a name is neither in the protocol nor installed, or means several
+                entries.
         """
-        chosen = tuple(dict.fromkeys(names))
-        have = [entry.name for entry in self.entries]
-        new = tuple(name for name in chosen if name not in have)
+        entries = {name: self.entry_of(name) for name in dict.fromkeys(names)}
+        chosen = tuple(dict.fromkeys(entry or name for name, entry in entries.items()))
+        new = tuple(name for name, entry in entries.items() if entry is None)
         if not new:
             return self, chosen
         installed = metric_names()
         for name in new:
             if name not in installed:
+                have = [entry.name for entry in self.entries]
                 raise ProtocolError(
                     f"There is no metric '{name}'.{did_you_mean(name, [*have, *installed])} "
                     f"In protocol {self.id}: {', '.join(have)}. Installed: {', '.join(installed)}."
@@ -193,8 +244,8 @@ class Protocol:
         return any(entry.takes(parameter) for entry in self.entries)
 
     def has_metric(self, name: str) -> bool:
-        """Whether it has a metric of that name."""
-        return any(entry.name == name for entry in self.entries)
+        """Whether a name means one of its metrics, see :meth:`entry_of`."""
+        return self.entry_of(name) is not None
 
     def with_setting(self, name: str, value: object) -> Protocol:
         """Set a parameter of one metric, by METRIC.PARAMETER.
@@ -205,17 +256,20 @@ class Protocol:
             ProtocolError: there is no such metric or parameter, or the value is not allowed.
         """
         metric, _, parameter = name.rpartition(".")
-        known = [entry.name for entry in self.entries]
-        if metric not in known:
+        meant = self.entry_of(metric)
+        if meant is None:
+            known = [entry.name for entry in self.entries]
             raise ProtocolError(
                 f"--set {name}: protocol {self.id} has no metric '{metric}'."
                 f"{did_you_mean(metric, known)} It has {', '.join(known)}."
             )
         entries = tuple(
-            entry.with_parameter(parameter, value, required=True) if entry.name == metric else entry
+            entry.with_parameter(parameter, value, required=True) if entry.name == meant else entry
             for entry in self.entries
         )
-        return replace(self, id=f"{self.id}+{name}", entries=entries)
+        setting = f"{meant}.{parameter}"
+        changed = (*self.changed, f"{setting} = {value}")
+        return replace(self, id=f"{self.id}+{setting}", entries=entries, changed=changed)
 
     def with_parameter(self, name: str, value: object, option: str) -> Protocol:
         """Set a parameter of every metric that has it, such as a reference set.
@@ -256,6 +310,7 @@ def parse_protocol(text: str, label: str) -> Protocol:
     return Protocol(
         file.id, file.title, file.description.strip(), common, entries,
         file.version, file.source, tuple(file.quirks), file.comparable_with, file.panels,
+        file.made_for,
     )  # fmt: skip
 
 

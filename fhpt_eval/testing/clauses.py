@@ -14,14 +14,18 @@ from fhpt_eval.errors import ArgumentError
 #: Difference allowed between a CPU and a GPU, whose sums have another order.
 DEVICE_TOLERANCE = 1e-4
 
+#: Difference allowed between the same images in 8 bits and in floats, relative to the largest
+#: figure: floats are scaled on the way, and rounded once more.
+FLOAT_TOLERANCE = 1e-4
+
 Plugin = TypeVar("Plugin")
 
 
 class ConformanceError(AssertionError):
     """A plugin breaks a clause; ``clause`` names it."""
 
-    def __init__(self, clause: str, message: str) -> None:
-        super().__init__(f"{clause}: {message}")
+    def __init__(self, clause: str, plugin: str, message: str) -> None:
+        super().__init__(f"{clause}: {plugin}: {message}")
         self.clause = clause
 
 
@@ -29,20 +33,22 @@ class _Breach(Exception):  # noqa: N818 - told on as a ConformanceError
     """What breaks a clause, whose name is known where it is held."""
 
 
-def hold(clauses: Sequence[Callable[..., None]], *arguments: object) -> None:
-    """Hold a plugin against every clause, each a function of the clause's name.
+def hold(plugin: object, clauses: Sequence[Callable[..., None]], *arguments: object) -> None:
+    """Hold a plugin against every clause, each a function of the clause's name and arguments.
 
     Raises:
         ConformanceError: names the first clause that is broken, and how.
     """
+    label = type(plugin).__name__
     for clause in clauses:
         name = clause.__name__.lstrip("_")
         try:
             clause(*arguments)
         except _Breach as breach:
-            raise ConformanceError(name, str(breach)) from breach.__cause__
+            raise ConformanceError(name, label, str(breach)) from breach.__cause__
         except Exception as error:  # whatever a plugin raises where a clause expects values
-            raise ConformanceError(name, f"raised {type(error).__name__}: {error}") from error
+            message = f"raised {type(error).__name__}: {error}"
+            raise ConformanceError(name, label, message) from error
 
 
 def require(condition: bool, message: str) -> None:
@@ -57,6 +63,10 @@ def require_texts(plugin: object, *attributes: str) -> None:
         text = getattr(plugin, attribute, None)
         is_text = isinstance(text, str) and bool(text)
         require(is_text, f"the class attribute '{attribute}' is missing or no text")
+        fields: Mapping[str, object] = getattr(type(plugin), "model_fields", {})
+        require(
+            attribute not in fields, f"'{attribute}' is a setting; write {attribute}: ClassVar[str]"
+        )
 
 
 def require_refusal(call: Callable[..., object], what: str, *wrong: Any, **named: Any) -> None:

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,11 +28,12 @@ from torch import Tensor
 from fhpt_eval.common.machine import one_thread
 from fhpt_eval.errors import InputError, Undefined
 from fhpt_eval.images.preparation import Resize, Side, Step, prepared_tensor
-from fhpt_eval.metrics.base import Batch, Metric, Shown, State, check_shown
+from fhpt_eval.metrics.base import Batch, Direction, Metric, Shown, State, check_shown
 from fhpt_eval.metrics.on_features import compute_rows, mean_of_defined
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.testing.clauses import (
     DEVICE_TOLERANCE,
+    FLOAT_TOLERANCE,
     bad_images,
     hold,
     pickled,
@@ -44,6 +46,9 @@ from fhpt_eval.testing.clauses import (
 #: Relative difference allowed between ways of computing one value on one device.
 TOLERANCE = 1e-6
 
+#: Images to use; more for a metric that looks for items, since in a small gallery all is found.
+_IMAGES, _IN_A_GALLERY = 6, 24
+
 Values = dict[str, NDArray[np.float64]]
 
 
@@ -54,6 +59,7 @@ def check_metric(
 
     The clauses: ``declaration`` (name, title, direction, range and parts make sense), ``values``
     (one value per pair, for every declared part), ``range`` (values lie in the declared range),
+    ``floats`` (8-bit images and the same in [0, 1] give the same, to 1e-4 of the largest value),
     ``identical`` (equal images give the best value), ``determinism``, ``batches`` (neither batch
     size nor order matter), ``merge`` (states of a metric over sets form a monoid, and merged parts
     give the value of the whole), ``inputs`` (bad tensors raise ``ArgumentError``), ``engine``
@@ -69,9 +75,10 @@ def check_metric(
         ConformanceError: names the first clause that is broken, and how.
     """
     built = metric() if isinstance(metric, type) else metric
-    generated, truth = images or textures()
-    batch = Batch(tuple(f"pair {n}" for n in range(len(generated))), generated, truth, truth)
-    hold(_CLAUSES, built, batch)
+    generated, truth = images or textures(_IN_A_GALLERY if "item" in built.needs else _IMAGES)
+    keys = tuple(f"pair {number}" for number in range(len(generated)))
+    batch = Batch(keys, generated, truth, source=truth.flip(3))  # another picture than the target
+    hold(built, _CLAUSES, built, batch)
 
 
 def _measured(metric: Metric, batch: Batch) -> Values:
@@ -143,8 +150,9 @@ def _declaration(metric: Metric, _: Batch) -> None:
     for part, declared in metric.parts().items():
         low, high = declared.range
         require(low < high, f"the range of '{part}' is empty: {declared.range}")
-        directed = declared.direction in ("higher", "lower")
-        require(directed, f"the direction {declared.direction!r} is unknown")
+        directed = declared.direction in get_args(Direction)
+        known = "'higher', 'lower' or 'none'"
+        require(directed, f"the direction {declared.direction!r} is not {known}")
 
 
 def _values(metric: Metric, batch: Batch) -> None:
@@ -155,7 +163,8 @@ def _values(metric: Metric, batch: Batch) -> None:
     )
     wanted = (1,) if metric.gives == "set" else (len(batch.keys),)
     for part, array in values.items():
-        require(array.shape == wanted, f"'{part}' has shape {array.shape}, not {wanted}")
+        what = f"'{part}'" if part else "its value"
+        require(array.shape == wanted, f"{what} has shape {array.shape}, not {wanted}")
         require(not np.isnan(array).all(), f"'{part}' is undefined for every test image")
 
 
@@ -177,7 +186,7 @@ def _identical(metric: Metric, batch: Batch) -> None:
     same = Batch(batch.keys, batch.ground_truth, batch.ground_truth, batch.source)
     best, other = _measured(metric, same), _measured(metric, batch)
     for part, declared in metric.parts().items():
-        if not declared.judges:
+        if not declared.judges or declared.direction == "none":
             continue
         low, high = declared.range
         bound, sign = (high, 1) if declared.direction == "higher" else (low, -1)
@@ -285,6 +294,18 @@ def _engine(metric: Metric, batch: Batch) -> None:
             require(same, f"'{part}' of {kind} differs: {values} and {run[part]}")
 
 
+def _floats(metric: Metric, batch: Batch) -> None:
+    """Call the metric on the same images in both forms that callers have."""
+    if not callable(metric):
+        return
+    floats = _each(batch, lambda images: images.double() / 255)
+    bits, scaled = _called(metric, batch), _called(metric, floats)
+    for part, values in bits.items():
+        largest = float(np.nanmax(np.abs(values), initial=0))
+        same = np.allclose(values, scaled[part], 0, FLOAT_TOLERANCE * largest, equal_nan=True)
+        require(same, f"8-bit images give {values}, the same in [0, 1] {scaled[part]}; scale them")
+
+
 def _prepared(batch: Batch, steps: tuple[Step, ...]) -> Batch:
     sides: tuple[Side, ...] = ("generated", "ground_truth", "source")
     images = (getattr(batch, side).permute(0, 2, 3, 1).numpy() for side in sides)
@@ -346,5 +367,5 @@ def _devices(metric: Metric, batch: Batch) -> None:
 
 _CLAUSES = (
     _declaration, _values, _range, _identical, _determinism, _batches,
-    _merge, _inputs, _engine, _pickle, _devices,
+    _merge, _inputs, _engine, _pickle, _floats, _devices,
 )  # fmt: skip

@@ -26,6 +26,7 @@ from torch import Tensor
 from fhpt_eval.features.networks import GIFTS, ROWS, Network
 from fhpt_eval.testing.clauses import (
     DEVICE_TOLERANCE,
+    FLOAT_TOLERANCE,
     bad_images,
     hold,
     pickled,
@@ -35,17 +36,13 @@ from fhpt_eval.testing.clauses import (
     textures,
 )
 
-#: Difference allowed between the same images in 8 bits and in floats, relative to the largest
-#: figure: floats are scaled on the way, and rounded once more.
-FLOAT_TOLERANCE = 1e-4
-
 Arrays = dict[str, Tensor]
 
 #: Whole numbers of a row, such as the size of an image, by what a network gives; ``None`` is any.
 _SHAPES: Mapping[str, Mapping[str, tuple[int | None, ...]]] = {
     "rows": {},
     "logits": {"logits": (None,), "logits_unbiased": (None,)},
-    "joints": {"keypoints": (18, 3), "size": (2,)},
+    "joints": {"keypoints": (18, 3), "size": (2,), "persons": ()},
     "face": {"found": (), "box": (4,), "score": (), "descriptor": (None,)},
     "maps": {},
 }
@@ -74,7 +71,7 @@ def check_network(network: Network | type[Network], images: Tensor | None = None
     """
     built = network() if isinstance(network, type) else network
     kit = _Kit(built, textures(3)[1] if images is None else images)
-    hold(_CLAUSES, kit)
+    hold(network, _CLAUSES, kit)
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,12 @@ class _Kit:
 
 
 def _given(network: Network, images: Tensor) -> Arrays:
-    return dict(network.compute(images)) | _maps(network, images[:2])
+    arrays = network.compute(images)
+    require(
+        isinstance(arrays, Mapping),
+        f"compute gives a {type(arrays).__name__}, no mapping of arrays",
+    )
+    return dict(arrays) | _maps(network, images[:2])
 
 
 def _maps(network: Network, images: Tensor) -> Arrays:

@@ -5,7 +5,7 @@ The front door; docs/weights.md describes files and commands.
 
 from fhpt_eval.weights.bundle import import_bundle, write_bundle
 from fhpt_eval.weights.download import pull
-from fhpt_eval.weights.registry import WeightsEntry, configure, folder, registered
+from fhpt_eval.weights.registry import WeightsEntry, configure, folder, made_for, registered
 from fhpt_eval.weights.state import load_state
 from fhpt_eval.weights.store import Weights, available, digest_of, find
 
@@ -19,6 +19,7 @@ __all__ = [
     "folder",
     "import_bundle",
     "load_state",
+    "made_for",
     "pull",
     "registered",
     "write_bundle",

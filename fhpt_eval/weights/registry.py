@@ -42,7 +42,8 @@ class WeightsEntry(Frozen):
 
     ``sha256`` is the digest of the file and ``size`` its bytes. ``shipped``: the file is part of
     the package, in ``fhpt_eval/weights/networks/``; then ``size`` is known, and there are no
-    addresses.
+    addresses. ``made_for``: the only images that it knows, as ``features.kinds`` calls them, where
+    others are worth a warning.
     """
 
     name: str
@@ -52,6 +53,7 @@ class WeightsEntry(Frozen):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
     shipped: bool = False
+    made_for: str = ""
     licence: str = ""
     citation: str = ""
     homepage: str = ""
@@ -179,6 +181,16 @@ def entry_of(name: str) -> WeightsEntry:
         f"There are no weights '{name}' in the registry.{did_you_mean(name, list(known))} "
         f"Known: {', '.join(known)}. A file of your own is given by its path."
     )
+
+
+def made_for(sha256: str) -> str:
+    """Return the only images that a network knows, by the digest of its file; "" if none is said.
+
+    Raises:
+        WeightsError: a registry cannot be read.
+    """
+    entries = registered().values()
+    return next((entry.made_for for entry in entries if entry.sha256 == sha256), "")
 
 
 def parse_registry(text: str, label: str, *, of_package: bool = False) -> dict[str, WeightsEntry]:

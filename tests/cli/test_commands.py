@@ -26,15 +26,16 @@ Maker = Callable[..., PairFolders]
 ROOT = Path(__file__).parents[2]
 
 
-#: People of the small demonstration, of whom every fifth is in the test set.
-DEMO_IDENTITIES = "15"
+#: People of the small demonstration, of whom every fifth is in the test set: in 12 images, so that
+#: recall@20 says nothing.
+DEMO_IDENTITIES, INCOMPLETE = "15", 3
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "demo"
     finished = fhpt_eval("demo", "--out", out, "--identities", DEMO_IDENTITIES)
-    assert finished.status == 0, finished.err
+    assert finished.status == INCOMPLETE, finished.err
     return out
 
 
@@ -112,8 +113,8 @@ def test_a_leaderboard_has_a_row_per_method_and_the_columns_of_the_format(
 ) -> None:
     folders = make_pairs(6)
     one = scored(folders, tmp_path / "one", "--name", "copy of nothing")
-    for path in folders.generated.iterdir():
-        shutil.copy(folders.ground_truth / path.name, path)
+    for path in folders.generated.iterdir():  # the same pixels in another file
+        Image.open(folders.ground_truth / path.name).save(path, compress_level=1)
     two = scored(folders, tmp_path / "two", "--name", "=cmd()")
     finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
     assert finished.status == 0
@@ -140,7 +141,7 @@ def test_results_under_different_protocols_are_not_ranked_and_the_fields_are_nam
     two = scored(folders, tmp_path / "two", "--name", "two", "--protocol", another)
     finished = fhpt_eval("leaderboard", one, two, "--csv", tmp_path / "board.csv")
     assert finished.status == 2
-    assert "metrics.ssim.parameters.sigma: 1.2 and 1.5" in finished.err
+    assert "ssim.parameters.sigma: 1.2 and 1.5" in finished.err
     assert not (tmp_path / "board.csv").exists()
 
 
@@ -263,7 +264,7 @@ def test_the_demo_ranks_methods_as_anybody_would(demo: Path) -> None:
 def test_a_repeated_demo_computes_nothing_again(demo: Path) -> None:
     before = (demo / "leaderboard.csv").read_bytes()
     finished = fhpt_eval("demo", "--out", demo, "--identities", DEMO_IDENTITIES)
-    assert finished.status == 0
+    assert finished.status == INCOMPLETE
     assert "0 chunks computed" in finished.err
     assert (demo / "leaderboard.csv").read_bytes() == before
     assert str(demo / "leaderboard.csv") in finished.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def test_from_a_checkpoints_name_to_scores_takes_two_commands(
     assert first.status == 0, first.err
     assert "4 new images (" in first.out
     assert "per second)" in first.out
+    warning = (
+        "images looked at are no drawn people of the mannequin benchmark, which alone it knows"
+    )
+    assert f"Warning: what is drawn says nothing of the model: 4 of the 4 {warning}" in first.err
+    assert warning in json.loads((tmp_path / "results" / "about.json").read_text())["warning"]
     second = fhpt_eval("run", "--pred", tmp_path / "results", "--gt", data / "test",
                        "--metrics", "ssim,l1", "--out", tmp_path / "run",
                        "--workers", "1")  # fmt: skip

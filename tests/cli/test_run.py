@@ -35,7 +35,7 @@ def run(folders: PairFolders, out: Path, *more: str | Path) -> Finished:
     )
 
 
-def test_a_run_writes_three_files_and_prints_a_table(make_pairs: Maker, tmp_path: Path) -> None:
+def test_a_run_writes_four_files_and_prints_a_table(make_pairs: Maker, tmp_path: Path) -> None:
     finished = run(make_pairs(5), tmp_path / "out", *PIXELS)
     assert finished.status == 0
     assert "ssim ↑" in finished.out
@@ -52,6 +52,12 @@ def test_a_run_writes_three_files_and_prints_a_table(make_pairs: Maker, tmp_path
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["pair", "ssim", "psnr", "l1", "brisque"]
     assert [row["pair"] for row in rows] == [f"person{n:04d}" for n in range(5)]
+    with (tmp_path / "out" / "files.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[3] == {
+        "pair": "person0003", "generated": "person0003.png", "ground_truth": "person0003.png",
+        "source": "", "item": "", "group": "3",
+    }  # fmt: skip
     with (tmp_path / "out" / "scores.csv").open() as file:
         scores = {row["score"]: row for row in csv.DictReader(file)}
     assert float(scores["l1"]["value"]) == table["scores"]["l1"]["value"]
@@ -84,11 +90,11 @@ def test_a_score_that_cannot_be_computed_ends_with_status_3(
     make_pairs: Maker, tmp_path: Path
 ) -> None:
     folders = make_pairs(2)
-    for path in folders.generated.iterdir():  # equal images: PSNR is infinite
-        shutil.copy(folders.ground_truth / path.name, path)
+    name = "person0001.png"  # equal images: PSNR is infinite
+    shutil.copy(folders.ground_truth / name, folders.generated / name)
     finished = run(folders, tmp_path / "out")
     assert finished.status == 3
-    assert "psnr: infinite for 2 of 2 pairs, so the mean does not exist" in finished.out
+    assert "psnr: infinite for 1 of 2 pairs, so the mean does not exist" in finished.out
     score = json.loads((tmp_path / "out" / "result.json").read_text())["scores"]["psnr"]
     assert (score["value"], score["n"]) == (None, 2)
     assert "inf" in (tmp_path / "out" / "pairs.csv").read_text()

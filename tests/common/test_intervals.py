@@ -1,4 +1,4 @@
-"""Means and their intervals, against exact fractions and a slow bootstrap."""
+"""Means and their intervals, against exact fractions, SciPy and formulas written out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fhpt_eval.common.intervals import LEVEL, RESAMPLES, SEED, mean, mean_interval
+from bench.coverage import Kind, SetName, coverage_of_mean, coverage_of_set
+from fhpt_eval.common.intervals import mean, mean_interval
 
 Values = NDArray[np.float64]
 
@@ -37,25 +39,20 @@ def interval(values: Values, groups: list[int]) -> tuple[float, float]:
     return found
 
 
-def slow_interval(values: Values, groups: list[int]) -> tuple[float, float]:
-    """Resample groups one by one, and take the mean of the values of the drawn groups."""
-    labels = sorted(set(groups))
-    members = [[v for v, g in zip(values.tolist(), groups, strict=True) if g == label]
-               for label in labels]  # fmt: skip
-    drawn = np.random.Generator(np.random.PCG64(SEED)).integers(
-        0, len(labels), size=(RESAMPLES, len(labels))
-    )
-    means = []
-    for row in drawn.tolist():
-        sample = [value for group in row for value in members[group]]
-        means.append(math.fsum(sample) / len(sample))
-    means.sort()
-    ends = []
-    for quantile in ((1 - LEVEL) / 2, (1 + LEVEL) / 2):
-        place = quantile * (RESAMPLES - 1)
-        below = int(place)
-        ends.append(means[below] + (place - below) * (means[below + 1] - means[below]))
-    return ends[0], ends[1]
+def by_formula(values: Values, groups: list[int]) -> tuple[float, float]:
+    """Return centre + error * (a + (a + t) / (1 - a (a + t))), group by group."""
+    centre = math.fsum(values) / len(values)
+    sums: dict[int, float] = {}
+    for value, group in zip(values.tolist(), groups, strict=True):
+        sums[group] = sums.get(group, 0.0) + value - centre
+    count = len(sums)
+    deviations = [count * each / len(values) for each in sums.values()]
+    squares = sum(each**2 for each in deviations)
+    error = math.sqrt(squares / (count - 1) / count)
+    a = sum(each**3 for each in deviations) / squares**1.5 / 6
+    t = scipy.stats.t.ppf(0.975, count - 1)
+    low, high = (a + (a + end) / (1 - a * (a + end)) for end in (-t, t))
+    return centre + error * low, centre + error * high
 
 
 class TestMean:
@@ -117,16 +114,35 @@ class TestInterval:
         assert low <= mean(values) <= high
 
     @pytest.mark.parametrize("count", [2, 3, 25, 120])
-    def test_it_is_the_slow_bootstrap_of_whole_groups(self, count: int) -> None:
+    def test_it_is_the_formula_over_whole_groups(self, count: int) -> None:
         values, groups = clustered(np.random.default_rng(count), count)
-        assert interval(values, groups) == pytest.approx(slow_interval(values, groups), abs=1e-12)
+        assert interval(values, groups) == pytest.approx(by_formula(values, groups), abs=1e-12)
 
-    def test_many_groups_are_resampled_like_few(self) -> None:
-        count = 2500  # so many that not all resamples are drawn at once
-        values = np.random.default_rng(1).normal(size=count)
-        drawn = np.random.Generator(np.random.PCG64(SEED)).integers(0, count, (RESAMPLES, count))
-        expected = np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))
-        assert interval(values, list(range(count))) == pytest.approx(expected.tolist(), abs=1e-12)
+    def test_of_three_values_it_is_as_computed_by_hand(self) -> None:
+        """Of 0, 0, 3: error 1, a = 6 / 6 ** 1.5 / 6, t = 4.302653."""
+        a, t = 1 / 6**1.5, 4.302652729749462
+        low, high = (1 + a + (a + end) / (1 - a * (a + end)) for end in (-t, t))
+        assert interval(np.array([0.0, 0.0, 3.0]), [0, 1, 2]) == pytest.approx(
+            (low, high), rel=1e-12
+        )
+        assert (low, high) == pytest.approx((-2.219372, 7.288679), abs=1e-6)
+
+    def test_of_many_skewed_values_it_is_the_bca_bootstrap(self) -> None:
+        values = np.exp(np.random.default_rng(3).standard_normal(400))
+        bca = scipy.stats.bootstrap(
+            (values,), np.mean, n_resamples=20_000, random_state=np.random.default_rng(1)
+        ).confidence_interval
+        width = bca.high - bca.low
+        assert interval(values, list(range(400))) == pytest.approx(tuple(bca), abs=0.05 * width)
+
+    def test_weights_count_as_often_as_they_say(self) -> None:
+        generator = np.random.default_rng(8)
+        values, groups = clustered(generator, 20)
+        weights = generator.integers(1, 4, len(values))
+        repeated = np.repeat(values, weights)
+        members = np.repeat(groups, weights).tolist()
+        weighted = mean_interval(values, groups, weights.astype(float))
+        assert weighted == pytest.approx(interval(repeated, members), abs=1e-12)
 
     def test_the_order_of_pairs_hardly_matters(self) -> None:
         generator = np.random.default_rng(2)
@@ -162,11 +178,51 @@ class TestInterval:
         shifted = interval(values + 2**20, groups)
         assert np.subtract(shifted, 2**20) == pytest.approx((low, high), abs=1e-9)
 
-    def test_95_of_100_intervals_cover_the_truth(self) -> None:
-        generator = np.random.default_rng(7)
-        covered = []
-        for _ in range(200):
-            low, high = interval(*clustered(generator, 40))
-            covered.append(low <= 0 <= high)
-        # Three standard errors of 200 repetitions, and what 40 groups are too few for.
-        assert 0.89 <= np.mean(covered) <= 0.99
+
+class TestIntervalOfAShare:
+    @pytest.mark.parametrize(("successes", "count"), [(2, 3000), (1700, 3000), (2999, 3000)])
+    def test_of_many_independent_pairs_it_is_wilsons(self, successes: int, count: int) -> None:
+        values = np.zeros(count)
+        values[:successes] = 1.0
+        wilson = scipy.stats.binomtest(successes, count).proportion_ci(method="wilson")
+        found = mean_interval(values, list(range(count)), share=True)
+        assert found == pytest.approx((wilson.low, wilson.high), rel=0.02)
+
+    @pytest.mark.parametrize("value", [0.0, 1.0])
+    def test_where_all_agree_each_group_counts_once(self, value: float) -> None:
+        """The far end of n agreeing draws is t ** 2 / (n + t ** 2); t of 4 degrees is 2.776445."""
+        found = mean_interval(np.full(10, value), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4], share=True)
+        far = 2.7764451051977987**2 / (5 + 2.7764451051977987**2)
+        expected = (0.0, far) if value == 0 else (1 - far, 1.0)
+        assert found == pytest.approx(expected, abs=1e-12)
+
+    @settings(deadline=None, derandomize=True, max_examples=100)
+    @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=2, max_size=40))
+    def test_it_lies_in_0_to_1_and_holds_the_share(self, pairs: list[tuple[float, int]]) -> None:
+        values = np.array([value for value, _ in pairs])
+        found = mean_interval(values, [group for _, group in pairs], share=True)
+        if found is not None:
+            assert 0 <= found[0] <= mean(values) + 1e-12
+            assert mean(values) - 1e-12 <= found[1] <= 1
+
+
+class TestCoverage:
+    """A part of docs/coverage.md."""
+
+    @pytest.mark.parametrize("groups", [3, 5, 10, 20])
+    @pytest.mark.parametrize("kind", ["normal", "binary, 0.7", "binary, 0.95"])
+    def test_intervals_of_normal_and_binary_values_hold_the_truth(
+        self, kind: Kind, groups: int
+    ) -> None:
+        assert coverage_of_mean(kind, groups, 1000) >= 0.93
+
+    @pytest.mark.parametrize("groups", [10, 20, 50])
+    def test_intervals_of_skewed_values_hold_it_less_often(self, groups: int) -> None:
+        assert coverage_of_mean("lognormal", groups, 1000) >= 0.90
+
+    @pytest.mark.parametrize(("pairs", "correlation"), [(4, 0.5), (8, 0.9)])
+    @pytest.mark.parametrize("name", ["fid", "is"])
+    def test_intervals_of_sets_hold_the_expected_score(
+        self, name: SetName, pairs: int, correlation: float
+    ) -> None:
+        assert coverage_of_set(name, 20, pairs, correlation, 150) >= 0.92

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 import fhpt_eval
-from fhpt_eval.evaluation.reduce.folds import FOLDS
 from fhpt_eval.features.base import Feature
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
@@ -124,18 +123,33 @@ def test_the_number_of_workers_moves_no_bit(make_pairs: Maker, tmp_path: Path) -
     assert untimed(tmp_path / "1") == untimed(tmp_path / "2") == untimed(tmp_path / "4")
 
 
-def test_the_interval_is_the_jackknife_over_folds_of_chunks(make_pairs: Maker) -> None:
-    """With many chunks there are ten folds, and the interval is wider than nothing."""
-    score = run(make_pairs(400, height=8, width=8)).scores["gap"]
-    assert score.interval is not None
+def test_the_interval_leaves_out_whole_items(make_pairs: Maker, tmp_path: Path) -> None:
+    """Of ten items each is a fold, however its pairs are spread over chunks."""
+    folders = make_pairs(60, height=8, width=8)
+    lines = ["generated,ground_truth,item"]
+    lines += [f"person{n:04d},person{n:04d},garment{n % 10}" for n in range(60)]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    score = run(folders, pairs=tmp_path / "pairs.csv").scores["gap"]
     assert score.value is not None
-    low, high = score.interval
-    assert low < score.value < high
-    assert (low + high) / 2 == pytest.approx(score.value)
-    assert FOLDS == 10
+    assert score.interval is not None
+    gaps = colours(folders.generated) - colours(folders.ground_truth)
+    kept = [np.arange(60) % 10 != item for item in range(10)]
+    values = np.array([np.abs(gaps[rows].mean(axis=0)).mean() for rows in kept])
+    half = 2.2621571627982 * np.sqrt(9 / 10 * ((values - values.mean()) ** 2).sum())
+    ends = max(0.0, score.value - half), score.value + half
+    assert score.interval == pytest.approx(ends, rel=1e-9)
+    assert "independent" not in (score.note or "")
 
 
-def test_too_few_chunks_give_no_interval_and_a_note(make_pairs: Maker) -> None:
+def test_without_items_a_score_says_that_pairs_are_taken_as_independent(make_pairs: Maker) -> None:
+    note = run(make_pairs(30, height=8, width=8)).scores["gap"].note
+    assert note is not None
+    assert note.endswith(
+        "no items are known, so pairs that share no image or clip are taken as independent"
+    )
+
+
+def test_too_few_groups_give_no_interval_and_a_note(make_pairs: Maker) -> None:
     score = run(make_pairs(4)).scores["gap"]
     assert score.interval is None
     assert score.note is not None

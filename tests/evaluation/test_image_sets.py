@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import fhpt_eval
 from fhpt_eval.errors import InputError, ProtocolError, UnavailableError
 from fhpt_eval.evaluation.evaluate import reference_statistics
-from fhpt_eval.metrics.base import Need
+from fhpt_eval.images.preparation import Side
+from fhpt_eval.leaderboard.agreement import check_agreement
+from fhpt_eval.metrics.base import Need, Part
+from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.metrics.sets.reference_set import save_statistics
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.result import Result
@@ -54,8 +59,50 @@ def test_each_source_image_is_seen_once_and_not_again_where_it_is_a_target(
     assert sum(Patches.seen) == 36 + 24 + 12  # generated, targets, sources that are no target
 
 
+class GapToSourceIfThere(SourceGap):
+    """The same where the run has source images; of them alone, without ground truth's features."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"ground_truth"})
+
+    def may_use(self) -> frozenset[Need]:
+        """See :meth:`Metric.may_use`."""
+        return frozenset({"source"})
+
+    def sides_of(self, feature: str) -> frozenset[Side]:
+        """See :meth:`Metric.sides_of`."""
+        return frozenset({"generated", "source"})
+
+    def measure(self, rows: FeatureRows) -> Mapping[str, NDArray[np.float64]]:
+        """See :meth:`FeaturePairMetric.measure`."""
+        assert not rows.ground_truth
+        blank = np.full(len(rows.keys), np.nan)
+        gap = blank
+        if rows.source:
+            ours, theirs = (side["patches"]["pool"] for side in (rows.generated, rows.source))
+            gap = np.abs(ours - theirs).mean(axis=1)
+        return {"source": gap, "target": blank, "named": blank + 1}
+
+    @classmethod
+    def parts(cls) -> Mapping[str, Part]:
+        """See :meth:`Metric.parts`."""
+        return {name: replace(part, weight="") for name, part in super().parts().items()}
+
+
+def test_what_a_metric_may_use_it_has_where_all_pairs_have_it(transfers: dict[str, Path]) -> None:
+    without = run(transfers, GapToSourceIfThere())
+    assert without.scores["source_gap.source"].value is None
+    assert sum(Patches.seen) == 36  # the generated images: the ground truth is not looked at
+    result = run(transfers, GapToSourceIfThere(), source=transfers["sources"])
+    needed = run(transfers, SourceGap(), source=transfers["sources"])
+    assert result.pairs["source_gap.source"].equals(needed.pairs["source_gap.source"])
+    assert result.protocol.settings == without.protocol.settings
+
+
 def test_values_are_those_of_each_pairs_own_source(transfers: dict[str, Path]) -> None:
     result = run(transfers, SourceGap(), source=transfers["sources"])
+    assert result.scores["source_gap.source"].weight == "source_gap.named"
+    assert result.scores["source_gap.target"].weight is None
+    check_agreement([result])
     assert list(result.pairs.index[:2]) == ["00a___00b", "00a___00c"]
     for key, value in result.pairs["source_gap.source"].items():
         source, _ = str(key).split("___")

@@ -31,6 +31,9 @@ def test_an_option_that_a_metric_declares_is_an_argument_too() -> None:
     ("values", "message"),
     [
         ({"panels": 1}, "panels"),
+        ({"grid": "2"}, "write rows x columns, as in 2x3"),
+        ({"grid": "2x3x4"}, "as in 2x3"),
+        ({"grid": "0x3"}, "grid"),
         ({"workers": 0}, "workers"),
         ({"metrics": ""}, "metrics names none"),
         ({"match": "same-sten"}, "Did you mean 'same-stem'"),
@@ -41,6 +44,11 @@ def test_an_option_that_a_metric_declares_is_an_argument_too() -> None:
 def test_a_value_that_makes_no_sense_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Request.of(pred="p", gt="g", **values)
+
+
+@pytest.mark.parametrize("grid", ["2x3", "2X3", " 2 x 3", (2, 3)])
+def test_a_grid_is_rows_by_columns(grid: object) -> None:
+    assert Request.of(pred="p", gt="g", grid=grid).grid == (2, 3)
 
 
 def test_a_setting_reaches_any_parameter_of_a_metric(make_pairs: Maker, tmp_path: Path) -> None:

@@ -25,6 +25,18 @@ def test_levels_are_those_that_floats_stand_for() -> None:
         assert torch.equal(as_levels((IMAGES.double() / 255).to(kind)), IMAGES)
 
 
+@pytest.mark.parametrize("level", [1.0000001, 1 + 9e-7, -1e-7])
+def test_what_rounding_took_beyond_the_range_is_clipped(level: float) -> None:
+    images = checked_images(torch.full((1, 3, 4, 4), level))
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_what_lies_further_beyond_the_range_is_refused_with_all_its_digits() -> None:
+    with pytest.raises(ArgumentError, match=r"from 0.5 to 1.00001"):
+        checked_images(torch.tensor([0.5, 1.00001] * 24).reshape(1, 3, 4, 4))
+
+
 def test_what_a_resize_leaves_may_lie_beyond_white() -> None:
     bright = torch.full((1, 3, 4, 4), 1.25)
     assert checked_images(bright, OVERSHOOT) is bright

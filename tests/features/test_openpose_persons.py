@@ -143,15 +143,16 @@ def person(*places: tuple[float, float], confidence: float = 0.5) -> Floats:
     return found
 
 
-#: Each is chosen before the next: joints, then area, then confidence, then place.
+#: Each is chosen before the next: joints times diagonal, then joints (the first two have the same
+#: product), then confidence, then place.
 RANKED = [
-    person((0, 0), (10, 10), (5, 5)),
+    person((0, 0), (20, 20), (5, 5)),
     person((0, 0), (30, 30)),
     person((0, 0), (20, 20), confidence=0.9),
     person((4, 1), (24, 21)),
     person((3, 2), (23, 22)),
     person((4, 2), (24, 22)),
-    person((0, 0), (1000, 0)),
+    person((0, 0), (26, 0)),
     person((7, 7)),
     person(),
 ]
@@ -159,11 +160,40 @@ RANKED = [
 
 @given(st.permutations(range(len(RANKED))))
 @settings(max_examples=30, deadline=None)
-def test_the_person_of_most_joints_then_area_then_confidence_is_chosen(order: list[int]) -> None:
+def test_the_person_of_most_joints_and_size_then_of_most_joints_then_confidence_is_chosen(
+    order: list[int],
+) -> None:
     while order:
         chosen = choose_person(np.stack([RANKED[number] for number in order]))
         np.testing.assert_array_equal(chosen, RANKED[min(order)])
         order = [number for number in order if number != min(order)]
+
+
+def whole(joints: int, left: float, top: float, width: float, height: float) -> Floats:
+    """Return a person whose joints are spread over a box, the first ones at its corners."""
+    x = left + width * np.array([0, 1, *np.linspace(0, 1, 16)])
+    y = top + height * np.array([0, 1, *np.linspace(1, 0, 16)])
+    return person(*zip(x[:joints].tolist(), y[:joints].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("meant", "passer"),
+    [
+        # In an image of 256 x 176: a person of whom the legs are hidden, and a print on the shirt.
+        (whole(9, 60, 20, 60, 130), whole(18, 85, 70, 6, 14)),
+        # A whole person, and somebody far behind.
+        (whole(18, 60, 10, 50, 230), whole(18, 150, 100, 9, 40)),
+        # A whole person, and a limb across the image that is none.
+        (whole(16, 60, 10, 50, 230), whole(4, 0, 0, 175, 255)),
+        # A face close by, and a picture of a person on the wall.
+        (whole(6, 40, 40, 90, 110), whole(18, 150, 20, 12, 25)),
+        # Seen exactly from the side, all joints in one column.
+        (whole(12, 88, 10, 0, 230), whole(18, 20, 10, 10, 30)),
+    ],
+)
+def test_size_weighs_as_the_number_of_joints_does(meant: Floats, passer: Floats) -> None:
+    for order in ([meant, passer], [passer, meant]):
+        np.testing.assert_array_equal(choose_person(np.stack(order)), meant)
 
 
 def test_of_nobody_nobody_is_chosen() -> None:

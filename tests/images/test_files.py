@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import resource
 import struct
 import time
@@ -18,20 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fhpt_eval.errors import ImageError, InputError
-from fhpt_eval.images.files import (
-    MAX_BYTES,
-    CheckedImage,
-    ImageRef,
-    Panel,
-    check,
-    decode,
-    find_images,
-)
+from fhpt_eval.errors import ImageError
+from fhpt_eval.images.files import MAX_BYTES, CheckedImage, ImageRef, Panel, check, decode
 from tests.support.photographs import Pixels
 
 ORIENTATION = 0x0112
-ROTATED, UPRIGHT = 6, 1
+UPRIGHT, ROTATED, UNDEFINED = 1, (2, 6, 8), (0, 9)  # what an EXIF orientation says
 GREY, RGB, PALETTE = 0, 2, 3  # colour types of PNG
 
 
@@ -104,106 +95,6 @@ def with_thumbnail(pixels: Pixels, **options: object) -> bytes:
     return encoded(pixels, "JPEG", exif=b"Exif\0\0" + exif + small, **options)
 
 
-class TestFindImages:
-    def test_a_missing_folder_is_named_with_the_option(self, tmp_path: Path) -> None:
-        missing = tmp_path / "nowhere"
-        with pytest.raises(InputError, match=rf"--pred: .*{missing}.*Check the path"):
-            find_images(missing, "--pred")
-
-    def test_a_file_instead_of_a_folder_is_refused(self, tmp_path: Path) -> None:
-        file = tmp_path / "image.png"
-        file.touch()
-        with pytest.raises(InputError, match=r"--gt: .*image\.png is a file; give the folder"):
-            find_images(file, "--gt")
-
-    def test_a_folder_without_images_is_refused_and_the_endings_are_listed(
-        self, tmp_path: Path
-    ) -> None:
-        (tmp_path / "notes.txt").write_text("nothing here")
-        with pytest.raises(InputError, match=r"holds no images .*\.bmp, \.jpeg, \.jpg, \.png"):
-            find_images(tmp_path, "--gt")
-
-    def test_keys_are_paths_below_the_folder_without_the_ending(self, tmp_path: Path) -> None:
-        for name in ("b.png", "deep/er/a.JPG", "a.jpg___b.jpg_vis.jpg"):
-            stored(tmp_path, b"x", name)
-        assert find_images(tmp_path, "--pred") == {
-            "a.jpg___b.jpg_vis": [tmp_path / "a.jpg___b.jpg_vis.jpg"],
-            "b": [tmp_path / "b.png"],
-            "deep/er/a": [tmp_path / "deep/er/a.JPG"],
-        }
-
-    def test_keys_come_sorted(self, tmp_path: Path) -> None:
-        for name in ("b.png", "a/z.png", "a.png", "C.png", "a-b.png"):
-            stored(tmp_path, b"x", name)
-        keys = list(find_images(tmp_path, "--pred"))
-        assert keys == sorted(keys)
-
-    def test_hidden_files_and_folders_are_passed_over(self, tmp_path: Path) -> None:
-        for name in ("seen.png", ".hidden.png", ".cache/other.png", "._seen.png"):
-            stored(tmp_path, b"x", name)
-        assert list(find_images(tmp_path, "--pred")) == ["seen"]
-
-    def test_files_that_are_no_images_are_passed_over(self, tmp_path: Path) -> None:
-        for name in ("seen.png", "list.csv", "README", "statistics.npz"):
-            stored(tmp_path, b"x", name)
-        assert list(find_images(tmp_path, "--pred")) == ["seen"]
-
-    def test_two_files_with_one_stem_both_stand_in_the_list(self, tmp_path: Path) -> None:
-        for name in ("a.png", "a.jpg"):
-            stored(tmp_path, b"x", name)
-        assert find_images(tmp_path, "--gt") == {"a": [tmp_path / "a.jpg", tmp_path / "a.png"]}
-
-    @pytest.mark.parametrize("ending", [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JpG"])
-    def test_accepted_endings_are_found_in_any_case(self, tmp_path: Path, ending: str) -> None:
-        stored(tmp_path, b"x", f"a{ending}")
-        assert list(find_images(tmp_path, "--gt")) == ["a"]
-
-    @pytest.mark.parametrize("ending", [".gif", ".tif", ".tiff", ".ppm", ".jfif", ".heic", ".avif"])
-    def test_images_of_refused_formats_are_listed_rather_than_overlooked(
-        self, tmp_path: Path, ending: str
-    ) -> None:
-        stored(tmp_path, b"x", f"a{ending}")
-        assert list(find_images(tmp_path, "--gt")) == ["a"]
-
-    def test_links_to_files_and_folders_are_followed(self, tmp_path: Path) -> None:
-        stored(tmp_path / "elsewhere", b"x", "a.png")
-        root = tmp_path / "root"
-        root.mkdir()
-        (root / "b.png").symlink_to(tmp_path / "elsewhere" / "a.png")
-        (root / "more").symlink_to(tmp_path / "elsewhere")
-        assert list(find_images(root, "--gt")) == ["b", "more/a"]
-
-    def test_a_link_back_to_a_parent_folder_is_not_followed_again(self, tmp_path: Path) -> None:
-        stored(tmp_path, b"x", "a.png")
-        (tmp_path / "loop").symlink_to(tmp_path)
-        assert list(find_images(tmp_path, "--gt")) == ["a"]
-
-    @pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\rb.png", b"a\nb.png"])
-    def test_a_name_that_is_no_printable_text_is_refused(self, tmp_path: Path, name: bytes) -> None:
-        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
-        with pytest.raises(InputError, match=r"--gt: the name .*rename it"):
-            find_images(tmp_path, "--gt")
-
-    @pytest.mark.parametrize("name", ["für.png", "姿势.png", "a b.png"])
-    def test_a_name_in_any_script_is_accepted(self, tmp_path: Path, name: str) -> None:
-        stored(tmp_path, b"x", name)
-        assert list(find_images(tmp_path, "--gt")) == [name.removesuffix(".png")]
-
-    def test_the_name_of_a_file_that_is_no_image_does_not_matter(self, tmp_path: Path) -> None:
-        stored(tmp_path, b"x", "a.png")
-        (tmp_path / "Icon\r").touch()  # macOS puts it into folders
-        assert list(find_images(tmp_path, "--gt")) == ["a"]
-
-    def test_a_wide_space_may_stand_in_a_name(self, tmp_path: Path) -> None:
-        name = "姿势\N{IDEOGRAPHIC SPACE}一"
-        stored(tmp_path, b"x", f"{name}.png")
-        assert list(find_images(tmp_path, "--gt")) == [name]
-
-    def test_an_impossible_path_is_refused_like_a_missing_one(self) -> None:
-        with pytest.raises(InputError, match="--pred"):
-            find_images(Path("x" * 300), "--pred")
-
-
 class TestAccepted:
     @pytest.mark.parametrize("kind", ["PNG", "BMP"])
     def test_lossless_files_give_their_exact_pixels(
@@ -268,10 +159,11 @@ class TestAccepted:
         np.testing.assert_array_equal(decode(check(ref)), plain)
 
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+    @pytest.mark.parametrize("orientation", [UPRIGHT, *UNDEFINED])
     def test_exif_data_without_a_rotation_do_no_harm(
-        self, tmp_path: Path, photograph: Pixels, kind: str
+        self, tmp_path: Path, photograph: Pixels, kind: str, orientation: int
     ) -> None:
-        checked = check(stored(tmp_path, with_exif(photograph, kind, UPRIGHT)))
+        checked = check(stored(tmp_path, with_exif(photograph, kind, orientation)))
         assert (checked.width, checked.height) == (33, 41)
 
 
@@ -413,10 +305,11 @@ class TestRefusedFiles:
         assert "save the one that you mean" in reason(tmp_path, data, "image.jpg")
 
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+    @pytest.mark.parametrize("orientation", ROTATED)
     def test_an_exif_rotation_is_refused(
-        self, tmp_path: Path, photograph: Pixels, kind: str
+        self, tmp_path: Path, photograph: Pixels, kind: str, orientation: int
     ) -> None:
-        message = reason(tmp_path, with_exif(photograph, kind, ROTATED))
+        message = reason(tmp_path, with_exif(photograph, kind, orientation))
         assert "carries an EXIF rotation" in message
         assert "rotate the pixels and save it without" in message
 
@@ -610,6 +503,32 @@ class TestPanels:
             assert (checked.width, checked.height) == (17, 21)
             expected = strip[:, (index - 1) * 17 : index * 17]
             np.testing.assert_array_equal(decode(checked), expected)
+
+    def test_a_grid_is_cut_row_by_row_from_the_top_left(
+        self, tmp_path: Path, photograph: Pixels
+    ) -> None:
+        grid = np.ascontiguousarray(photograph[:40])
+        path = stored(tmp_path, encoded(grid, "PNG")).path
+        for index in range(1, 7):
+            row, column = divmod(index - 1, 3)
+            checked = check(ImageRef(path, Panel(index, columns=3, rows=2)))
+            assert (checked.width, checked.height) == (11, 20)
+            expected = grid[row * 20 : row * 20 + 20, column * 11 : column * 11 + 11]
+            np.testing.assert_array_equal(decode(checked), expected)
+
+    def test_a_height_that_the_rows_do_not_divide_is_refused(
+        self, tmp_path: Path, photograph: Pixels
+    ) -> None:
+        path = stored(tmp_path, encoded(photograph, "PNG")).path
+        with pytest.raises(ImageError, match=r"41 pixels high, which 2 rows .*check --grid"):
+            check(ImageRef(path, Panel(1, columns=3, rows=2)))
+
+    def test_a_panel_of_a_checked_image_is_what_checking_the_panel_gives(
+        self, tmp_path: Path, photograph: Pixels
+    ) -> None:
+        path = stored(tmp_path, encoded(photograph, "PNG")).path
+        panel = Panel(2, 3)
+        assert check(ImageRef(path)).cut(panel) == check(ImageRef(path, panel))
 
     def test_panels_side_by_side_are_the_strip(self, tmp_path: Path, photograph: Pixels) -> None:
         path = stored(tmp_path, encoded(photograph, "PNG")).path

@@ -34,6 +34,7 @@ from fhpt_eval.keypoints import (
     read_openpose_folder,
     read_openpose_json,
 )
+from tests.support import field_names as field
 
 HEADER = "name:keypoints_y:keypoints_x"
 Y = list(range(40, 58))
@@ -550,13 +551,13 @@ def person_of(joints: int, extent: float, confidence: float) -> Points:
     return points
 
 
-def test_the_main_person_has_most_joints_then_extent_then_confidence() -> None:
+def test_the_main_person_has_most_joints_and_extent_then_confidence() -> None:
     by_rank = [
-        person_of(9, 1, 0.2),
+        person_of(9, 30, 0.2),
         person_of(8, 30, 0.2),
         person_of(8, 20, 0.9),
         person_of(8, 20, 0.3),
-        person_of(2, 90, 1.0),
+        person_of(9, 1, 1.0),
         person_of(0, 0, 1.0),
     ]
     for better, worse in itertools.combinations(by_rank, 2):
@@ -589,10 +590,25 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     assert list(read_keypoints(path)) == ["b"]
     folder = tmp_path / "json"
     folder.mkdir()
-    (folder / "a_keypoints.json").write_text(as_json())
-    assert np.isnan(read_keypoints(folder)["a"]).all()
-    (folder / "a_keypoints.json").write_text(openpose_json(some_points()[None]))
-    assert not np.isnan(read_keypoints(folder)["a"]).all()
+    (folder / "a_keypoints.json").write_text(openpose_json(some_points(3)[None]))
+    before = read_keypoints(folder)["a"]
+    (folder / "a_keypoints.json").write_text(openpose_json(some_points(4)[None]))
+    assert not np.array_equal(read_keypoints(folder)["a"], before, equal_nan=True)
+
+
+def test_key_points_that_are_missing_throughout_are_refused(tmp_path: Path) -> None:
+    nobody = np.full((18, 3), math.nan)
+    path = tmp_path / "a.csv"
+    path.write_text(annotation_csv({"a.png": nobody, "b.png": nobody}))
+    with pytest.raises(
+        InputError, match=r"a\.csv has no joint of any image \(2 in all\): all are -1"
+    ):
+        read_keypoints(path)
+    (tmp_path / "a_keypoints.json").write_text(as_json())
+    with pytest.raises(InputError, match="nobody is in a file, or all is 0, 0, 0"):
+        read_keypoints(tmp_path)
+    path.write_text(annotation_csv({"a.png": nobody, "b.png": some_points(1)}))
+    assert len(read_keypoints(path)) == 2
 
 
 def test_both_formats_give_the_same_key_points(tmp_path: Path) -> None:
@@ -686,3 +702,21 @@ def test_images_may_differ_in_size() -> None:
 def test_an_image_that_is_not_annotated_is_refused() -> None:
     with pytest.raises(InputError, match=r"list.csv lacks 1 of 1 images: 'b'"):
         Frame().positions(placed(1, 1), ["b"], SIZE)
+
+
+@pytest.mark.parametrize(
+    "name", [field.flat(1), field.tree(1), field.multimodal(1), field.below("img", field.tree)(1)]
+)
+def test_key_points_are_found_by_any_spelling_of_an_images_name(
+    write: Callable[..., Path], name: str
+) -> None:
+    keypoints = read_annotation_csv(write(f"{field.flat(1)}.jpg: {Y}: {X}"))
+    assert name in keypoints
+    assert keypoints.of([name])[0, 0, :2].tolist() == [X[0], Y[0]]
+
+
+def test_key_points_of_two_images_of_one_name_are_those_of_the_equal_name() -> None:
+    folders = enumerate(("train", "test"))
+    keypoints = Keypoints({f"{f}/{field.flat(1)}": some_points(n) for n, f in folders})
+    assert field.flat(1) not in keypoints
+    np.testing.assert_array_equal(keypoints[f"test/{field.flat(1)}"], some_points(1))

@@ -6,8 +6,12 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fhpt_eval.common.settings import digest_of
+from fhpt_eval.errors import ResultError
 from fhpt_eval.leaderboard.table import build
+from fhpt_eval.result import ProtocolRecord, Result, Score
 from tests.support.results import make_result, score
 
 FIRST = make_result({"ssim": score(0.7, interval=(0.6, 0.8)), "l1": score(0.2, direction="lower")},
@@ -49,3 +53,49 @@ def test_a_frame_has_a_row_per_method_and_all_digits() -> None:
     assert frame["ssim_low"].to_list()[:1] == [0.6]
     assert math.isnan(frame["l1"]["third"])
     assert frame[["ssim", "l1", "ssim_low", "l1_low"]].to_numpy().dtype == np.float64
+
+
+def test_unlike_protocols_are_told_before_equal_names_and_in_a_few_lines() -> None:
+    def of(protocol: str, shift: int, *more: str) -> Result:
+        metrics = {"ssim": {f"p{n:02d}": n + shift for n in range(20)}}
+        settings = {"id": protocol, "metrics": metrics | {name: {} for name in more}}
+        record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
+        return make_result({"ssim": score(0.5)}).model_copy(update={"protocol": record})
+
+    with pytest.raises(ResultError, match="under different protocols") as refusal:
+        build([of("ours", 0), of("theirs", 1, "l1")])
+    lines = str(refusal.value).splitlines()
+    assert lines[2] == "  ssim.p00: 0 and 1"
+    assert lines[10] == "  and 13 more: fhpt-eval protocols diff"
+    assert len(lines) == 12
+
+
+def spread(value: float) -> Score:
+    return score(value, direction="none")
+
+
+def test_a_spread_is_never_the_best_and_bears_no_arrow() -> None:
+    first = make_result({"is.mean": score(3.0), "is.std": spread(0.1)}, "first")
+    second = make_result({"is.mean": score(2.0), "is.std": spread(0.2)}, "second")
+    board = build([second, first])
+    assert board.table().header == ["method", "is.mean ↑", "is.std", "pairs"]
+    assert board.best("is.std") == set()
+    assert board.table().bold == {(0, 1)}
+
+
+def test_nothing_is_sorted_by_a_spread() -> None:
+    results = [
+        make_result({"is.std": spread(value), "is.mean": score(mean)}, name)
+        for name, value, mean in (("a", 0.1, 1.0), ("b", 0.2, 2.0))
+    ]
+    assert [result.method for result in build(results).results] == ["b", "a"]
+    with pytest.raises(ResultError, match=r"'is.std' goes with another score.*sort by: is\.mean"):
+        build(results, sort="is.std")
+    alone = [make_result({"is.std": spread(value)}, name) for name, value in (("b", 1), ("a", 2))]
+    assert [result.method for result in build(alone).results] == ["a", "b"]
+
+
+def test_an_unknown_score_to_sort_by_is_met_with_those_that_can_be() -> None:
+    results = [make_result({"ssim": score(0.5), "is.std": spread(0.1)})]
+    with pytest.raises(ResultError, match=r"no score 'ssin'. Did you mean 'ssim'\? Scores: ssim\."):
+        build(results, sort="ssin")

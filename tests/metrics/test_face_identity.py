@@ -21,7 +21,7 @@ from fhpt_eval.benchmarks.mannequin.draw import draw
 from fhpt_eval.errors import ArgumentError, ProtocolError
 from fhpt_eval.features.faces import Faces, descriptors
 from fhpt_eval.features.mannequin.faces import MannequinFaces
-from fhpt_eval.metrics.face_identity import FaceIdentity, distances
+from fhpt_eval.metrics.face_identity import FaceIdentity, cosines, distances
 from fhpt_eval.metrics.on_features import FeatureRows
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import check_metric
@@ -30,7 +30,10 @@ from tests.support.photographs import Pixels, tensor
 NO_DLIB = 'dlib is not installed here (pip install dlib-bin "face_recognition_models==0.3.0")'
 #: Of the mannequin benchmark's test split.
 DRAWN = (0, 5)
-PARTS = ["rate", "distance", "lost", "detected", "detected_target"]
+PARTS = [
+    "rate", "rate_seen", "distance", "cosine", "lost", "detected", "detected_target",
+    "detected_source",
+]  # fmt: skip
 
 Column = list[float | None]
 
@@ -82,7 +85,49 @@ def test_each_part_says_for_which_pairs_it_has_no_value() -> None:
     assert list(parts) == PARTS
     assert "in the generated image, or" in parts["distance"].undefined_when
     assert "in the generated image, or" not in FaceIdentity.undefined_when
-    assert [part for part in PARTS if not parts[part].judges] == ["detected", "detected_target"]
+    without = [part for part in PARTS if parts[part].direction == "none"]
+    assert without == ["detected", "detected_target", "detected_source"]
+
+
+def test_of_pairs_whose_source_shows_a_face_the_rate_is_given_apart() -> None:
+    """Where the source hides the face nobody can know it, and a method cannot keep it."""
+    metric = FaceIdentity()
+    assert metric.may_use() == {"source"}
+    # The same person, another one, one whose source shows no face, one lost, and no face wanted.
+    generated: Column = [0.0, 9.0, 9.0, None, 0.0]
+    truth: Column = [0.0, 0.0, 0.0, 0.0, None]
+    values = metric.measure(rows(generated, truth, [1.0, 1.0, None, 1.0, 1.0]))
+    nan = math.nan
+    np.testing.assert_array_equal(values["rate"], [1, 0, 0, 0, nan])
+    np.testing.assert_array_equal(values["rate_seen"], [1, 0, nan, 0, nan])
+    assert values["detected_source"].tolist() == [1, 1, 0, 1, 1]
+    assert metric.remarks(values) == {}
+
+
+def test_without_source_images_it_is_said_that_the_second_rate_is_not_known() -> None:
+    metric = FaceIdentity()
+    values = metric.measure(rows([0.0], [0.0]))
+    assert np.isnan(values["rate_seen"]).all()
+    assert np.isnan(values["detected_source"]).all()
+    assert metric.remarks(values) == {
+        "rate_seen": "some pairs of the run have no source image (--source)"
+    }
+
+
+def test_the_cosine_is_that_of_the_angle_between_descriptors() -> None:
+    first = np.zeros((4, 128))
+    first[:, 0] = 2.0
+    second = np.zeros((4, 128))
+    second[0, 0], second[1, 1], second[2, 0] = 5.0, 3.0, -1.0
+    np.testing.assert_array_equal(cosines(first, second), [1, 0, -1, math.nan])
+    random = np.random.default_rng(0).normal(size=(2, 20, 128))
+    slow = [
+        np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(*random, strict=True)
+    ]
+    np.testing.assert_allclose(cosines(*random), slow, rtol=1e-12)
+    assert cosines(random[0], random[0]).tolist() == pytest.approx([1.0] * 20, abs=1e-15)
+    with pytest.raises(ArgumentError, match="must both be"):
+        cosines(random[0], random[0][:3])
 
 
 def test_against_the_source_the_ground_truth_is_not_looked_at() -> None:
@@ -107,6 +152,10 @@ def test_the_parts_are_what_a_slow_count_says(
         both = ours is not None and theirs is not None
         gap = abs(ours - theirs) if ours is not None and theirs is not None else math.nan
         expected["distance"].append(gap)
+        expected["rate_seen"].append(math.nan)
+        expected["detected_source"].append(math.nan)
+        signs = math.copysign(1, ours or 0) * math.copysign(1, theirs or 0)
+        expected["cosine"].append(signs if both and ours and theirs else math.nan)
         expected["detected"].append(0.0 if ours is None else 1.0)
         expected["detected_target"].append(0.0 if theirs is None else 1.0)
         if theirs is None:

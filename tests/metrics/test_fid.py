@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from scipy.linalg import sqrtm
 
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics import FID, FeatureRows
+from fhpt_eval.metrics.fid import side_of
 from fhpt_eval.metrics.sets.frechet import Gaussian, frechet
 from fhpt_eval.protocol import Entry
 from fhpt_eval.testing import textures
 from tests.support.gaussians import frechet_distance
+from tests.support.patches import Patches, PatchFID, PatchKID
 from tests.support.random_inception import write_inception_2015
 from tests.support.rows import feature_rows
 
@@ -105,6 +108,20 @@ def test_without_weights_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path))
     assert "fhpt-eval weights pull inception-2015" in FID().lacks()
     assert list(FID().weights()) == ["inception-2015"]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(5, 3), (2, 6)])
+@pytest.mark.parametrize("kind", [PatchFID, PatchKID], ids=["fid", "kid"])
+def test_two_sets_may_differ_in_their_number(kind: Any, ours: int, theirs: int) -> None:
+    metric = kind() if kind is PatchFID else kind(subsets=3, subset_size=2)
+    generated, truth = textures(ours, 8, 6)[0], textures(theirs, 8, 6)[1]
+    pools = [Patches().compute(images)["pool"].numpy() for images in (generated, truth)]
+    state = metric.empty()
+    for side, pool in zip(("generated", "real"), pools, strict=True):
+        keys = [f"{row:03d}" for row in range(len(pool))]
+        held = metric.holds[side].add(side_of(state, side), pool, np.array(keys))
+        state |= {f"{side}.{name}": array for name, array in held.items()}
+    assert metric(generated, truth) == metric.compute(state)
 
 
 def test_the_resize_moves_the_value(file: str) -> None:

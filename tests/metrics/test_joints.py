@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fhpt_eval.errors import ArgumentError, InputError, ProtocolError
+from fhpt_eval.features import as_levels
 from fhpt_eval.features.base import Feature
 from fhpt_eval.features.openpose import OpenPose
 from fhpt_eval.keypoints import JOINTS, REGIONS, annotation_csv, openpose_json
@@ -50,11 +51,14 @@ def moved(joint: str, dx: float = 0.0, dy: float = 0.0) -> dict[str, tuple[float
     return {joint: (x + dx, y + dy)}
 
 
-def arrays(points: list[Floats], size: tuple[int, int] = SIZE) -> Mapping[str, NDArray[Any]]:
-    """Return what the pose feature gives of some images."""
+def arrays(
+    points: list[Floats], size: tuple[int, int] = SIZE, persons: int = 1
+) -> Mapping[str, NDArray[Any]]:
+    """Return what the pose feature gives of some images, with so many persons in each."""
     keypoints = np.stack([np.column_stack([one, one[:, 0] * 0 + 0.5]) for one in points])
     sizes = np.full((len(points), 2), size)
-    return {"keypoints": keypoints.astype(np.float32), "size": sizes}
+    counts = np.full(len(points), persons)
+    return {"keypoints": keypoints.astype(np.float32), "size": sizes, "persons": counts}
 
 
 def rows(
@@ -97,17 +101,18 @@ def test_pckh_comes_first_then_every_joint_and_region_by_name() -> None:
     assert measured.keys() == set(parts)
 
 
-def test_what_a_value_is_weighted_by_is_a_part_that_judges_nothing() -> None:
+def test_what_a_value_is_weighted_by_and_how_many_persons_there_are_has_no_direction() -> None:
     parts = Joints.parts()
     weights = {part.weight for part in parts.values() if part.weight}
-    assert all(not parts[weight].judges for weight in weights)
-    assert {name for name, part in parts.items() if not part.judges} == weights
+    assert {name for name, part in parts.items() if part.direction == "none"} == weights | {
+        "several", "several_target",
+    }  # fmt: skip
 
 
 def test_single_joints_and_numbers_of_joints_are_details() -> None:
-    details = {name for name, part in Joints.parts().items() if part.detail}
-    numbers = {name for name, part in Joints.parts().items() if not part.judges}
-    assert details == set(JOINTS) | numbers
+    parts = Joints.parts()
+    details = {name for name, part in parts.items() if part.detail}
+    assert details == set(JOINTS) | {n for n, part in parts.items() if part.direction == "none"}
 
 
 def test_weights_are_defined_for_every_pair() -> None:
@@ -124,7 +129,7 @@ def test_weights_are_defined_for_every_pair() -> None:
 def test_equal_persons_have_the_best_of_everything() -> None:
     found = values(Joints(), person(), person())
     for name, part in Joints.parts().items():
-        if part.judges:
+        if part.direction != "none":
             best = part.range[1] if part.direction == "higher" else part.range[0]
             assert found[name] == best, name
 
@@ -155,6 +160,37 @@ def test_distance_is_the_mean_over_joints_found_on_both_sides() -> None:
     found = values(Joints(), person(**changes), person(left_wrist=MISSING))
     assert found["distance"] == 16 / 16
     assert found["in_both"] == 16
+
+
+def test_akd_and_missing_rate_are_those_of_the_animation_papers() -> None:
+    """As cmp_with_missing.py counts: mean of |dx| and |dy|, and each image alike."""
+    changes = {**moved("neck", 3, 4), **moved("left_ankle", 0, 11), "nose": MISSING}
+    few = dict.fromkeys(JOINTS[2:], MISSING)
+    generated = [person(**changes), person(**few, **moved("nose", 6))]
+    target = [person(left_wrist=MISSING), person(**few)]
+    found = Joints().measure(rows(generated, target))
+    assert found["akd"].tolist() == [18 / 32, 6 / 4]
+    assert found["missing_rate"].tolist() == [1 / 17, 0]
+    parts = Joints.parts()
+    assert not parts["akd"].weight
+    assert not parts["missing_rate"].weight  # where "missed" pools joints
+
+
+def test_oks_counts_a_missed_joint_as_nothing_and_leaves_the_neck_out() -> None:
+    found = values(Joints(), person(nose=MISSING, **moved("neck", 90)), person())
+    assert found["oks"] == 16 / 17
+
+
+def test_images_with_several_persons_are_counted_and_told() -> None:
+    names = ["target0", "target1"]
+    two, single = arrays([person()] * 2, persons=2), arrays([person()] * 2)
+    metric = Joints()
+    columns = metric.measure(feature_rows(names, {"pose": two}, {"pose": single}, targets=names))
+    assert (columns["several"].tolist(), columns["several_target"].tolist()) == ([1, 1], [0, 0])
+    told = metric.remarks(columns)
+    assert told == {"pckh": "several persons in 2 of 2 generated images; the largest counts"}
+    alone = metric.measure(feature_rows(names, {"pose": single}, {"pose": single}, targets=names))
+    assert metric.remarks(alone) == {}
 
 
 def test_nobody_in_the_generated_image_is_all_wrong() -> None:
@@ -316,6 +352,7 @@ def test_annotated_key_points_take_the_place_of_the_targets(tmp_path: Path) -> N
     assert Joints().uses() == {"ground_truth"}
     assert metric.uses() == frozenset()
     found = metric.measure(rows([person(), person()]))
+    assert np.isnan(found["several_target"]).all()
     assert found["neck"].tolist() == [1, 0]
     assert found["distance"].tolist() == [0, 5]
 
@@ -442,6 +479,7 @@ class Dots(Feature):
     name: ClassVar[str] = "dots"
 
     def compute(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        images = as_levels(images)
         count, _, height, width = images.shape
         keypoints = torch.full((count, 18, 3), math.nan)
         for image, joint in ((n, j) for n in range(count) for j in range(18)):
@@ -450,7 +488,8 @@ class Dots(Feature):
                 y, x = at[0].tolist()
                 keypoints[image, joint] = torch.tensor([x, y, 1.0])
         size = torch.tensor([[height, width]] * count)
-        return {"keypoints": keypoints.to(images.device), "size": size.to(images.device)}
+        arrays = {"keypoints": keypoints, "size": size, "persons": torch.ones(count)}
+        return {name: array.to(images.device) for name, array in arrays.items()}
 
 
 @pytest.fixture

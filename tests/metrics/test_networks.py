@@ -84,6 +84,20 @@ def test_settings_that_a_network_has_not_are_null_in_a_digest() -> None:
     assert settings["face_identity[mannequin]"]["upsample"] is None
 
 
+def test_further_settings_of_a_network_are_parameters_and_count_in_a_digest() -> None:
+    usual = FID(network="resnet50")
+    small = FID(network="resnet50", network_settings={"input_size": (64, 48)})
+    assert small.features()["network"].model_dump()["input_size"] == (64, 48)
+    assert small.canonical() != usual.canonical()
+    spelt_out = usual.features()["network"].model_dump(include={"input_size"})
+    assert FID(network="resnet50", network_settings=spelt_out).canonical() == usual.canonical()
+
+
+def test_a_setting_that_a_network_has_not_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(ProtocolError, match="has no seed; it has weights, input_size, input_mean"):
+        FID(network="resnet50", network_settings={"seed": 3})
+
+
 @pytest.mark.parametrize("network", ["resnet50", "classical"])
 def test_rows_for_retrieval_serve_distances_of_sets_too(network: str) -> None:
     metric = FID(network=network)

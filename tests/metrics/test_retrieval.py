@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +25,12 @@ from fhpt_eval.evaluation.evaluate import evaluate
 from fhpt_eval.evaluation.reduce.folds import reference_rows
 from fhpt_eval.features.base import Feature
 from fhpt_eval.metrics.base import State
+from fhpt_eval.metrics.gallery.duplicates import Thumbnail, near_duplicates
+from fhpt_eval.metrics.gallery.measures import average_precision, chance_of_a_hit, recall_at
 from fhpt_eval.metrics.gallery.nearest import search
+from fhpt_eval.metrics.gallery.partition import in_shop_id, read_partition
 from fhpt_eval.metrics.on_features import FeatureRows
-from fhpt_eval.metrics.retrieval import KS, Retrieval, average_precision, recall_at
+from fhpt_eval.metrics.retrieval import KS, Retrieval
 from fhpt_eval.pairs.naming import item_of
 from fhpt_eval.protocol import parse_protocol
 from fhpt_eval.testing import check_metric
@@ -84,8 +90,14 @@ def test_a_worked_example() -> None:
     values = values_of(metric, rows(generated, places, items=items))
     # The ranking is b, a, a, b, c, c, d, a: hits at ranks 2, 3 and 8.
     assert values["recall@1"][0] == 0
-    assert values["recall@5"][0] == values["recall@10"][0] == 1
+    assert values["recall@5"][0] == 1
+    assert np.isnan(values["recall@10"][0])  # 8 images are always among the first 10
     assert values["map"][0] == pytest.approx((1 / 2 + 2 / 3 + 3 / 8) / 3)
+    assert values["gallery"][0] == 8
+    # Five of eight images are no hits: none of five is one with a chance of 1 / C(8, 5).
+    assert values["chance@1"][0] == pytest.approx(3 / 8)
+    assert values["chance@5"][0] == pytest.approx(1 - 1 / 56)
+    assert values["chance@10"][0] == 1
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +137,10 @@ def test_values_equal_a_brute_force_ranking(
         hits = np.array([images[name][1] == embeddings.items[row] for name in ranking])
         if not hits.any():
             undefined += 1
-            assert all(np.isnan(values[part][row]) for part in metric.parts())
+            defined = {part for part in metric.parts() if not np.isnan(values[part][row])}
+            assert defined == {"gallery", "near_duplicates"}
             continue
+        assert values["gallery"][row] == len(names)
         precisions = [hits[: at + 1].mean() for at in np.flatnonzero(hits)]
         assert values["map"][row] == pytest.approx(np.mean(precisions), rel=1e-14)
         assert [values[f"recall@{k}"][row] for k in KS] == [float(hits[:k].any()) for k in KS]
@@ -209,7 +223,10 @@ def test_the_own_ground_truth_is_left_out_unless_asked_for() -> None:
     assert values_of(Retrieval(distance="euclidean"), made)["map"] == [1.0, 1.0]
     other = dataclasses.replace(made, items=("b", "a"))  # then t1 is no hit, but stands before one
     found = values_of(Retrieval(distance="euclidean"), other)
-    assert found["recall@1"] == [1.0, 1.0]
+    # The first searches s1 alone; and recall@1 in a gallery of one image says nothing.
+    assert found["map"] == [1.0, 1.0]
+    assert found["gallery"] == [1.0, 2.0]
+    assert found["recall@1"] == pytest.approx([math.nan, 1.0], nan_ok=True)
     found = values_of(Retrieval(distance="euclidean", own_ground_truth=True), other)
     assert found["recall@1"] == [0.0, 1.0]
 
@@ -322,6 +339,255 @@ def test_it_conforms_with_its_default_network() -> None:
     check_metric(Retrieval)
 
 
+# --- the gallery's size, and chance ---
+
+
+def test_recall_at_k_of_a_gallery_of_k_images_or_fewer_says_nothing() -> None:
+    generator = np.random.default_rng(0)
+    generated, source = generator.normal(size=(2, 10, 3))
+    metric = Retrieval()
+    _, columns = metric.pair_values(
+        state_of(metric, rows(generated, source, items=[f"item{n}" for n in range(10)]))
+    )
+    assert not np.isnan(columns["recall@5"]).any()
+    for k in (10, 20):
+        assert np.isnan(columns[f"recall@{k}"]).all()
+        assert metric.remarks(columns)[f"recall@{k}"] == (
+            f"the gallery has 10 images, so k = {k} is always met"
+        )
+    assert metric.remarks(columns)["recall@5"] == "in a gallery of 10 images, by chance 0.5000"
+    assert metric.remarks(columns)["map"] == "in a gallery of 10 images"
+
+
+@pytest.mark.parametrize("k", KS)
+def test_chance_is_the_share_of_random_rankings_with_a_hit(k: int) -> None:
+    generator = np.random.default_rng(k)
+    first = np.argsort(generator.random((20_000, 30)), axis=1)[:, :k]
+    share = (first < 4).any(axis=1).mean()  # of 30 images the first four are hits
+    assert chance_of_a_hit(k, 4, 30) == pytest.approx(share, abs=4 * math.sqrt(0.25 / 20_000))
+    assert chance_of_a_hit(k, 0, 30) == 0
+    assert chance_of_a_hit(k, 30, 30) == chance_of_a_hit(30, 1, 30) == 1
+
+
+def test_size_chance_and_numbers_have_no_direction() -> None:
+    parts = Retrieval.parts()
+    directed = {name for name, part in parts.items() if part.direction != "none"}
+    assert directed == {*(f"recall@{k}" for k in KS), "map"}
+
+
+# --- the own ground truth, saved anew ---
+
+
+def saved(image: Pixels, format_: str = "JPEG", quality: int = 75, scale: float = 1) -> Pixels:
+    """Return an image as it is read after it was saved, in another size."""
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    if scale != 1:
+        picture = picture.resize((round(66 * scale), round(96 * scale)), Image.Resampling.BICUBIC)
+    picture.save(buffer, format_, quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def thumbnails(images: Sequence[Pixels]) -> Array:
+    return np.concatenate(
+        [Thumbnail().compute(tensor([image]))["thumbnail"].numpy() for image in images]
+    )
+
+
+def test_an_image_that_is_saved_anew_is_known_by_its_picture(
+    photographs: dict[str, Pixels],
+) -> None:
+    images = crops(photographs, 12, 96, 66)
+    for again in (
+        [saved(image) for image in images],
+        [saved(image, quality=40) for image in images],
+        [saved(image, "WEBP") for image in images],
+        [saved(image, quality=95, scale=0.5) for image in images],
+        [saved(image, quality=95, scale=2) for image in images],
+    ):
+        near = near_duplicates(thumbnails(images), thumbnails(again))
+        assert [rows_.tolist() for rows_ in near] == [[number] for number in range(12)]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_near_duplicates_are_those_within_the_limit(count: int, size: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    queries = generator.integers(0, 6, (count, 192)).astype(np.uint8)
+    gallery = generator.integers(0, 6, (size, 192)).astype(np.uint8)
+    near = near_duplicates(queries, gallery)
+    for query, found in zip(queries.astype(int), near, strict=True):
+        gaps = [math.sqrt(np.mean((query - other) ** 2)) for other in gallery.astype(int)]
+        assert found.tolist() == [row for row, gap in enumerate(gaps) if gap <= 2.5]
+
+
+def test_a_near_duplicate_of_the_own_ground_truth_is_left_out_and_counted(folders: Path) -> None:
+    """The same photograph as JPEG under a name that says nothing, of the same item by the list."""
+    lines = ["image,item"]
+    for number, item in enumerate(ITEMS):
+        front = Image.open(folders / "gallery" / f"{item}_1front.png")
+        front.save(folders / "gallery" / f"copy{number}.jpg", quality=75)
+        (folders / "gallery" / f"{item}_1front.png").unlink()
+        lines += [f"copy{number},{item}", f"{item}_3back,{item}"]
+    (folders / "items.csv").write_text("\n".join(lines))
+    gallery = f'gallery = "{folders / "gallery"}"\ngallery_items = "{folders / "items.csv"}"\n'
+    found = scores(folders, gallery, source=False)
+    assert (found["near_duplicates"].value, found["gallery"].value) == (1, 7)
+    assert found["map"].note.startswith(
+        "in a gallery of 7 images; 4 near duplicates of own ground truth are left out"
+    )
+    found = scores(folders, gallery + "own_ground_truth = true\n", source=False)
+    assert (found["near_duplicates"].value, found["gallery"].value) == (0, 8)
+
+
+# --- items in all colours, and the partition ---
+
+FLAT = "fashionWOMENTees_Tanksid0000508545_1front"
+SPELLINGS = (
+    FLAT, "fashion/" + FLAT, "WOMEN/Tees_Tanks/id_00005085/45_1_front",
+    "img/WOMEN/Tees_Tanks/id_00005085/45_1_front", "WOMEN-Tees_Tanks-id_00005085-45_1_front",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_the_in_shop_id_is_read_in_every_spelling(name: str, tmp_path: Path) -> None:
+    assert in_shop_id(name) == "id_00005085"
+    (tmp_path / "list.txt").write_text(
+        "1\nimage_name item_id evaluation_status\n"
+        "img/WOMEN/Tees_Tanks/id_00005085/45_1_front.jpg id_00005085 query\n"
+    )
+    partition = read_partition(str(tmp_path / "list.txt"))
+    assert (partition.item(name), partition.status(name)) == ("id_00005085", "query")
+    other = name.replace("45_1", "46_1")
+    assert (partition.item(other), partition.status(other)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["0001_c1s1_000151_00", "id1234567_1", "clip01/00002", "id123456789012"]
+)
+def test_a_name_without_an_in_shop_id_has_none(name: str) -> None:
+    assert in_shop_id(name) is None
+
+
+def in_colours() -> tuple[FeatureRows, list[str]]:
+    """Return four pairs: two colours of one garment, and two further ones; and their sources."""
+    names = [f"fashionMENDenimid00000001{n}_1front" for n in ("01", "02")]
+    names += [f"fashionMENDenimid0000000{n}01_1front" for n in (2, 3)]
+    targets = [name.replace("1front", "2side") for name in names]
+    places = np.array([[0.0], [1.0], [5.0], [9.0]])
+    # The first query is nearest to the second garment's colour.
+    generated = np.array([[0.9], [1.1], [5.1], [9.0]])
+    items = [item_of(name) or "" for name in names]
+    return rows(generated, places, items=items, sources=names, targets=targets), names
+
+
+def test_in_shop_an_item_is_a_garment_in_all_of_its_colours() -> None:
+    made, _ = in_colours()
+    colour = values_of(Retrieval(distance="euclidean"), made)
+    in_shop = values_of(Retrieval(distance="euclidean", items="in-shop"), made)
+    assert colour["recall@1"] == [0, 1, 1, 1]
+    assert in_shop["recall@1"] == [1, 1, 1, 1]
+    assert colour["chance@1"] == [1 / 4] * 4
+    assert in_shop["chance@1"] == pytest.approx([1 / 2, 1 / 2, 1 / 4, 1 / 4])
+
+
+def test_a_partition_says_which_images_query_and_which_are_searched(tmp_path: Path) -> None:
+    made, names = in_colours()
+    status = ["gallery", "gallery", "train", "gallery"]
+    lines = [
+        f"{name}.jpg {in_shop_id(name)} {word}" for name, word in zip(names, status, strict=True)
+    ]
+    lines += [
+        f"{made.targets[row]}.jpg {in_shop_id(names[row])} {word}"
+        for row, word in ((0, "query"), (2, "query"), (3, "train"))
+    ]
+    path = tmp_path / "list_eval_partition.txt"
+    path.write_text("7\nimage_name item_id evaluation_status\n" + "\n".join(lines) + "\n")
+    listed = values_of(Retrieval(distance="euclidean", partition=str(path)), made)
+    nan = math.nan
+    # The first alone is a query with its item in the gallery of three images.
+    assert listed["recall@1"] == pytest.approx([1, nan, nan, nan], nan_ok=True)
+    assert listed["gallery"] == pytest.approx([3, nan, 3, nan], nan_ok=True)
+    every = values_of(
+        Retrieval(distance="euclidean", partition=str(path), queries="all", items="colour"), made
+    )
+    assert every["recall@1"] == pytest.approx([0, 1, nan, 1], nan_ok=True)
+
+
+def test_a_partition_counts_by_its_content_in_the_digest(tmp_path: Path) -> None:
+    for name, status in (("a", "query"), ("b", "query"), ("c", "gallery")):
+        (tmp_path / name).write_text(f"{FLAT}.jpg id_00005085 {status}\n")
+    a, b, c = (Retrieval(partition=str(tmp_path / name)).canonical() for name in "abc")
+    assert a == b != c
+    assert a["items"] == "in-shop"
+    assert Retrieval().canonical() == Retrieval(items="colour", queries="all").canonical()
+    assert a != Retrieval(partition=str(tmp_path / "a"), queries="all").canonical()
+    assert a != Retrieval(partition=str(tmp_path / "a"), items="colour").canonical()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\nimage_name item_id evaluation_status\n", "lists no image"),
+        ("img/a.jpg id_1\n", "line 1: expected the name of an image"),
+        (
+            "2\nimg/a.jpg id_1 test\n",
+            "line 2: the status is 'train', 'query' or 'gallery', not 'test'",
+        ),
+        ("a.jpg x query\na.png x gallery\n", "line 2: a.png stands in two lines that differ"),
+    ],
+)
+def test_a_partition_that_cannot_be_used_is_told_before_any_work(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        Retrieval(partition=str(tmp_path / "list.txt")).lacks()
+
+
+@pytest.mark.parametrize(("items", "number"), [("colour", 876), ("in-shop", 811)])
+def test_recall_on_the_published_pairs_equals_brute_force(
+    fixtures: Path, items: Any, number: int
+) -> None:
+    with (fixtures / "deepfashion_lists" / "fashion-pairs-test.csv").open() as file:
+        pairs = [(row["from"].removesuffix(".jpg"), row["to"].removesuffix(".jpg"))
+                 for row in csv.DictReader(file)]  # fmt: skip
+    label = (lambda name: name[name.index("id") :][:10]) if items == "in-shop" else (
+        lambda name: name.rpartition("_")[0])  # fmt: skip
+    assert len({label(target) for _, target in pairs}) == number
+    assert len(pairs) == 8570
+    generator = np.random.default_rng(0)
+    names = sorted({source for source, _ in pairs})
+    of_item = {item: generator.integers(-9, 10, 8) for item in sorted(map(label, names))}
+    places = np.array([of_item[label(name)] for name in names])
+    places += generator.integers(-4, 5, places.shape)
+    at = {name: row for row, name in enumerate(names)}
+    chosen = pairs[::20]
+    queries = np.array([of_item[label(target)] for _, target in chosen])
+    queries += generator.integers(-4, 5, queries.shape)
+    metric = Retrieval(distance="euclidean", items=items)
+    # All sources are in the gallery, and every twentieth pair asks.
+    gallery = metric._gallery_rows(
+        {"embedding": {"embedding": places}}, names, [item_of(name) or "" for name in names],
+        [""] * len(names), [""] * len(names),
+    )  # fmt: skip
+    made = rows(
+        queries, places[[at[source] for source, _ in chosen]],
+        items=[item_of(target) or "" for _, target in chosen],
+        sources=[source for source, _ in chosen], targets=[target for _, target in chosen],
+    )  # fmt: skip
+    state = metric.merge(state_of(metric, made), metric.empty() | gallery)
+    _, columns = metric.pair_values(state)
+    labels = np.array([label(name) for name in names])
+    for row, (_, target) in enumerate(chosen):
+        gaps = ((places - queries[row]) ** 2).sum(axis=1)
+        ranking = [place for place in np.argsort(gaps, kind="stable") if names[place] != target]
+        hits = labels[ranking] == label(target)
+        for k in KS:
+            expected = float(hits[:k].any()) if hits.any() else math.nan
+            assert columns[f"recall@{k}"][row] == pytest.approx(expected, nan_ok=True)
+    assert 0.2 < np.nanmean(columns["recall@1"]) < np.nanmean(columns["recall@20"]) < 0.99
+
+
 # --- parameters ---
 
 
@@ -420,8 +686,10 @@ def test_it_works_on_tensors(photographs: dict[str, Pixels]) -> None:
     source, generated = tensor(images), tensor([spoilt(one, n) for n, one in enumerate(images)])
     items = [f"item {number // 2}" for number in range(8)]
     values = Retrieval()(generated, source=source, items=items)
-    assert list(values) == [*(f"recall@{k}" for k in KS), "map"]
-    assert values["recall@1"] == values["recall@20"] == 1
+    assert set(values) == set(Retrieval.parts())
+    assert values["recall@1"] == values["recall@5"] == 1
+    assert math.isnan(values["recall@10"])
+    assert (values["gallery"], values["near_duplicates"]) == (8, 0)
     assert 0 < values["map"] < 1
     with pytest.raises(ArgumentError, match="'items' must hold 8 item ids"):
         Retrieval()(generated, source=source)
@@ -491,6 +759,29 @@ def test_a_csv_says_what_a_gallery_shows(folders: Path) -> None:
     (folders / "items.csv").write_text("\n".join(lines))
     given += f'gallery_items = "{folders / "items.csv"}"\n'
     assert scores(folders, given, source=False)["map"].value == 1
+
+
+def test_a_list_of_pairs_says_what_a_gallery_shows(
+    tmp_path: Path, photographs: dict[str, np.ndarray]
+) -> None:
+    rows = ["generated,ground_truth,item"]
+    for number, image in enumerate(crops(photographs, 3, 64, 48)):
+        files = {f"real/IMG_{number}.png": image, f"gen/job-{number}.png": spoilt(image)}
+        for name, pixels in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name)
+        rows.append(f"job-{number}.png,IMG_{number}.png,dress-{number}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    options = {"gallery": str(tmp_path / "real"), "own_ground_truth": True}
+    result = evaluate(
+        tmp_path / "gen",
+        tmp_path / "real",
+        pairs=tmp_path / "pairs.csv",
+        metrics=["retrieval"],
+        settings={f"retrieval.{name}": value for name, value in options.items()},
+        device="cpu",
+    )
+    assert result.scores["retrieval.map"].value == 1
 
 
 def test_a_galleries_content_counts_in_the_digest(folders: Path) -> None:

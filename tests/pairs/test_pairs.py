@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.errors import InputError, PairingError
-from fhpt_eval.images.files import ImageRef, Panel, check, decode
+from fhpt_eval.images.files import ImageRef
 from fhpt_eval.pairs.groups import groups_of
-from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders, Matching, Pair
+from fhpt_eval.pairs.shapes import Cut
 
 #: Real names of DeepFashion: three views of one garment, and one of another.
 FRONT, SIDE, BACK, OTHER = (
@@ -27,6 +28,8 @@ FRONT, SIDE, BACK, OTHER = (
 DRESS = "fashionWOMENDressesid0000369502"
 #: Real names of Market-1501: two cameras' views of one person.
 CAMERA_2, CAMERA_4 = "0188_c2s2_149727_03", "0188_c4s6_008910_07"
+
+STRIPS = Cut.of(3)
 
 
 @pytest.fixture
@@ -66,7 +69,10 @@ def csv_file(tmp_path: Path) -> Callable[[str], Path]:
 
 def names(matching: Matching) -> list[tuple[str, str, str]]:
     """Return (key, generated file, ground truth file) of every pair."""
-    return [(p.key, p.generated.path.name, p.ground_truth.path.name) for p in matching.pairs]
+    return [
+        (p.key, p.generated.path.name, p.ground_truth.path.name if p.ground_truth else "")
+        for p in matching.pairs
+    ]
 
 
 def problems(matching: Matching) -> set[tuple[str, str]]:
@@ -134,7 +140,10 @@ class TestRules:
     def test_images_of_a_subfolder_are_matched_by_their_path(self, folders: Make) -> None:
         matching = match_pairs(folders(["a/1.png", "b/1.png"], ["a/1.jpg", "b/1.jpg"]))
         assert [pair.key for pair in matching.pairs] == ["a/1", "b/1"]
-        assert [p.ground_truth.path.parent.name for p in matching.pairs] == ["a", "b"]
+        assert [p.ground_truth and p.ground_truth.path.parent.name for p in matching.pairs] == [
+            "a",
+            "b",
+        ]
 
     def test_a_folder_of_the_results_own_does_not_hinder(self, folders: Make) -> None:
         matching = match_pairs(folders([f"epoch_9/{FRONT}_2_{SIDE}_vis.png"], [f"{SIDE}.jpg"]))
@@ -186,13 +195,16 @@ class TestAuto:
             "A_2_B": 2,
             "A_to_B": 0,
             "A_B": 0,
+            "PERSON_GARMENT": 0,
         }
 
     def test_the_description_names_the_rule_and_the_others_that_would_match(
         self, folders: Make
     ) -> None:
         matching = match_pairs(folders(["x_2_y.png", "z_2_y.png", "y.png"], ["y.png"]))
-        assert matching.describe() == ("2 pairs matched by A_2_B (other rules: same-stem: 1)")
+        assert matching.describe() == (
+            "2 pairs matched by A_2_B (other rules: same-stem: 1): x_2_y.png is compared with y.png"
+        )
 
     def test_a_tie_is_settled_by_the_more_special_rule(self, folders: Make) -> None:
         assert match_pairs(folders(["x_2_y.png"], ["y.png"])).rule == "A_2_B"
@@ -222,9 +234,10 @@ class TestAmbiguousNames:
         made = folders(["a_b_c.png"], ["c.png", "b_c.png"], ["a.png"])
         assert names(match_pairs(made)) == [("a___b_c", "a_b_c.png", "b_c.png")]
 
-    def test_without_a_source_folder_the_ground_truth_settles_them(self, folders: Make) -> None:
+    def test_the_ground_truth_does_not_settle_them(self, folders: Make) -> None:
         made = folders(["a_b_c.png"], ["c.png", "b_c.png", "a_b.png"])
-        assert names(match_pairs(made)) == [("a_b___c", "a_b_c.png", "c.png")]
+        with pytest.raises(PairingError, match=r"a_b_c\.png may be meant for a_b or b_c or c"):
+            match_pairs(made)
 
     def test_what_nothing_settles_is_listed_and_not_guessed(self, folders: Make) -> None:
         made = folders(["a_b_c.png", "x_c.png"], ["c.png", "b_c.png"])
@@ -235,7 +248,7 @@ class TestAmbiguousNames:
 
     def test_a_csv_settles_them(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_b_c.png"], ["c.png", "b_c.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b_c\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b_c\n"))
         assert names(matching) == [("a___b_c", "a_b_c.png", "b_c.png")]
 
 
@@ -340,11 +353,11 @@ class TestExpected:
     ) -> None:
         made = folders(["a_2_b.png", "x_2_b.png"], ["b.png"])
         path = csv_file("from,to\na,b\nc,b\nc,b\nc,d\n")
-        assert match_pairs(made, pairs_csv=path).expected == 3
+        assert match_pairs(made, pairs=path).expected == 3
 
     def test_with_strips_it_is_their_number(self, folders: Make) -> None:
         root = folders(["1.png", "2.png", "2.jpg"], []).generated
-        assert match_pairs(Folders(root, root, panels=3)).expected == 2
+        assert match_pairs(Folders(root, root, cut=STRIPS)).expected == 2
 
     @pytest.mark.parametrize("side", ["truth", "source"])
     def test_it_does_not_count_files_that_no_pair_asks_for(self, folders: Make, side: str) -> None:
@@ -359,17 +372,17 @@ class TestExpected:
 
 class TestPairsCsv:
     def test_the_fields_own_columns_are_read(self, csv_file: WriteCsv) -> None:
-        (row,) = read_pairs_csv(csv_file(f"from,to\n{FRONT}.jpg,{SIDE}.jpg\n"))
+        (row,) = read_pairs(csv_file(f"from,to\n{FRONT}.jpg,{SIDE}.jpg\n"))
         assert (row.source, row.target, row.generated, row.item) == (FRONT, SIDE, None, None)
         assert (row.key, row.line) == (f"{FRONT}___{SIDE}", 2)
 
     def test_generated_and_ground_truth_are_read(self, csv_file: WriteCsv) -> None:
-        (row,) = read_pairs_csv(csv_file("generated,ground_truth\nout/7.png,b.jpg\n"))
+        (row,) = read_pairs(csv_file("generated,ground_truth\nout/7.png,b.jpg\n"))
         assert (row.source, row.target, row.generated) == (None, "b", "out/7")
         assert row.key == "b"
 
     def test_a_source_may_stand_beside_them(self, csv_file: WriteCsv) -> None:
-        (row,) = read_pairs_csv(csv_file("source,generated,ground_truth\na.jpg,7.png,b.jpg\n"))
+        (row,) = read_pairs(csv_file("source,generated,ground_truth\na.jpg,7.png,b.jpg\n"))
         assert (row.source, row.target, row.generated) == ("a", "b", "7")
         assert row.key == "a___b"
 
@@ -388,20 +401,20 @@ class TestPairsCsv:
         ids=["BOM", "index", "order", "more", "blanks", "quotes", "empty lines", "dot"],
     )
     def test_variants_of_the_same_list_are_read_alike(self, csv_file: WriteCsv, text: str) -> None:
-        (row,) = read_pairs_csv(csv_file(text))
+        (row,) = read_pairs(csv_file(text))
         assert (row.source, row.target) == ("a", "b")
 
     def test_only_endings_of_images_are_taken_off_a_name(self, csv_file: WriteCsv) -> None:
-        (row,) = read_pairs_csv(csv_file("from,to\nv1.2/a.x,b.JPEG\n"))
+        (row,) = read_pairs(csv_file("from,to\nv1.2/a.x,b.JPEG\n"))
         assert (row.source, row.target) == ("v1.2/a.x", "b")
 
     def test_items_are_read(self, csv_file: WriteCsv) -> None:
-        rows = read_pairs_csv(csv_file("from,to,item\na,b,shirt 7\nc,d,\n"))
+        rows = read_pairs(csv_file("from,to,item\na,b,shirt 7\nc,d,\n"))
         assert [row.item for row in rows] == ["shirt 7", None]
 
     def test_unknown_columns_are_refused_and_the_known_ones_named(self, csv_file: WriteCsv) -> None:
         with pytest.raises(InputError) as error:
-            read_pairs_csv(csv_file("image,target\na,b\n"))
+            read_pairs(csv_file("image,target\na,b\n"))
         message = str(error.value)
         assert "line 1: the columns are image, target" in message
         assert "expected from,to (source and target names) or generated,ground_truth" in message
@@ -409,36 +422,36 @@ class TestPairsCsv:
     @pytest.mark.parametrize("line", ["a.jpg,", ",b.jpg", "a.jpg", " ,b.jpg"])
     def test_a_missing_name_is_refused_with_its_line(self, csv_file: WriteCsv, line: str) -> None:
         with pytest.raises(InputError, match=r"pairs\.csv, line 3: a name is missing"):
-            read_pairs_csv(csv_file(f"from,to\na.jpg,b.jpg\n{line}\n"))
+            read_pairs(csv_file(f"from,to\na.jpg,b.jpg\n{line}\n"))
 
     def test_a_file_that_is_not_utf_8_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "pairs.csv"
         path.write_bytes("from,to\nfür,b\n".encode("latin-1"))
         with pytest.raises(InputError, match=r"pairs\.csv, line 2: is not UTF-8 text"):
-            read_pairs_csv(path)
+            read_pairs(path)
 
     def test_an_empty_file_is_refused(self, csv_file: WriteCsv) -> None:
         with pytest.raises(InputError, match="the columns are missing"):
-            read_pairs_csv(csv_file(""))
+            read_pairs(csv_file(""))
 
     def test_a_header_alone_is_refused(self, csv_file: WriteCsv) -> None:
         with pytest.raises(InputError, match="holds no pairs, only a header"):
-            read_pairs_csv(csv_file("from,to\n"))
+            read_pairs(csv_file("from,to\n"))
 
     def test_a_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file"):
-            read_pairs_csv(tmp_path / "none.csv")
+            read_pairs(tmp_path / "none.csv")
 
     def test_an_endless_cell_is_refused_with_its_line(self, csv_file: WriteCsv) -> None:
         with pytest.raises(InputError, match="field larger than field limit"):
-            read_pairs_csv(csv_file(f"from,to\na,{'b' * 200_000}\n"))
+            read_pairs(csv_file(f"from,to\na,{'b' * 200_000}\n"))
 
     def test_an_endless_cell_in_the_header_is_refused(self, csv_file: WriteCsv) -> None:
         with pytest.raises(InputError, match="field larger than field limit"):
-            read_pairs_csv(csv_file(f"from,to,{'b' * 200_000}\na,b,c\n"))
+            read_pairs(csv_file(f"from,to,{'b' * 200_000}\na,b,c\n"))
 
     def test_the_published_list_is_read(self, fixtures: Path) -> None:
-        rows = read_pairs_csv(fixtures / "deepfashion_lists" / "fashion-pairs-test.csv")
+        rows = read_pairs(fixtures / "deepfashion_lists" / "fashion-pairs-test.csv")
         assert len(rows) == len({row.key for row in rows}) == 8570
         assert len({row.target for row in rows}) == 3144
 
@@ -447,7 +460,7 @@ class TestMatchingByCsv:
     def test_the_csv_says_exactly_what_is_expected(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_2_b.png", "c_2_b.png"], ["a.png", "b.png", "c.png"])
         path = csv_file("from,to\na.jpg,b.jpg\nb.jpg,a.jpg\nb.jpg,z.jpg\n")
-        matching = match_pairs(made, pairs_csv=path)
+        matching = match_pairs(made, pairs=path)
         assert names(matching) == [("a___b", "a_2_b.png", "b.png")]
         assert problems(matching) == {
             ("missing", "b___a"),
@@ -455,27 +468,29 @@ class TestMatchingByCsv:
             ("extra", "c_2_b.png"),
         }
         assert "line 3" in reason(matching, "b___a")
-        assert reason(matching, "b___z").startswith("no ground truth z; wanted by")
+        assert reason(matching, "b___z").startswith("no ground truth z in --gt; wanted by")
         assert reason(matching, "c_2_b.png") == "is not expected by pairs.csv"
 
     def test_the_rule_is_named_after_the_csv(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_2_b.png"], ["b.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\n"))
         assert matching.rule == "the pairs of pairs.csv"
-        assert matching.describe() == "1 pair matched by the pairs of pairs.csv"
+        assert matching.describe() == (
+            "1 pair matched by the pairs of pairs.csv: a_2_b.png is compared with b.png"
+        )
 
     def test_any_spelling_of_a_pair_is_found(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(
             ["a.jpg___b.jpg_vis.png", "b_to_c.png", "c_a.png"], ["a.png", "b.png", "c.png"]
         )
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\nb,c\nc,a\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\nb,c\nc,a\n"))
         assert [pair.key for pair in matching.pairs] == ["a___b", "b___c", "c___a"]
         assert matching.problems == ()
 
     def test_the_spelling_can_be_fixed(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_2_b.png", "a_to_b.png"], ["b.png"])
         path = csv_file("from,to\na,b\n")
-        matching = match_pairs(made, pairs_csv=path, rule="A_to_B")
+        matching = match_pairs(made, pairs=path, rule="A_to_B")
         assert names(matching) == [("a___b", "a_to_b.png", "b.png")]
         assert problems(matching) == {("extra", "a_2_b.png")}
 
@@ -483,14 +498,14 @@ class TestMatchingByCsv:
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         made = folders(["b.png", "c.png"], ["b.png", "c.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\na,c\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\na,c\n"))
         assert [pair.key for pair in matching.pairs] == ["a___b", "a___c"]
 
     def test_a_target_that_stands_twice_does_not_tell_which_pair_is_meant(
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         made = folders(["b.png"], ["b.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\nc,b\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\nc,b\n"))
         assert matching.pairs == ()
         assert problems(matching) == {
             ("missing", "a___b"),
@@ -505,7 +520,7 @@ class TestMatchingByCsv:
         path = csv_file(
             "source,generated,ground_truth\na.png,generated_1.jpg,c.png\na.png,generated_2.jpg,b.png\n"
         )
-        matching = match_pairs(made, pairs_csv=path)
+        matching = match_pairs(made, pairs=path)
         assert names(matching) == [
             ("a___b", "generated_2.jpg", "b.png"),
             ("a___c", "generated_1.jpg", "c.png"),
@@ -520,13 +535,13 @@ class TestMatchingByCsv:
         other = tmp_path / "other"
         other.mkdir()
         (other / f"{FRONT}_2_{SIDE}_vis.png").touch()
-        with_csv = match_pairs(made, pairs_csv=path)
+        with_csv = match_pairs(made, pairs=path)
         without = match_pairs(Folders(other, made.ground_truth))
         assert [p.key for p in with_csv.pairs] == [p.key for p in without.pairs]
 
     def test_a_line_that_stands_twice_is_listed(self, folders: Make, csv_file: WriteCsv) -> None:
         made = folders(["a_2_b.png"], ["b.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\na.jpg,b.jpg\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\na.jpg,b.jpg\n"))
         assert problems(matching) == {("duplicate", "a___b")}
         assert "stands in lines 2 and 3" in reason(matching, "a___b")
 
@@ -534,7 +549,7 @@ class TestMatchingByCsv:
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         made = folders(["a_2_b.png"], ["b.png"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\nc,b\nc,b\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\nc,b\nc,b\n"))
         assert problems(matching) == {("missing", "c___b"), ("duplicate", "c___b")}
 
     def test_items_of_the_csv_come_before_those_of_the_names(
@@ -544,7 +559,7 @@ class TestMatchingByCsv:
             [f"{FRONT}_2_{SIDE}.png", f"{FRONT}_2_{BACK}.png"], [f"{SIDE}.png", f"{BACK}.png"]
         )
         path = csv_file(f"from,to,item\n{FRONT},{SIDE},red dress\n{FRONT},{BACK},\n")
-        items = {p.target_name: p.item for p in match_pairs(made, pairs_csv=path).pairs}
+        items = {p.target_name: p.item for p in match_pairs(made, pairs=path).pairs}
         assert items == {SIDE: "red dress", BACK: DRESS}
 
     @pytest.mark.parametrize("side", ["generated", "truth"])
@@ -554,7 +569,7 @@ class TestMatchingByCsv:
         twice, once = ["b.png", "b.jpg"], ["b.png"]
         made = folders(twice, once) if side == "generated" else folders(once, twice)
         path = csv_file("generated,ground_truth\nb.png,b.png\n")
-        kinds = {kind for kind, _ in problems(match_pairs(made, pairs_csv=path))}
+        kinds = {kind for kind, _ in problems(match_pairs(made, pairs=path))}
         assert "missing" not in kinds
         assert "duplicate" in kinds
 
@@ -562,39 +577,47 @@ class TestMatchingByCsv:
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         made = folders(["a_2_b.png"], ["b.png", "b.jpg"])
-        matching = match_pairs(made, pairs_csv=csv_file("from,to\na,b\n"))
+        matching = match_pairs(made, pairs=csv_file("from,to\na,b\n"))
         assert problems(matching) == {("duplicate", "b")}
 
 
 class TestStrips:
-    @pytest.mark.parametrize(
-        ("panels", "source", "truth", "generated"), [(3, 1, 2, 3), (5, 1, 3, 5)]
-    )
-    def test_one_folder_gives_source_truth_and_generated_image(
-        self, folders: Make, panels: int, source: int, truth: int, generated: int
-    ) -> None:
+    def test_of_one_folder_each_strip_is_a_pair_of_its_own_file(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"], []).generated
-        matching = match_pairs(Folders(root, root, panels=panels))
-        pair = matching.pairs[0]
-        path = root / f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"
-        assert pair.source == ImageRef(path, Panel(source, panels))
-        assert pair.ground_truth == ImageRef(path, Panel(truth, panels))
-        assert pair.generated == ImageRef(path, Panel(generated, panels))
-        assert matching.rule == f"strips of {panels}"
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
+        (pair,) = matching.pairs
+        assert pair.generated == pair.ground_truth
+        assert pair.key == f"{FRONT}___{SIDE}"
+        assert matching.rule == "strips of 3"
+
+    def test_strips_of_another_method_give_the_keys_that_those_of_one_folder_have(
+        self, folders: Make
+    ) -> None:
+        names = [f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg", f"{BACK}.jpg___{SIDE}.jpg_vis.jpg"]
+        made = folders(names, names)
+        ours, theirs = (
+            match_pairs(Folders(made.generated, truth, cut=STRIPS)).pairs
+            for truth in (made.generated, made.ground_truth)
+        )
+        assert [pair.key for pair in theirs] == [pair.key for pair in ours]
+        assert theirs[0].source_name == FRONT
+        assert theirs[0].ground_truth is not None
+        assert made.ground_truth is not None
+        assert theirs[0].ground_truth.path.parent == made.ground_truth
 
     def test_a_strips_name_tells_source_target_and_item(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert (pair.source_name, pair.target_name, pair.item) == (FRONT, SIDE, DRESS)
 
     def test_the_name_of_a_pose_gan_strip_tells_them_too(self, folders: Make) -> None:
         root = folders([f"{FRONT}.jpg_{SIDE}.jpg.png"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert (pair.source_name, pair.target_name, pair.item) == (FRONT, SIDE, DRESS)
 
     def test_numbered_strips_are_pairs_of_their_own(self, folders: Make) -> None:
         root = folders(["generated_1.jpg", "generated_2.jpg"], []).generated
-        pairs = match_pairs(Folders(root, root, panels=3)).pairs
+        pairs = match_pairs(Folders(root, root, cut=STRIPS)).pairs
         assert [(p.key, p.source_name) for p in pairs] == [
             ("generated_1", None),
             ("generated_2", None),
@@ -606,54 +629,31 @@ class TestStrips:
         root = folders(["a.jpg"], []).generated
         link = tmp_path / "link"
         link.symlink_to(root)
-        assert Folders(root, link, panels=3).is_strip_only
-        assert Folders(root, root / ".." / root.name, panels=3).is_strip_only
+        assert Folders(root, link, cut=STRIPS).is_strip_only
+        assert Folders(root, root / ".." / root.name, cut=STRIPS).is_strip_only
 
-    def test_strips_are_cut_against_a_folder_of_ground_truth(self, folders: Make) -> None:
-        made = folders([f"{FRONT}_2_{SIDE}.jpg"], [f"{SIDE}.jpg"])
-        pair = match_pairs(Folders(made.generated, made.ground_truth, panels=3)).pairs[0]
-        assert pair.generated.panel == Panel(3, 3)
-        assert pair.ground_truth.panel is None
-
-    def test_the_panel_of_the_generated_image_can_be_chosen(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        chosen = Folders(made.generated, made.ground_truth, panels=8, panel=4)
-        assert match_pairs(chosen).pairs[0].generated.panel == Panel(4, 8)
-
-    def test_strips_of_an_unknown_layout_need_a_folder_of_ground_truth(self, folders: Make) -> None:
+    def test_strips_whose_own_ground_truth_is_not_known_are_refused(self, folders: Make) -> None:
         root = folders(["a.jpg"], []).generated
-        with pytest.raises(
-            InputError, match=r"known for 3 or 5 panels, not 8\. Give --gt a folder"
-        ):
-            match_pairs(Folders(root, root, panels=8))
+        with pytest.raises(InputError, match=r"known for 3, 5, 10 or 11 panels, not .*--gt-panel"):
+            match_pairs(Folders(root, root, cut=Cut.of(8)))
+        assert match_pairs(Folders(root, root, cut=Cut.of(8, gt_panel=2))).pairs
 
-    @pytest.mark.parametrize("panel", [4, -1])
-    def test_a_panel_outside_the_strip_is_refused(self, folders: Make, panel: int) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match=rf"--panel {panel} does not lie in 1 to 3"):
-            match_pairs(Folders(made.generated, made.ground_truth, panels=3, panel=panel))
-
-    def test_panel_zero_is_refused_since_panels_are_counted_from_one(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match="--panel 0 does not lie in 1 to 3"):
-            match_pairs(Folders(made.generated, made.ground_truth, panels=3, panel=0))
-
-    def test_a_panel_without_their_number_is_refused(self, folders: Make) -> None:
-        made = folders(["a.jpg"], ["a.jpg"])
-        with pytest.raises(InputError, match="--panel needs --panels"):
-            match_pairs(Folders(made.generated, made.ground_truth, panel=2))
+    def test_the_ground_truths_own_panel_is_no_result(self, folders: Make) -> None:
+        root = folders(["a.jpg"], []).generated
+        with pytest.raises(InputError, match="--panel 2 is the ground truth's own panel"):
+            match_pairs(Folders(root, root, cut=Cut.of(3, panel=2)))
 
     def test_what_strips_leave_nothing_to_say_to_is_refused(
         self, folders: Make, csv_file: WriteCsv
     ) -> None:
         root = folders([f"{FRONT}___{SIDE}.jpg"], []).generated
-        strips = Folders(root, root, panels=3)
+        strips = Folders(root, root, cut=STRIPS)
         with pytest.raises(InputError, match="Leave them out"):
-            match_pairs(strips, pairs_csv=csv_file(f"from,to\n{FRONT},{SIDE}\n"))
+            match_pairs(strips, pairs=csv_file(f"from,to\n{FRONT},{SIDE}\n"))
         with pytest.raises(InputError, match="Leave them out"):
             match_pairs(strips, rule="A___B")
         with pytest.raises(InputError, match="Leave them out"):
-            match_pairs(Folders(root, root, source=root, panels=3))
+            match_pairs(Folders(root, root, source=root, cut=STRIPS))
 
     def test_strips_that_spell_a_pair_differently_share_its_key(self, tmp_path: Path) -> None:
         keys = set()
@@ -661,35 +661,94 @@ class TestStrips:
             root = tmp_path / name
             root.mkdir()
             (root / name).touch()
-            keys |= {pair.key for pair in match_pairs(Folders(root, root, panels=3)).pairs}
+            keys |= {pair.key for pair in match_pairs(Folders(root, root, cut=STRIPS)).pairs}
         assert keys == {f"{FRONT}___{SIDE}"}
 
     def test_two_strips_of_one_pair_are_listed(self, folders: Make) -> None:
         root = folders([f"{FRONT}_2_{SIDE}.jpg", f"{FRONT}___{SIDE}.jpg"], []).generated
-        matching = match_pairs(Folders(root, root, panels=3))
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
         assert problems(matching) == {("duplicate", f"{FRONT}___{SIDE}")}
         assert "are the same pair; keep one of them" in reason(matching, f"{FRONT}___{SIDE}")
 
     def test_of_two_strips_of_one_pair_neither_is_taken(self, folders: Make) -> None:
         root = folders([f"{FRONT}_2_{SIDE}.jpg", f"{FRONT}___{SIDE}.jpg"], []).generated
-        assert match_pairs(Folders(root, root, panels=3)).pairs == ()
+        assert match_pairs(Folders(root, root, cut=STRIPS)).pairs == ()
 
     def test_a_strip_in_a_subfolder_tells_its_names_too(self, folders: Make) -> None:
         root = folders([f"epoch_9/{FRONT}___{SIDE}.jpg"], []).generated
-        pair = match_pairs(Folders(root, root, panels=3)).pairs[0]
+        pair = match_pairs(Folders(root, root, cut=STRIPS)).pairs[0]
         assert pair.source_name is not None
         assert pair.source_name.endswith(FRONT)
 
-    def test_real_strips_are_matched_and_cut(self, fixtures: Path) -> None:
+    def test_real_strips_are_matched(self, fixtures: Path) -> None:
         root = fixtures / "result_strips" / "vunet"
-        matching = match_pairs(Folders(root, root, panels=3))
+        matching = match_pairs(Folders(root, root, cut=STRIPS))
         assert len(matching.pairs) == 24
         assert matching.problems == ()
         assert all(pair.item for pair in matching.pairs)
-        pair = matching.pairs[0]
+
+
+class TestWithoutGroundTruth:
+    def test_each_generated_image_is_a_pair_of_its_own(self, folders: Make) -> None:
+        made = folders(["gen-1.png", "gen-2.png"], [])
+        matching = match_pairs(Folders(made.generated, None))
+        assert [pair.key for pair in matching.pairs] == ["gen-1", "gen-2"]
+        assert all(pair.ground_truth is None for pair in matching.pairs)
+        assert (matching.problems, matching.expected) == ((), 2)
+        assert matching.describe() == "2 generated images, without ground truth (no --gt)"
+
+    @pytest.mark.parametrize(
+        "name",
+        [f"{FRONT}_2_{SIDE}_vis.png", f"{FRONT}_{SIDE}.png", f"{FRONT}.jpg___{SIDE}.jpg_vis.jpg"],
+    )
+    def test_the_source_that_the_name_tells_is_taken(self, folders: Make, name: str) -> None:
+        made = folders([name], [], [f"{FRONT}.jpg", f"{BACK}.jpg"])
+        matching = match_pairs(Folders(made.generated, None, made.source))
+        (pair,) = matching.pairs
         assert pair.source is not None
-        for ref in (pair.source, pair.ground_truth, pair.generated):
-            assert decode(check(ref)).shape == (256, 256, 3)
+        assert pair.source.path.name == f"{FRONT}.jpg"
+        assert (pair.key, pair.item) == (f"{FRONT}___{SIDE}", DRESS)
+        assert matching.describe().endswith("; of 1 the source is known")
+
+    def test_a_csv_says_which_source_and_which_item(
+        self, folders: Make, csv_file: WriteCsv
+    ) -> None:
+        made = folders(["out_0.png", "out_1.png"], [], ["a.png"])
+        path = csv_file("generated,ground_truth,source,item\nout_0.png,b.png,a.png,shirt\n")
+        matching = match_pairs(Folders(made.generated, None, made.source), pairs=path)
+        (pair,) = matching.pairs
+        assert pair.source is not None
+        assert (pair.key, pair.ground_truth, pair.item) == ("a___b", None, "shirt")
+        assert problems(matching) == {("extra", "out_1.png")}
+
+
+class TestAccounting:
+    def test_what_a_folder_holds_besides_images_is_counted_by_side(
+        self, folders: Make, tmp_path: Path
+    ) -> None:
+        made = folders(["a.png", "log.txt"], ["a.png", ".hidden.png", "x.npz"])
+        assert match_pairs(made).passed_over == {
+            "generated": {".txt": 1},
+            "ground_truth": {"hidden": 1, ".npz": 1},
+        }
+
+    @pytest.mark.parametrize("side", ["generated", "ground_truth", "source"])
+    def test_a_folder_that_cannot_be_reached_is_unreadable_on_every_side(
+        self, folders: Make, side: str
+    ) -> None:
+        made = folders(["a_2_b.png"], ["b.png"], ["a.png"])
+        part = getattr(made, side) / "part2"
+        part.symlink_to("moved")
+        matching = match_pairs(made)
+        assert problems(matching) == {("unreadable", str(part))}
+        assert len(matching.pairs) == 1
+
+    def test_a_dead_link_is_the_pair_that_its_name_says(self, folders: Make) -> None:
+        made = folders(["a.png"], ["a.png", "b.png"])
+        (made.generated / "b.png").symlink_to("moved.png")
+        matching = match_pairs(made)
+        assert (len(matching.pairs), matching.expected) == (2, 2)
+        assert problems(matching) == {("unreadable", str(made.generated / "b.png"))}
 
 
 def pair(target: str, source: str | None = None, item: str | None = None, key: str = "") -> Pair:

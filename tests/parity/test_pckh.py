@@ -92,7 +92,8 @@ def test_counts_of_the_published_lists_are_equal(fixtures: Path, noisy: bool) ->
     assert isinstance(metric, Joints)
     keys = [f"{number:05d}" for number in range(len(targets))]
     size = np.tile([256, 176], (len(targets), 1))
-    generated = {"pose": {"keypoints": array(ours), "size": size}}
+    persons = np.ones(len(targets))
+    generated = {"pose": {"keypoints": array(ours), "size": size, "persons": persons}}
     found = metric.measure(feature_rows(keys, generated, targets=targets))
     counted = ~np.isnan(found["pckh"])
     assert (~counted).sum() == skipped

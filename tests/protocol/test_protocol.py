@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from fhpt_eval.protocol import (
 
 #: Changes only when a number that the preset gives changes: then results are not comparable.
 FHPT_METRICS = "ssim psnr l1 brisque lpips fid kid is retrieval joints face_identity"
-FHPT_DIGEST = "2f186b6904f8604124af010b83592b47285a61492f08bb4f4e8eaf51382b53e8"
+FHPT_DIGEST = "8cd18a8efc604345d310df78eec5f80e6429235055534d9c2f37fdf6228f524b"
 
 STEPS: dict[type[Step], dict[str, Any]] = {
     Crop: {"step": "crop", "left": 1, "top": 1, "right": 20, "bottom": 30},
@@ -101,6 +101,7 @@ DEPENDENT = {
     ("retrieval", "input_size"),
     ("retrieval", "input_mean"),
     ("retrieval", "input_std"),
+    ("retrieval", "queries"),
     ("joints", "annotation_box"),
     ("joints", "outside"),
 }
@@ -375,7 +376,9 @@ class TestDigest:
         assert written.digest == with_parameters("ssim").digest
 
     @pytest.mark.parametrize(
-        ("metric", "field"), [one for one in PARAMETERS if one not in DEPENDENT]
+        ("metric", "field"),
+        # What settings there are depends on the network; tests/metrics/test_networks.py has them.
+        [p for p in PARAMETERS if p not in DEPENDENT and p[1] != "network_settings"],
     )
     def test_every_parameter_of_every_metric_changes_it(self, metric: str, field: str) -> None:
         digests = [
@@ -393,6 +396,7 @@ class TestDigest:
             ("input_std", [0.1, 0.2, 0.3]),
             ("annotation_box", [40, 0, 216, 256]),
             ("outside", "absent"),
+            ("queries", "all"),
         ],
     )
     def test_a_parameter_changes_it_beside_the_one_that_it_goes_with(
@@ -402,8 +406,12 @@ class TestDigest:
         (tmp_path / "points.csv").write_text(
             f"name:keypoints_y:keypoints_x\na.png: {joints}: {joints}\n"
         )
-        beside = {"retrieval": {"network": "resnet50"},
-                  "joints": {"keypoints": str(tmp_path / "points.csv")}}  # fmt: skip
+        partition = "1\nimage_name item_id evaluation_status\nimg/a.jpg id_00000001 query\n"
+        (tmp_path / "partition.txt").write_text(partition)
+        beside = {
+            "retrieval": {"network": "resnet50", "partition": str(tmp_path / "partition.txt")},
+            "joints": {"keypoints": str(tmp_path / "points.csv")},
+        }
         (metric,) = (name for name, other in DEPENDENT if other == field)
         plain = with_parameters(metric, **beside[metric]).digest
         assert with_parameters(metric, **beside[metric], **{field: value}).digest != plain
@@ -556,3 +564,34 @@ class TestWithMetrics:
         with pytest.raises(ProtocolError) as error:
             load_protocol("fhpt").with_metrics(["ssmi"])
         assert str(error.value).count("Did you mean") == 1
+
+    @pytest.mark.parametrize("name", ["retrieval", "fid", "face_identity"])
+    def test_a_metrics_name_means_the_protocols_entry_of_that_metric(self, name: str) -> None:
+        protocol = load_protocol("mannequin")
+        chosen, names = protocol.with_metrics([name])
+        assert names == (f"{name}[mannequin]",)
+        assert (chosen.id, chosen.digest) == (protocol.id, protocol.digest)
+
+    def test_an_entry_of_another_name_is_meant_by_its_metric_too(self) -> None:
+        protocol = parse('[metrics.greyness]\nmetric = "ssim"\nchannels = "grey"')
+        assert protocol.with_metrics(["ssim", "greyness"]) == (protocol, ("greyness",))
+
+    def test_the_entry_of_the_very_name_is_meant_whatever_others_there_are(self) -> None:
+        assert load_protocol("cfld-256").with_metrics(["ssim"])[1] == ("ssim",)
+
+    @pytest.mark.parametrize(
+        "use", [lambda p: p.with_metrics(["ssim"]), lambda p: p.with_setting("ssim.sigma", 1.3)]
+    )
+    def test_a_name_that_means_several_entries_is_refused_and_they_are_named(
+        self, use: Callable[[Protocol], object]
+    ) -> None:
+        protocol = parse('[metrics."ssim[a]"]\n[metrics."ssim[b]"]\nsigma = 1.2')
+        with pytest.raises(ProtocolError, match=r"ssim in 2 ways: ssim\[a\], ssim\[b\]\. Give"):
+            use(protocol)
+
+    def test_a_setting_of_a_metric_reaches_the_entry_that_is_meant(self) -> None:
+        protocol = load_protocol("mannequin")
+        changed = protocol.with_setting("is.splits", 2)
+        assert changed.id == "mannequin+is[mannequin].splits"
+        assert [e.name for e in changed.entries] == [e.name for e in protocol.entries]
+        assert changed.digest == protocol.with_setting("is[mannequin].splits", 2).digest

@@ -21,7 +21,8 @@ class Patches(Feature):
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         """See :meth:`Feature.compute`."""
         self.seen.append(len(images))
-        means = torch.nn.functional.adaptive_avg_pool2d(images.double() / 255, 2).flatten(1)
+        unit = images.double() / (255 if images.dtype == torch.uint8 else 1)
+        means = torch.nn.functional.adaptive_avg_pool2d(unit, 2).flatten(1)
         return {"pool": means, "logits": means * 9, "logits_unbiased": means * 10}
 
 

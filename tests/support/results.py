@@ -51,8 +51,9 @@ def make_result(scores: dict[str, Score] | None = None, method: str = "ours") ->
         test_set=TestSet(digest=DIGEST, pairs=4),
         scores=scores or {"ssim": score(interval=(0.4, 0.6)), "psnr": score(None, "no value")},
         provenance=Provenance(
-            generated_digest=DIGEST,
+            generated_digest=digest_of(method),
             matching="4 pairs matched by A_2_B",
+            example="s0_2_t0_vis.png is compared with t0.png",
             groups=2,
             excluded=(Excluded(kind="missing", name="b", reason="no generated image"),),
             software={"fhpt-eval": "0.1", "numpy": "2.0"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -25,7 +26,8 @@ class MeanColour(Feature):
 
     def compute(self, images: Tensor) -> Mapping[str, Tensor]:
         self.seen.append(len(images))
-        return {"colour": images.double().mean(dim=(2, 3)) * self.scale}
+        levels = images.double() * (1 if images.dtype == torch.uint8 else 255)
+        return {"colour": levels.mean(dim=(2, 3)) * self.scale}
 
 
 class ColourGap(FeatureSetMetric):

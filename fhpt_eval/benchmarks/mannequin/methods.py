@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from fhpt_eval.common.files import opened, write_atomically
 from fhpt_eval.images.files import MAX_BYTES, encode
 from fhpt_eval.keypoints import read_annotation_csv
-from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs
 
 #: Of the Gaussian of the method ``blur``, in pixels of an image 256 high.
 _BLUR = 2.0
@@ -54,7 +54,7 @@ def write_methods(benchmark: Path, out: Path) -> dict[str, Path]:
     """
     test = read_annotation_csv(benchmark / "fasion-resize-annotation-test.csv")
     train = read_annotation_csv(benchmark / "fasion-resize-annotation-train.csv")
-    rows = read_pairs_csv(benchmark / "fasion-resize-pairs-test.csv")
+    rows = read_pairs(benchmark / "fasion-resize-pairs-test.csv")
     height = len(_read(benchmark / "test" / f"{rows[0].target}.jpg"))
     nearest = lru_cache(maxsize=4096)(Nearest(train, test, height))
     methods: dict[str, Callable[[Pixels, Pixels, str], Pixels]] = {

@@ -201,7 +201,11 @@ class _Digests:
         """Take the digests of a batch."""
         _ = shown
         for side, digests in self._digests.items():
-            digests += [_pixel_digest(pixels) for pixels in decoded.images[side]]
+            pixels_of_side = decoded.images.get(side)
+            if pixels_of_side is None:  # without ground truth the keys alone make the test set
+                digests += [bytes(32)] * len(decoded.members)
+            else:
+                digests += [_pixel_digest(pixels) for pixels in pixels_of_side]
 
     def result(self) -> Partial:
         """Return ``(N, 32)`` uint8 for each side."""

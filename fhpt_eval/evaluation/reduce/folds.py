@@ -1,6 +1,7 @@
-"""Folds of chunks, of which set scores take their interval, and what falls off of a set's end.
+"""Folds of groups, of which set scores take their interval, and what falls off of a set's end.
 
 States are merged in up to :data:`FOLDS` folds, so that an interval can leave out one at a time.
+Folds are of whole groups: pairs of one garment in all folds would make any nine of them alike.
 
 Some published scripts score whole batches alone (``drop_incomplete`` in docs/protocols.md). Which
 items fall off is clear when all have come, but features of all cannot be kept until then: only
@@ -10,27 +11,45 @@ those that may still be among the last are.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
+from fhpt_eval.common.intervals import quantile_of_t
 from fhpt_eval.errors import Undefined
 from fhpt_eval.metrics.base import Metric, State
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
 from fhpt_eval.protocol import Entry
 
-#: States are merged in so many folds of chunks, for the interval of a metric over sets.
+#: States are merged in so many folds, for the interval of a metric over sets.
 FOLDS = 10
 #: With fewer folds an interval would say nothing.
 FEWEST_FOLDS = 5
 #: Rows, and the number of the fold that they came with.
 Released = tuple[int, FeatureRows]
+
+
+def folds_of(groups: Sequence[int]) -> list[int]:
+    """Return the fold of each pair: whole groups, the largest first, go to the smallest fold.
+
+    Args:
+        groups: the group number of each pair.
+    """
+    sizes = Counter(groups)
+    folds = [(0, fold) for fold in range(min(FOLDS, len(sizes)))]
+    of_group: dict[int, int] = {}
+    for group in sorted(sizes, key=lambda group: (-sizes[group], group)):
+        size, fold = heappop(folds)
+        of_group[group] = fold
+        heappush(folds, (size + sizes[group], fold))
+    return [of_group[group] for group in groups]
 
 
 def merged(metric: Metric, reference: State | None, folds: Sequence[State]) -> State:
@@ -47,8 +66,8 @@ def jackknife(
     """Return half the width of each part's 95 % interval, by leaving out one fold at a time.
 
     The delete-a-group jackknife (Shao and Wu 1989): (G - 1) / G times the summed squares of the
-    deviations from their mean, and Student's t for G - 1 degrees of freedom. Folds are of chunks,
-    and pairs of one target share a chunk. Empty with too few folds, or where a value is missing.
+    deviations from their mean, and Student's t for G - 1 degrees of freedom. Empty with too few
+    folds, or where a value is missing.
     """
     count = len(folds)
     if count < FEWEST_FOLDS or metric.no_interval:
@@ -63,7 +82,7 @@ def jackknife(
             values = list(pool.map(without, range(count)))
     except Undefined:
         return {}
-    t = float(stdtrit(count - 1, 0.975))  # Student, two-sided 95 %
+    t = quantile_of_t(count)
     spread = {}
     for part in metric.parts():
         column = np.array([one_less.get(part, math.nan) for one_less in values])
@@ -102,22 +121,34 @@ class Tail:
             (key, fold, take(rows, [row])) for row, key in enumerate(rows.keys) if key >= first_held
         ]
 
-    def finish(self) -> Iterator[Released]:
-        """Yield what is left and counts."""
+    def finish(self, references: int = 0) -> Iterator[Released]:
+        """Yield what is left and counts, of pairs beside so many reference images."""
         self._held.sort(key=lambda held: held[0])
-        dropped = self.count - self._entry.counted(self.count)
+        dropped = self.count - self._entry.counted(self.count, references)
         yield from _joined(self._held[: len(self._held) - dropped])
         self._held = []
 
 
 def reference_rows(
-    names: Sequence[str], features: Mapping[str, Arrays], images: Sequence[str]
+    names: Sequence[str],
+    features: Mapping[str, Arrays],
+    images: Sequence[str],
+    items: Sequence[str] = (),
 ) -> FeatureRows:
     """Return features of reference images as rows of ground truth."""
     blank = ("",) * len(names)
     keys, distinct = tuple(names), np.ones(len(names), bool)
     return FeatureRows(
-        keys, keys, blank, blank, distinct, {}, dict(features), {}, tuple(images), blank
+        keys,
+        keys,
+        blank,
+        tuple(items) or blank,
+        distinct,
+        {},
+        dict(features),
+        {},
+        tuple(images),
+        blank,
     )
 
 

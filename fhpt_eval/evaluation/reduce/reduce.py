@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from fhpt_eval.errors import MetricError
 from fhpt_eval.evaluation.compute.chunk import row_identity
-from fhpt_eval.evaluation.reduce.folds import FOLDS, Released, Tail, reference_rows
+from fhpt_eval.evaluation.reduce.folds import Released, Tail, folds_of, reference_rows, take
 from fhpt_eval.evaluation.store.partial import Partial
-from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk
+from fhpt_eval.evaluation.survey.chunks import CheckedPair, Chunk, SetImage
 from fhpt_eval.evaluation.tasks import PixelDigests, Planned, RowsTask, Task, blame
+from fhpt_eval.images.files import CheckedImage
 from fhpt_eval.images.preparation import Side
 from fhpt_eval.metrics.base import State
 from fhpt_eval.metrics.on_features import Arrays, FeatureRows
+from fhpt_eval.pairs.groups import linked
 from fhpt_eval.protocol import Entry
 
 #: Returns what a task has yielded for a chunk.
@@ -31,7 +33,7 @@ class Reduced:
     """What the partials of a metric add up to, for the pairs ``keys``.
 
     ``columns`` has its values of pairs by part; ``states`` the merged states of up to
-    :data:`FOLDS` folds of chunks; ``reference`` what its reference folder adds to each union of
+    ten folds of groups; ``reference`` what its reference folder adds to each union of
     them, and ``reference_count`` how many images lie there.
     """
 
@@ -62,17 +64,24 @@ def set_digests(chunks: Iterable[Chunk], load: Load) -> tuple[str, str]:
 def reduce(
     planned: Sequence[Planned],
     chunks: Sequence[Chunk],
+    groups: Mapping[str, int],
     references: Mapping[str, Sequence[Chunk]],
     sources: Mapping[str, Rows],
     load: Load,
 ) -> list[Reduced]:
     """Add up what some metrics' tasks have yielded; each partial is read once.
 
-    ``chunks`` are those of all pairs, in their order; ``references`` has, by the address of a
+    ``chunks`` are those of all pairs, in their order; ``groups`` has the group number
+    of each pair by its key; ``references`` has, by the address of a
     metric, the chunks of its reference folder; ``sources``, by the address of a task, rows of
     source images. ``load`` returns what a task yielded for a chunk.
     """
-    reducers = [_Reducer(each, sources) for each in planned]
+    by_group = dict(zip(groups, folds_of(list(groups.values())), strict=True))
+    by_chunk = _folds_of_chunks(chunks, groups)
+    reducers = [
+        _Reducer(each, sources, by_chunk if each.alone is not None else by_group)
+        for each in planned
+    ]
     for chunk in chunks:
         tasks = {_slot(task): task for each in planned for task in each.of_pairs}
         partials = {slot: load(chunk, task) for slot, task in tasks.items()}
@@ -83,6 +92,13 @@ def reduce(
     return [reducer.result() for reducer in reducers]
 
 
+def _folds_of_chunks(chunks: Sequence[Chunk], groups: Mapping[str, int]) -> dict[str, int]:
+    """Return the fold of each pair where states are of chunks: those that share a group are one."""
+    keys = [(pair.key, number) for number, chunk in enumerate(chunks) for pair in chunk.pairs]
+    labels = [(f"chunk {number}", f"group {groups[key]}") for key, number in keys]
+    return dict(zip((key for key, _ in keys), folds_of(linked(labels)), strict=True))
+
+
 def _slot(task: Task) -> tuple[str, Side | None]:
     """Return what tells a task's partial from the others of a chunk."""
     return task.address, task.side if isinstance(task, RowsTask) else None
@@ -91,7 +107,9 @@ def _slot(task: Task) -> tuple[str, Side | None]:
 class _Reducer:
     """Adds up the partials of one metric, which come in the order of chunks."""
 
-    def __init__(self, planned: Planned, sources: Mapping[str, Rows]) -> None:
+    def __init__(
+        self, planned: Planned, sources: Mapping[str, Rows], folds: Mapping[str, int]
+    ) -> None:
         self.name, self.address = planned.entry.name, planned.address
         self._planned = planned
         self._entry = planned.entry
@@ -99,19 +117,16 @@ class _Reducer:
         self._sources = sources
         self._keys: list[str] = []
         self._pieces: dict[str, list[NDArray[np.float64]]] = {}
-        self._states: list[State] = []
+        self._folds = folds
+        self._states = [self._metric.empty() for _ in set(folds.values())]
         self._reference: tuple[State | None, int] = (None, 0)
         self._tail = Tail(self._entry) if self._entry.drop_incomplete else None
-        self._number = 0
 
     def add(self, chunk: Chunk, partials: Mapping[tuple[str, Side | None], Partial]) -> None:
         """Add what the metric's tasks yielded for a chunk of pairs."""
-        fold = self._number % FOLDS
-        if self._number < FOLDS:
-            self._states.append(self._metric.empty())
-        self._number += 1
         if self._planned.alone is not None:
             partial = partials[_slot(self._planned.alone)]
+            fold = self._folds[partial.keys[0]]
             self._keys += partial.keys
             self._add_columns(partial.columns)
             with blame(self.name, "merging states"):
@@ -123,8 +138,10 @@ class _Reducer:
             columns = {k: np.asarray(v) for k, v in self._metric.columns(rows).items()}
         self._check(columns, len(rows.keys))
         self._add_columns(columns)
-        passed = [(fold, rows)] if self._tail is None else self._tail.add(fold, rows)
-        self._update(passed)
+        folds = [self._folds[key] for key in rows.keys]
+        for fold in sorted(set(folds)):
+            of_fold = take(rows, [row for row, number in enumerate(folds) if number == fold])
+            self._update([(fold, of_fold)] if self._tail is None else self._tail.add(fold, of_fold))
 
     def _add_columns(self, columns: Arrays) -> None:
         for part, values in columns.items():
@@ -166,8 +183,8 @@ class _Reducer:
             generated=sides["generated"],
             ground_truth=sides["ground_truth"],
             source=sides["source"],
-            target_images=tuple(pair.ground_truth.identity for pair in pairs),
-            source_images=tuple(pair.source.identity if pair.source else "" for pair in pairs),
+            target_images=tuple(_identity(pair.ground_truth) for pair in pairs),
+            source_images=tuple(_identity(pair.source) for pair in pairs),
         )
 
     def _of_sources(self, pairs: Sequence[CheckedPair], task: RowsTask) -> Arrays:
@@ -188,7 +205,8 @@ class _Reducer:
             for name, task in self._planned.reference.items():
                 images = [row_identity(member, task) for member in chunk.members]
                 features[name] = _picked(load(chunk, task), images)
-            rows = reference_rows(names, features, images)
+            items = [m.item if isinstance(m, SetImage) else "" for m in chunk.members]
+            rows = reference_rows(names, features, images, items)
             count += len(names)
             passed = tail.add(0, rows) if self._tail is not None else [(0, rows)]
             state = self._referred(state, passed)
@@ -203,7 +221,7 @@ class _Reducer:
     def result(self) -> Reduced:
         """Return everything in the order of keys."""
         if self._tail is not None:
-            self._update(self._tail.finish())
+            self._update(self._tail.finish(self._reference[1]))
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         columns = {
             part: np.concatenate(pieces)[order].astype(np.float64, copy=False)
@@ -211,6 +229,10 @@ class _Reducer:
         }
         keys = tuple(self._keys[row] for row in order)
         return Reduced(keys, columns, self._states, *self._reference)
+
+
+def _identity(image: CheckedImage | None) -> str:
+    return image.identity if image is not None else ""
 
 
 def _picked(partial: Partial, images: Sequence[str]) -> dict[str, NDArray[np.generic]]:

@@ -19,28 +19,37 @@ from fhpt_eval.metrics.base import Part, State
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import Score
 
-#: With fewer groups than this a percentile interval is known to be too narrow.
+#: With fewer groups than this an interval of skewed values covers less than 0.9 (docs/coverage.md).
 FEW_GROUPS = 10
 #: Why a score over a set has no interval, where the metric itself does not say.
-NO_INTERVAL = "no interval: too few pairs to leave some out"
+NO_INTERVAL = "no interval: too few groups of pairs to leave some out"
 
 
 def scores(
-    entry: Entry, reduced: Reduced, groups: Sequence[int], expected: int, workers: int
+    entry: Entry,
+    reduced: Reduced,
+    groups: Sequence[int],
+    expected: int,
+    workers: int,
+    assumed: str = "",
 ) -> dict[str, Score]:
     """Compute a metric's scores; columns that depend on the whole set are added to ``reduced``.
 
     ``groups`` has the group number of each pair, in the order of keys; ``expected`` is the number
     of pairs that the test set has, excluded ones included. ``workers`` values are computed at a
-    time.
+    time. ``assumed`` is what intervals assume, for their notes.
     """
     by_name: dict[str, Score] = {}
     if entry.metric.gives == "set":
         by_name |= _set_scores(entry, reduced, expected, workers)
+    counted = entry.counted(len(reduced.keys))
+    with blame(entry.name, "saying what goes with its values"):
+        remarks = entry.metric.remarks({k: v[:counted] for k, v in reduced.columns.items()})
     for part in entry.metric.parts():
         if part in reduced.columns:
-            by_name[full_name(entry, part)] = _mean_score(entry, reduced, part, groups, expected)
-    return by_name
+            score = _mean_score(entry, reduced, part, groups, expected)
+            by_name[full_name(entry, part)] = _remarked(score, remarks.get(part, ""))
+    return {name: _assuming(score, assumed) for name, score in by_name.items()}
 
 
 def unavailable(entry: Entry, reason: str) -> dict[str, Score]:
@@ -87,19 +96,23 @@ def _mean_score(
     else:
         value = mean(chosen, weighing)
         members = np.asarray(groups)[: len(values)][defined].tolist()
-        interval = mean_interval(chosen, members, weighing)
+        share = part.range == (0.0, 1.0) and part.direction != "none"
+        interval = _within(mean_interval(chosen, members, weighing, share=share), part)
         notes = [_dropped(entry, len(keys))]
         if count < len(values):
             notes.append(f"undefined for {len(values) - count} pairs: {undefined_when}")
         number = len(set(members))
         if number < 2:
             notes.append("no interval: all pairs belong to one group")
-        elif number < FEW_GROUPS:
-            notes.append(f"the interval rests on only {number} groups and may be too narrow")
+        elif number < FEW_GROUPS and not share:
+            few = f"the interval rests on only {number} groups: too narrow if values are skewed"
+            notes.append(few)
         note = "; ".join(filter(None, notes)) or None
+    weight = full_name(entry, part.weight) if part.weight else None
     return _score(
-        part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note
-    )
+        part, keys, defined, expected, value=value, interval=interval, reason=reason, note=note,
+        weight=weight,
+    )  # fmt: skip
 
 
 def over_of(keys: Sequence[str], defined: NDArray[np.bool_]) -> str | None:
@@ -135,15 +148,16 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
     for name in values:
         full_name(entry, name)  # refuses what was not declared
     dropped = (
-        _dropped(entry, len(reduced.keys)),
-        _dropped(entry, reduced.reference_count, "reference images"),
+        _dropped(entry, len(reduced.keys), reduced.reference_count),
+        _dropped(entry, reduced.reference_count, what="reference images"),
     )
-    counted = np.ones(entry.counted(len(reduced.keys)), bool)
+    counted = np.ones(entry.counted(len(reduced.keys), reduced.reference_count), bool)
     scores_by_name = {}
     for name, part in declared.items():
         value = float(values.get(name, math.nan))
         why = None if math.isfinite(value) else reason or metric.undefined_when
-        interval = None if why else _interval(value, spread.get(name, math.nan), part)
+        half = math.nan if why else spread.get(name, math.nan)
+        interval = _within((value - half, value + half), part) if math.isfinite(half) else None
         missing = "" if interval else metric.no_interval or NO_INTERVAL
         scores_by_name[full_name(entry, name)] = _score(
             part, reduced.keys, counted, expected,
@@ -153,10 +167,10 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
     return scores_by_name
 
 
-def _interval(value: float, half: float, part: Part) -> tuple[float, float] | None:
-    """Return the interval of a value, with no end where no value can lie."""
+def _within(interval: tuple[float, float] | None, part: Part) -> tuple[float, float] | None:
+    """Return the interval with no end where no value can lie."""
     low, high = part.range
-    return (max(value - half, low), min(value + half, high)) if math.isfinite(half) else None
+    return None if interval is None else (max(interval[0], low), min(interval[1], high))
 
 
 def _pair_columns(
@@ -177,13 +191,34 @@ def _pair_columns(
     }
 
 
-def _dropped(entry: Entry, number: int, what: str = "pairs") -> str:
+def _dropped(entry: Entry, number: int, references: int = 0, what: str = "pairs") -> str:
     """Say how many pairs, or reference images, an incomplete batch costs; or nothing."""
-    count = number - entry.counted(number)
+    count = number - entry.counted(number, references)
     if not count:
         return ""
     order = "keys" if what == "pairs" else "names"
+    batch = entry.batch(references)
+    shrunk = f", shrunk to the {batch} reference images" if batch < entry.drop_incomplete else ""
     return (
         f"the last {count} of {number:,} {what} in the order of {order} do not count "
-        f"(drop_incomplete = {entry.drop_incomplete})"
+        f"(drop_incomplete = {entry.drop_incomplete}{shrunk})"
     )
+
+
+def _remarked(score: Score, remark: str) -> Score:
+    """Return the score with what its metric says before its note; without a value, as the reason.
+
+    That is where the score rests on no pair.
+    """
+    if not remark or (score.value is None and score.n):
+        return score
+    if score.value is None:
+        return score.model_copy(update={"reason": remark})
+    return score.model_copy(update={"note": "; ".join(filter(None, [remark, score.note]))})
+
+
+def _assuming(score: Score, assumed: str) -> Score:
+    """Return the score with what its interval assumes after its note."""
+    if not assumed or score.interval is None:
+        return score
+    return score.model_copy(update={"note": "; ".join(filter(None, [score.note, assumed]))})

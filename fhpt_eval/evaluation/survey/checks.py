@@ -11,9 +11,13 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.evaluation.survey.chunks import CheckedPair, SetImage
 from fhpt_eval.evaluation.survey.problems import unusable
-from fhpt_eval.images.files import CheckedImage, ImageRef, check, find_images
+from fhpt_eval.evaluation.survey.shapes import cut_pair, misfits, refuse_copies
+from fhpt_eval.images.files import CheckedImage, ImageRef, check
+from fhpt_eval.images.listing import counted, list_folder
 from fhpt_eval.images.preparation import Side, Step, prepared_size
+from fhpt_eval.pairs.layouts import layout_of
 from fhpt_eval.pairs.pair import Matching, Pair, Problem
+from fhpt_eval.pairs.shapes import Cut
 
 # So many files are handed to the pool at a time, since what waits in it takes memory.
 _AT_ONCE = 64
@@ -25,6 +29,9 @@ def survey(
     workers: int,
     progress: Progress,
     alone: Collection[tuple[Step, ...]] = (),
+    *,
+    cut: Cut | None = None,
+    with_source: bool = True,
 ) -> tuple[list[CheckedPair], list[Problem]]:
     """Check every image of the matched pairs; each file is read once.
 
@@ -36,32 +43,44 @@ def survey(
         progress: is told how many images are checked.
         alone: those of them under which no two images are compared pixel by pixel: they may make
             sizes differ that were equal.
+        cut: of which panels files are strips.
+        with_source: whether source images are looked at.
 
     Returns:
         The pairs that passed, sorted by key, and what is wrong with the others.
+
+    Raises:
+        InputError: files are not what they are taken for: copies of the ground truth, or strips.
     """
-    refs = list(dict.fromkeys(ref for pair in matching.pairs for ref in _refs(pair)))
+    refs = list(dict.fromkeys(r for pair in matching.pairs for r in _refs(pair, with_source)))
     progress.stage("Checking images", len(refs))
     checked, broken = check_all(refs, workers, progress)
-    # A strip that cannot be used is one file, though several of its panels were asked for.
-    faults = dict.fromkeys((str(ref.path), reason) for ref, reason in broken.items())
-    problems = [Problem("unreadable", path, reason) for path, reason in faults]
-    pairs = []
-    for pair in matching.pairs:
-        if any(ref in broken for ref in _refs(pair)):
-            continue
-        candidate = CheckedPair(
+    known = {problem.name for problem in matching.problems if problem.kind == "unreadable"}
+    problems = [
+        Problem("unreadable", str(ref.path), reason)
+        for ref, reason in broken.items()
+        if str(ref.path) not in known
+    ]
+    whole = [
+        CheckedPair(
             pair,
             checked[pair.generated],
-            checked[pair.ground_truth],
-            checked[pair.source] if pair.source else None,
+            checked[pair.ground_truth] if pair.ground_truth else None,
+            checked[pair.source] if pair.source and with_source else None,
         )
-        reason = _size_problem(candidate, preparations, alone)
-        if reason:
-            problems.append(Problem("size", str(pair.generated.path), reason))
-        else:
-            pairs.append(candidate)
-    return pairs, problems
+        for pair in matching.pairs
+        if not any(ref in broken for ref in _refs(pair, with_source))
+    ]
+    parts = [cut_pair(p, cut, with_source=with_source) if cut else p for p in whole]
+    # A strip that cannot be cut is one file, though several pairs may want it.
+    problems += dict.fromkeys(each for each in parts if isinstance(each, Problem))
+    pairs = [each for each in parts if isinstance(each, CheckedPair)]
+    refuse_copies(pairs)
+    faults = misfits(pairs, preparations)
+    for pair in pairs:
+        if pair.key not in faults and (reason := _size_problem(pair, preparations, alone)):
+            faults[pair.key] = Problem("size", str(pair.generated.ref.path), reason)
+    return [pair for pair in pairs if pair.key not in faults], [*problems, *faults.values()]
 
 
 def images_below(
@@ -73,12 +92,20 @@ def images_below(
 ) -> list[SetImage]:
     """Check all images below a folder, and that they can be prepared as ground truth.
 
+    Of try-on sets the garments, and what lies beside the photographs of people, are left out.
+
     Raises:
         InputError: the folder, or an image in it, cannot be used.
     """
-    paths = find_images(root, what)
-    refs = {ImageRef(files[0]): name for name, files in paths.items()}
-    twice = [name for name, files in paths.items() if len(files) > 1]
+    listing = list_folder(root, what, whole=True)
+    if listing.passed_over:
+        progress.say(f"Passed over in {root}: {counted(listing.passed_over)}")
+    layout = layout_of(listing.images, root)
+    for line in layout.describe(what):
+        progress.say(line)
+    people = {n: files for n, files in listing.images.items() if n not in layout.aside}
+    refs = {ImageRef(files[0]): name for name, files in people.items()}
+    twice = [name for name, files in people.items() if len(files) > 1]
     problems = [Problem("duplicate", name, "several files have this name") for name in twice]
     progress.stage("Checking images", len(refs))
     checked, broken = check_all(list(refs), workers, progress)
@@ -122,9 +149,9 @@ def check_all(
     return checked, broken
 
 
-def _refs(pair: Pair) -> list[ImageRef]:
-    refs = [pair.generated, pair.ground_truth]
-    return [*refs, pair.source] if pair.source else refs
+def _refs(pair: Pair, with_source: bool) -> list[ImageRef]:
+    refs = (pair.generated, pair.ground_truth, pair.source if with_source else None)
+    return [ref for ref in refs if ref is not None]
 
 
 def _try(ref: ImageRef) -> CheckedImage | str:
@@ -140,19 +167,19 @@ def _size_problem(
     alone: Collection[tuple[Step, ...]],
 ) -> str | None:
     """Say why the two images cannot be compared under some preparation, or return ``None``."""
-    before, target = pair.sizes
+    truth, equal = pair.ground_truth, len(set(pair.sizes)) == 1
     for steps, protocols in preparations.items():
         try:
             ours = _prepared(pair.generated, steps, "generated")
-            theirs = _prepared(pair.ground_truth, steps, "ground_truth")
+            theirs = _prepared(truth, steps, "ground_truth") if truth else ours
             if pair.source:
                 _prepared(pair.source, steps, "source")
         except ImageError as error:
             return f"{error}{protocols}"
-        if ours != theirs and not (steps in alone and before == target):
+        if truth and ours != theirs and not (steps in alone and equal):
             return (
                 f"is {ours[0]} x {ours[1]} and its ground truth "
-                f"{pair.ground_truth.ref.path.name} {theirs[0]} x {theirs[1]}"
+                f"{truth.ref.path.name} {theirs[0]} x {theirs[1]}"
                 + (" after preparation" if steps else "")
                 + protocols
                 + "; a protocol with a resize step says how to make them equal"

@@ -28,7 +28,7 @@ class CheckedPair:
 
     pair: Pair
     generated: CheckedImage
-    ground_truth: CheckedImage
+    ground_truth: CheckedImage | None
     source: CheckedImage | None
 
     @property
@@ -49,13 +49,14 @@ class CheckedPair:
     @property
     def identity(self) -> tuple[str, ...]:
         """What its values rest on: its key, and what makes each image's pixels."""
-        source = self.source.identity if self.source else ""
-        return self.key, self.generated.identity, self.ground_truth.identity, source
+        others = (self.ground_truth, self.source)
+        return self.key, self.generated.identity, *(i.identity if i else "" for i in others)
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """Width and height of the images that are compared."""
-        return tuple((image.width, image.height) for image in (self.generated, self.ground_truth))
+        compared = (self.generated, self.ground_truth)
+        return tuple((image.width, image.height) for image in compared if image is not None)
 
     def image(self, side: Side) -> CheckedImage | None:
         """Return the image of a side."""
@@ -68,12 +69,13 @@ class SetImage:
     """An image apart from the pairs: a source image, or one of a reference folder.
 
     ``name`` is its path below its folder, without the ending; ``side`` says as which side of a pair
-    it is prepared.
+    it is prepared; ``item`` is what a list of pairs says that it shows.
     """
 
     name: str
     own_image: CheckedImage
     side: Side
+    item: str = ""
 
     @property
     def key(self) -> str:

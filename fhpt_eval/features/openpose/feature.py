@@ -49,6 +49,7 @@ class PoseNetwork(WeightedNetwork):
     """
 
     name: ClassVar[PoseNetworkName]
+    version: ClassVar[int] = 2
     gives: ClassVar[frozenset[Gift]] = frozenset({"joints"})
 
     height: Height
@@ -69,14 +70,17 @@ class PoseNetwork(WeightedNetwork):
             ``keypoints`` (N, 18, 3) float32: x and y in pixels of the image, pixel centres at whole
             numbers, and confidence, in the order of ``COCO_18``; all three NaN where a joint, or a
             person, is not found. ``size`` (N, 2) int64: height and width of the image.
+            ``persons`` (N,) int64: how many persons were found.
 
         Raises:
             ArgumentError: as :meth:`Feature.compute`, or an image is too wide.
         """
-        chosen = [choose_person(persons) for persons in self._persons(float_levels(images))]
+        detected = self._persons(float_levels(images))
+        chosen = [choose_person(persons) for persons in detected]
         keypoints = torch.from_numpy(np.stack(chosen)).to(images.device, torch.float32)
         size = torch.tensor(images.shape[2:], device=images.device).expand(len(images), 2)
-        return {"keypoints": keypoints, "size": size}
+        counts = torch.tensor([len(persons) for persons in detected], device=images.device)
+        return {"keypoints": keypoints, "size": size, "persons": counts}
 
     @classmethod
     def build(cls, state: Mapping[str, Tensor], device: torch.device, label: str) -> Network:

@@ -149,10 +149,12 @@ def group(
 def choose_person(persons: NDArray[np.floating]) -> NDArray[np.floating]:
     """Choose the person that a picture of one person shows.
 
-    The one with most joints; of these the one with the largest bounding box of its joints; of these
-    the one with the greatest sum of confidences; of these the first in reading order of its first
-    differing joint. The order in which persons are given does not matter. Of ``(P, J, 3)`` x, y and
-    confidence, NaN where missing, a copy ``(J, 3)``; NaN everywhere if there are no persons.
+    The one whose number of joints times the diagonal of their bounding box is largest, so that a
+    whole skeleton of a few pixels does not beat a person of whom a half is hidden, nor a long limb
+    that is none a whole person; of equal ones the one with most joints; of these the one with the
+    greatest sum of confidences; of these the first in reading order of its first differing joint.
+    The order in which persons are given does not matter. Of ``(P, J, 3)`` x, y and confidence, NaN
+    where missing, a copy ``(J, 3)``; NaN everywhere if there are no persons.
 
     Raises:
         ArgumentError: ``persons`` has another type or shape.

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import without_ending
+from fhpt_eval.images.listing import without_ending
+from fhpt_eval.images.names import canonical
 
 #: Largest file that is read, in bytes (some million images).
 MAX_BYTES = 2**28
@@ -58,7 +59,7 @@ def _items(reader: csv.DictReader[str], path: str) -> Mapping[str, str]:
         name, item = ((row[columns[column]] or "").strip() for column in ("image", "item"))
         if not name or not item:
             raise InputError(f"{path}, line {reader.line_num}: the image or the item is missing.")
-        name = without_ending(name)
+        name = canonical(without_ending(name))
         if items.setdefault(name, item) != item:
             raise InputError(
                 f"{path}, line {reader.line_num}: {name} is item {item} here and {items[name]} "

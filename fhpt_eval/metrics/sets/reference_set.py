@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fhpt_eval.common.files import opened, why, write_atomically
 from fhpt_eval.common.settings import differences, digest_of
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import find_images
+from fhpt_eval.images.listing import find_images
 from fhpt_eval.metrics.sets.frechet import Gaussian
 
 #: Largest file of statistics that is read, in bytes: 2,048 dimensions take 34 MB, and the features

@@ -24,7 +24,9 @@ from fhpt_eval.common.files import check_writable, csv_text, opened, write_atomi
 from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import MAX_BYTES, SUFFIXES
+from fhpt_eval.features.kinds import decoded_some, doubt
+from fhpt_eval.images.files import MAX_BYTES
+from fhpt_eval.images.listing import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
 from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, Decoded, resized
 from fhpt_eval.reference_models.drn.data.inputs import Batch, to_bytes, to_inputs
@@ -119,6 +121,9 @@ def generate(
     progress = progress or Progress()
     drawer = _Drawer(loaded, data, device, precision, compiled)
     names = file_names(data)
+    warning = doubt(loaded.made_for, lambda: _some_sources(data))
+    if warning:
+        progress.say(f"Warning: what is drawn says nothing of the model: {warning}.")
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as maker:
         marks = [drawer.mark(number) for number in range(len(data))]
         present = _marks_in(out, pool)
@@ -127,7 +132,7 @@ def generate(
         check_writable(out)
         for name in foreign:  # before the first new one, so that a stop leaves no mixture
             (out / name).unlink()
-        _write_about(out, loaded, data, names, precision)
+        _write_about(out, loaded, data, names, precision, warning)
         left = [n for n, name in enumerate(names) if present.get(name) != marks[n]]
         rows = np.array(left, dtype=np.int64)
         started = time.monotonic()
@@ -278,6 +283,12 @@ def _tell(
         )
 
 
+def _some_sources(data: PairSet) -> list[NDArray[np.uint8]]:
+    """Decode some of the images that are drawn from."""
+    files = dict.fromkeys(data.people[source].file for source in data.pairs[:, 0].tolist())
+    return decoded_some(file for file in files if file is not None)
+
+
 def _mark_in(path: Path) -> str | None:
     """Return the mark that a file carries; whatever is no such PNG carries none."""
     from PIL import Image
@@ -291,7 +302,7 @@ def _mark_in(path: Path) -> str | None:
 
 
 def _write_about(
-    out: Path, loaded: Loaded, data: PairSet, names: Sequence[str], precision: str
+    out: Path, loaded: Loaded, data: PairSet, names: Sequence[str], precision: str, warning: str
 ) -> None:
     """Say beside the images what makes them, and which pair each of them is."""
     about = {
@@ -299,6 +310,7 @@ def _write_about(
         "pairs": data.digest,
         "precision": precision,
         "record": loaded.record.values(),
+        **({"warning": warning} if warning else {}),
     }
     write_atomically(out / "about.json", (json.dumps(about, indent=1) + "\n").encode())
     rows = [

@@ -17,9 +17,9 @@ from fhpt_eval.benchmarks.mannequin import LABELS, SEEN, Settings, write_benchma
 from fhpt_eval.benchmarks.mannequin.layout import Written
 from fhpt_eval.cli.benchmark import benchmark
 from fhpt_eval.errors import ArgumentError
-from fhpt_eval.images.files import find_images
+from fhpt_eval.images.listing import find_images
 from fhpt_eval.keypoints import read_annotation_csv
-from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.pairs.naming import item_of
 
 #: The digest of 6 identities of seed 1 at 128 x 64. It changes with VERSION, and only with it.
@@ -92,7 +92,7 @@ def test_our_own_readers_load_it(made: Set) -> None:
     out, written = made
     for split in ("train", "test"):
         images = find_images(out / split, "images")
-        rows = read_pairs_csv(out / f"fasion-resize-pairs-{split}.csv")
+        rows = read_pairs(out / f"fasion-resize-pairs-{split}.csv")
         points = read_annotation_csv(out / f"fasion-resize-annotation-{split}.csv")
         assert len(images) == len(points) == written.images[split]
         assert len(rows) == written.pairs[split]

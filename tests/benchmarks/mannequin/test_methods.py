@@ -40,7 +40,7 @@ def test_each_has_an_image_for_every_pair_that_run_matches_by_itself(made: Made)
     benchmark, methods = made
     assert set(methods) == {"copy_source", "nearest_pose", "blend", "blur"}
     for folder in methods.values():
-        matching = match_pairs(Folders(folder, benchmark / "test", benchmark / "test", None, None))
+        matching = match_pairs(Folders(folder, benchmark / "test", benchmark / "test"))
         assert len(matching.pairs) == len(pairs(benchmark))
         assert not matching.problems
 

@@ -1,10 +1,10 @@
-"""Incomplete batches: what is left out is the end of the sorted keys, however rows come."""
+"""Folds of whole groups; of incomplete batches the end of the sorted keys falls off."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fhpt_eval
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ProtocolError
-from fhpt_eval.evaluation.reduce.folds import Released, Tail
+from fhpt_eval.evaluation.reduce.folds import FOLDS, Released, Tail, folds_of
 from fhpt_eval.evaluation.survey import chunks
 from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.images.preparation import Resize
@@ -23,6 +23,7 @@ from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.protocol import Entry, Protocol, parse_protocol
 from fhpt_eval.result import Result
+from tests.support.patches import PatchFID
 from tests.support.photographs import PairFolders
 from tests.support.rows import feature_rows
 from tests.support.toy_features import ColourGap, colours
@@ -121,6 +122,33 @@ def test_a_set_leaves_the_same_pairs_out(
     assert "the last 3 of 11 pairs" in score.note
 
 
+@pytest.mark.parametrize(
+    ("pairs", "references", "counted", "counted_references"),
+    [(11, 3, 9, 3), (2, 3, 2, 3), (3, 9, 3, 8), (11, 4, 8, 4)],
+)
+def test_a_batch_that_few_reference_images_shrink_is_that_of_the_pairs_too(
+    pairs: int, references: int, counted: int, counted_references: int
+) -> None:
+    """As in the scripts, which take the reference images first; few pairs shrink theirs alone."""
+    of_four = entry(4)
+    assert of_four.counted(pairs, references) == counted
+    assert of_four.counted(references) == counted_references
+
+
+def test_a_distance_from_three_reference_images_takes_pairs_in_batches_of_three(
+    make_pairs: Maker,
+) -> None:
+    folders, few = make_pairs(11), make_pairs(3, root="few").ground_truth
+    metric = PatchFID(reference=str(few))
+    score = run(folders, Entry("fid", metric, (), 4)).scores["fid"]
+    assert (score.n, score.coverage) == (9, 9 / 11)
+    assert "(drop_incomplete = 4, shrunk to the 3 reference images)" in (score.note or "")
+    for folder in (folders.generated, folders.ground_truth):
+        for file in sorted(folder.iterdir())[9:]:
+            file.unlink()
+    assert run(folders, Entry("fid", metric, ())).scores["fid"].value == score.value
+
+
 def test_neither_workers_nor_resuming_move_a_bit(
     make_pairs: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +195,7 @@ def test_a_metric_that_adds_images_up_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_sizes_may_differ_where_no_two_images_are_compared(make_pairs: Maker) -> None:
     folders = make_pairs(3)
-    matching = match_pairs(Folders(folders.generated, folders.ground_truth, None, None, None))
+    matching = match_pairs(Folders(folders.generated, folders.ground_truth))
     step = Resize(width=9, height=9, kernel="pil.box", of=("ground_truth",))
     pairs, problems = survey(matching, {(): "", (step,): ""}, 1, Progress(), alone=[(step,)])
     assert (len(pairs), problems) == (3, [])
@@ -177,7 +205,7 @@ def test_sizes_may_differ_where_no_two_images_are_compared(make_pairs: Maker) ->
 
 def test_sizes_that_differ_from_the_start_are_refused_all_the_same(make_pairs: Maker) -> None:
     one, other = make_pairs(3), make_pairs(3, width=40, root="other")
-    matching = match_pairs(Folders(one.generated, other.ground_truth, None, None, None))
+    matching = match_pairs(Folders(one.generated, other.ground_truth))
     pairs, problems = survey(matching, {(): ""}, 1, Progress(), alone=[()])
     assert (pairs, len(problems)) == ([], 3)
 
@@ -185,3 +213,50 @@ def test_sizes_that_differ_from_the_start_are_refused_all_the_same(make_pairs: M
 def test_features_alone_compare_no_pixels() -> None:
     assert Entry("l1", L1(), ()).compares_pixels
     assert not entry(0).compares_pixels
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
+def test_folds_hold_whole_groups_and_about_as_many_pairs_each(groups: list[int]) -> None:
+    folds = folds_of(groups)
+    assert len(set(zip(groups, folds, strict=True))) == len(set(groups))
+    sizes = np.bincount(folds)
+    assert len(sizes) == min(FOLDS, len(set(groups)))
+    assert sizes.min() > 0
+    assert sizes.max() - sizes.min() <= max(map(groups.count, groups))
+
+
+class Counted(SetMetric):
+    """A metric on images whose state counts pairs, for folds of a set whose chunks are states."""
+
+    name: ClassVar[str] = "counted"
+    title: ClassVar[str] = "Pairs"
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+
+    def empty(self) -> State:
+        return {"count": np.array(0.0)}
+
+    def update(self, state: State, batch: Batch) -> State:
+        return {"count": np.asarray(state["count"] + len(batch.keys))}
+
+    def merge(self, first: State, second: State) -> State:
+        return {"count": np.asarray(first["count"] + second["count"])}
+
+    def compute(self, state: State) -> dict[str, float]:
+        return {"": float(state["count"])}
+
+
+@pytest.mark.parametrize(("items", "has_interval"), [(1, False), (300, True)])
+def test_chunks_that_share_an_item_are_one_fold(
+    make_pairs: Maker, tmp_path: Path, items: int, has_interval: bool
+) -> None:
+    """A metric on images has a state for each chunk, which cannot be parted again."""
+    folders = make_pairs(300, height=8, width=8)
+    lines = ["generated,ground_truth,item"]
+    lines += [f"person{n:04d},person{n:04d},garment{n % items}" for n in range(300)]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    toy = Protocol("toy", "", "", (), (Entry("counted", Counted(), ()),))
+    result = fhpt_eval.evaluate(
+        folders.generated, folders.ground_truth, protocol=toy, pairs=tmp_path / "pairs.csv"
+    )
+    assert (result.scores["counted"].interval is not None) == has_interval

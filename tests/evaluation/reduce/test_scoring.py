@@ -14,6 +14,7 @@ from fhpt_eval.evaluation.reduce.folds import jackknife
 from fhpt_eval.evaluation.reduce.reduce import Reduced, full_name
 from fhpt_eval.evaluation.reduce.scoring import scores, unavailable
 from fhpt_eval.metrics import L1, PSNR, Batch, SetMetric, State
+from fhpt_eval.metrics.base import Columns
 from fhpt_eval.protocol import Entry
 from fhpt_eval.result import Score
 
@@ -125,3 +126,24 @@ def test_a_metric_whose_needs_are_not_met_has_scores_with_the_reason() -> None:
 def test_a_part_that_was_not_declared_is_the_metrics_fault() -> None:
     with pytest.raises(MetricError, match="does not declare"):
         full_name(ENTRY, "surprise")
+
+
+class Remarking(L1):
+    """Says how many values there are."""
+
+    def remarks(self, columns: Columns) -> dict[str, str]:
+        """See :meth:`Metric.remarks`."""
+        return {"": f"of {len(columns[''])} values"}
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.2, 0.3], [math.nan] * 3])
+def test_what_a_metric_remarks_is_the_note_or_without_a_value_the_reason(
+    values: list[float],
+) -> None:
+    reduced = Reduced(("a", "b", "c"), {"": np.array(values)}, [])
+    made = scores(Entry("l1", Remarking(), ()), reduced, [0, 1, 2], 3, 1)["l1"]
+    if math.isnan(values[0]):
+        assert (made.reason, made.note) == ("of 3 values", None)
+    else:
+        assert made.reason is None
+        assert str(made.note).startswith("of 3 values; ")

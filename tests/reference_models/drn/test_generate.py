@@ -215,10 +215,11 @@ def test_pairs_across_folders_are_matched_by_the_list_beside_the_images(
     )
     out, truth = tmp_path / "out", tmp_path / "data" / "test"
     generate(model(), read_data(tmp_path / "data", "test"), out, device=CPU)
-    matching = match_pairs(Folders(out, truth, truth), pairs_csv=out / PAIRS)
+    matching = match_pairs(Folders(out, truth, truth), pairs=out / PAIRS)
     assert matching.problems == ()
     (pair,) = matching.pairs
     assert pair.source is not None
+    assert pair.ground_truth is not None
     assert (pair.source.path, pair.ground_truth.path) == (
         truth / "y" / names[0],
         truth / "x" / names[1],

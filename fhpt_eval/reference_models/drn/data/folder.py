@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhpt_eval.errors import InputError
-from fhpt_eval.images.files import REFUSED_SUFFIXES, find_images
+from fhpt_eval.images.listing import REFUSED_SUFFIXES, find_images
+from fhpt_eval.images.names import NameIndex
 
 #: What the field's lists begin with: DeepFashion's in crops and in full frames, in both spellings,
 #: and Market-1501's. Where several are there, the first counts.
@@ -62,7 +63,7 @@ class MissingImage(InputError):  # noqa: N818 - a state of a name, which may be 
 
 
 class ImageIndex:
-    """The images below a data folder, by the names that its lists have."""
+    """The images below a data folder, by the names that its lists have, in any spelling."""
 
     def __init__(self, folder: Path, split: str) -> None:
         """List the folder.
@@ -73,6 +74,7 @@ class ImageIndex:
         self.folder = folder
         self._places = dict.fromkeys((f"{split}/", *_FOLDERS))
         self._found = find_images(folder, "--data")
+        self._names = NameIndex(self._found)
 
     def __getitem__(self, name: str) -> Path:
         """Return where an image lies.
@@ -82,15 +84,15 @@ class ImageIndex:
             InputError: it lies in two files of one name, or in a refused format; the message is
                 the reason, without the name.
         """
-        for place in self._places:
-            paths = self._found.get(place + name)
-            if paths is None:
-                continue
-            if len(paths) > 1:
-                files = " and ".join(path.name for path in paths)
-                raise InputError(f"is there twice, as {files}; remove all but one")
-            if paths[0].suffix.lower() in REFUSED_SUFFIXES:
-                raise InputError(f"is {paths[0].suffix}, which is not read; save it as PNG")
+        exact = (place + name for place in self._places if place + name in self._found)
+        keys = [key] if (key := next(exact, None)) else self._names.find(name)
+        paths = [path for key in keys for path in self._found[key]]
+        if len(paths) > 1:
+            files = " and ".join(path.relative_to(self.folder).as_posix() for path in paths)
+            raise InputError(f"is there twice, as {files}; remove all but one")
+        if paths and paths[0].suffix.lower() in REFUSED_SUFFIXES:
+            raise InputError(f"is {paths[0].suffix}, which is not read; save it as PNG")
+        if paths:
             return paths[0]
         places = ", ".join(f"{self.folder}/{place}".rstrip("/") for place in self._places)
-        raise MissingImage(f"there is no such image (looked in {places})")
+        raise MissingImage(f"there is no such image (looked in {places}).{self._names.near(name)}")

@@ -21,7 +21,7 @@ from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import ImageError, InputError
 from fhpt_eval.images.files import CheckedImage, ImageRef, check
 from fhpt_eval.keypoints import Frame, Keypoints, read_keypoints
-from fhpt_eval.pairs.lists import Row, read_pairs_csv
+from fhpt_eval.pairs.lists import Row, read_pairs
 from fhpt_eval.reference_models.drn.data.folder import ImageIndex, Lists, MissingImage, find_lists
 
 #: Above this share of images with joints outside of them, the key points are of another frame: of
@@ -113,7 +113,7 @@ def read_data(
             or pairs lack something; all of them are listed.
     """
     lists = find_lists(folder, split, pairs, keypoints)
-    rows, repeated = _distinct(read_pairs_csv(lists.pairs), lists.pairs)
+    rows, repeated = _distinct(read_pairs(lists.pairs), lists.pairs)
     points = read_keypoints(lists.keypoints)
     progress = progress or Progress()
     reader = _Reader(ImageIndex(folder, split), points, threads, progress)

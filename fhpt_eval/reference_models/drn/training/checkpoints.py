@@ -108,11 +108,15 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model to generate with, its record, and the SHA-256 of its tensors."""
+    """A model to generate with, its record, and the SHA-256 of its tensors.
+
+    ``made_for``: the only images that it knows, where the registry of weights says so.
+    """
 
     model: Model
     record: Record
     digest: str
+    made_for: str = ""
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -174,7 +178,8 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     Raises:
         WeightsError: there is none, or it is damaged or something else.
     """
-    path = weights.find(name_or_path).path
+    found = weights.find(name_or_path)
+    path = found.path
     stored, record = _stored(path)
     with torch.device("meta"):  # nothing is allocated: a small file cannot ask for a large model
         shapes = shapes_of(Model(record.configuration))
@@ -183,7 +188,8 @@ def load_model(name_or_path: str | Path, device: torch.device) -> Loaded:
     state = _as_float32(stored)
     model = Model(record.configuration)
     model.load_state_dict(state)
-    return Loaded(model.to(device).eval().requires_grad_(False), record, tensors_digest(state))
+    model.to(device).eval().requires_grad_(False)
+    return Loaded(model, record, tensors_digest(state), weights.made_for(found.sha256))
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> str:

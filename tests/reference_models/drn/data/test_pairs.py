@@ -16,9 +16,10 @@ from PIL import Image
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.keypoints import annotation_csv
-from fhpt_eval.pairs.lists import read_pairs_csv
+from fhpt_eval.pairs.lists import read_pairs
 from fhpt_eval.reference_models.drn.data.batches import Batches, Cached, Decoded, open_pixels
 from fhpt_eval.reference_models.drn.data.pairs import read_data
+from tests.support import field_names as field
 from tests.support.drn import CPU, draw_folder, training_pairs
 
 
@@ -92,6 +93,22 @@ def test_names_with_folders_are_found_below_the_folder(tmp_path: Path) -> None:
     names = ("WOMEN/Denim/id_01/01_1_front.jpg", "WOMEN/Denim/id_01/01_2_side.jpg")
     root = write_folder(tmp_path / "data", "fashion", {n: f"img/{n}" for n in names}, [names])
     assert read_data(root, "train").people[0].name == names[0][:-4]
+
+
+@pytest.mark.parametrize("spelling", [field.flat, field.posegan, field.multimodal, field.tree])
+def test_lists_may_spell_deepfashions_names_otherwise_than_the_files(
+    spelling: field.Spelling, tmp_path: Path
+) -> None:
+    listed = (f"{spelling(0)}.jpg", f"{spelling(1)}.jpg")
+    files = {name: f"img/{field.tree(n)}.png" for n, name in enumerate(listed)}
+    root = write_folder(tmp_path / "data", "fashion", files, [listed])
+    (root / "fashion-annotation-train.csv").write_text(
+        annotation_csv({field.flat(n): points(n) for n in range(2)})
+    )
+    files_read = [person.file for person in read_data(root, "train").people]
+    assert {file.ref.path for file in files_read if file} == {
+        root / "img" / f"{field.tree(n)}.png" for n in range(2)
+    }
 
 
 def test_the_splits_own_folder_comes_first(tmp_path: Path) -> None:
@@ -176,7 +193,7 @@ def test_two_files_of_one_name_are_no_choice(folder: Path) -> None:
 def test_a_target_that_cannot_be_read_is_told_even_where_targets_need_no_image(
     folder: Path,
 ) -> None:
-    target = read_pairs_csv(folder / "fasion-resize-pairs-train.csv")[0].target
+    target = read_pairs(folder / "fasion-resize-pairs-train.csv")[0].target
     path = next(path for path in (folder / "train").iterdir() if path.stem == target)
     refused = path.with_suffix(".gif")
     path.rename(refused)
