@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: install demo test lint parity parity-page golden bench clean
+.PHONY: install demo test fuzz lint parity parity-page golden bench clean
 
 install: .venv/.installed
 
@@ -13,6 +13,10 @@ demo: .venv/.installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# 2,000 damaged and hostile files, or as many as 20 minutes allow; a few of them are in `make test`.
+fuzz: .venv/.dev
+	$(BIN)/python -m tests.fuzz 2000 1200
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

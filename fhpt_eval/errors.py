@@ -21,6 +21,8 @@ Messages say what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Sequence
 
 
@@ -70,6 +72,28 @@ class StorageError(FhptEvalError):
 
 class Undefined(Exception):  # noqa: N818 - a state of a score, not an error of the run
     """Raised by a metric over sets whose score does not exist; the message is the reason."""
+
+
+def of_the_system(error: BaseException) -> str:
+    """Say in a line what the system refused; empty if the error is something else, such as a bug.
+
+    Memory counts, also torch's, and what no encoding or file system can hold.
+    """
+    text = str(error)
+    if isinstance(error, MemoryError) or re.search(r"can't allocate memory|out of memory", text):
+        return (
+            "The memory of this machine does not suffice. What was finished is kept; fewer "
+            "--workers take less at a time."
+        )
+    if isinstance(error, BrokenPipeError):
+        return "The program that reads the output has ended, so not all of it was printed."
+    if isinstance(error, OSError):
+        name = "" if error.filename is None else f"{error.filename}: "
+        full = " Free some room and repeat the command." if error.errno == errno.ENOSPC else ""
+        return f"{name}{error.strerror or text}. What was finished is kept.{full}"
+    if isinstance(error, UnicodeError):
+        return f"A text cannot be read or written ({text[:200]}). What was finished is kept."
+    return ""
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -29,9 +29,18 @@ from pydantic import (
     model_validator,
 )
 
-from fhpt_eval.common.files import Cell, csv_text, plain_text, read_text, why, write_atomically
+from fhpt_eval.common.files import (
+    Cell,
+    check_json,
+    csv_text,
+    plain_text,
+    read_text,
+    why,
+    write_atomically,
+)
 from fhpt_eval.common.settings import digest_of
 from fhpt_eval.common.tables import Table, arrowed
+from fhpt_eval.common.text import printable
 from fhpt_eval.common.validation import explain_validation
 from fhpt_eval.errors import ResultError, StorageError
 
@@ -43,6 +52,8 @@ MAX_NAME = 200
 SCHEMA_VERSION: Literal[1] = 1
 #: Largest files that are read, in bytes.
 MAX_JSON_BYTES, MAX_PAIRS_BYTES = 2**26, 2**31
+#: Most values in a ``result.json``, such as those of a hundred thousand files that were left out.
+MAX_JSON_VALUES = 500_000
 _WHAT = "the folder that 'fhpt-eval run' wrote"
 #: What a run writes to its folder; without the first there is no result.
 FILES = ("result.json", "scores.csv", "pairs.csv", "files.csv")
@@ -369,7 +380,7 @@ class Result(_Model):
 
     def __str__(self) -> str:
         lines = "\n".join(filter(None, (self.citation, self.protocol.standing)))
-        return f"{self.title}\n{self.table().text()}{lines}"
+        return printable(f"{self.title}\n{self.table().text()}{lines}")
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -379,7 +390,7 @@ class Result(_Model):
     def to_json(self) -> str:
         """Return the text of ``result.json``: the same result gives the same text."""
         table = self.model_dump(mode="json")
-        return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return printable(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
     def scores_csv(self) -> str:
         """Return the text of ``scores.csv``: a row per score."""
@@ -425,9 +436,12 @@ class Result(_Model):
             raise ResultError(f"{folder} {UNFINISHED}")
         text = read_text(file, MAX_JSON_BYTES, _WHAT, error=ResultError)
         try:
+            check_json(text, MAX_JSON_VALUES)
             result = cls.model_validate_json(text)
         except ValidationError as error:
             raise ResultError(_not_a_result(error, file)) from None
+        except ValueError as error:
+            raise ResultError(f"{file}: is not a result of fhpt-eval: {error}.") from None
         if path.is_dir():
             result._pairs = _beside(file, "pairs.csv", PairTable.from_csv)
             result._files = _beside(file, "files.csv", FileTable.from_csv)

@@ -283,3 +283,54 @@ def test_the_page_where_is_what_has_every_folder_of_the_package_and_no_other() -
     folders = {path.relative_to(ROOT).as_posix() + "/" for path in PACKAGE.rglob("*/")}
     assert len(listed) == len(set(listed))
     assert {f for f in folders if "__pycache__" not in f} | {"fhpt_eval/"} == set(listed)
+
+
+#: Modules that open files in a way of their own, and which ones.
+OTHER_DOORS = {
+    "common/files.py": "it is the door",
+    "common/machine.py": "the kernel's files",
+    "common/fingerprint.py": "code that is imported",
+    "common/shipped.py": "files of the package",
+    "features/perceptual.py": "files of the package",
+    "metrics/brisque.py": "files of the package",
+    "protocol/methods.py": "files of the package",
+    "weights/registry.py": "files of the package",
+    "weights/state.py": "files whose digest has been taken",
+    "weights/download.py": "half a download of its own, locked",
+    "weights/bundle.py": "a scratch folder of its own",
+    "benchmarks/mannequin/training/pictures.py": "arrays that it has written",
+    "reference_models/drn/training/logs.py": "appends to a log of its own",
+    "reference_models/drn/training/checkpoints.py": "a file that the door has looked at",
+    "cli/screen.py": "the device that takes everything",
+    "testing/metrics.py": "a scratch folder of its own",
+}
+OPENING = re.compile(
+    r"(^|\.)(open|read_text|read_bytes|write_text|write_bytes|load_file|safe_open|memmap|fromfile"
+    r"|read_csv|mkstemp|NamedTemporaryFile)$|^np\.load$|^torch\.load$|^os\.open$"
+)
+
+
+def openings(path: Path) -> list[str]:
+    """Return the calls by which a module may open a file, but those of the doors.
+
+    What is called ``file``, ``stream`` or ``data`` has been opened, or is in memory.
+    """
+    calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    doors = {"read_text", "read_bytes", "self._open", "_open"}
+    return [
+        name
+        for call in calls
+        if OPENING.search(name := ast.unparse(call.func))
+        and name not in doors
+        and not re.search(
+            "file|stream|data|BytesIO", ast.unparse(call.args[0]) if call.args else ""
+        )
+    ]
+
+
+def test_files_are_opened_through_the_doors_of_common_files_alone() -> None:
+    """One way in, for regular files of bounded size; one way out, which replaces no others."""
+    ways = {path.relative_to(PACKAGE).as_posix(): openings(path) for path in modules()}
+    past = {name: calls for name, calls in ways.items() if calls and name not in OTHER_DOORS}
+    assert not past
+    assert all(ways[name] for name in OTHER_DOORS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 from fhpt_eval.cli.train_networks import train_faces, train_garments, train_pose
 
 
@@ -68,11 +69,11 @@ def mannequin(
     if out is not None:
         written = write_benchmark(out, settings, workers or available_cores())
         for split, count in written.images.items():
-            click.echo(f"{split}: {count:,} images, {written.pairs[split]:,} pairs")
-        click.echo(f"digest: {written.digest}")
+            say(f"{split}: {count:,} images, {written.pairs[split]:,} pairs")
+        say(f"digest: {written.digest}")
     if sheet is not None:
         _write_sheet(sheet, identities, seed, size)
-        click.echo(f"contact sheet: {sheet}")
+        say(f"contact sheet: {sheet}")
 
 
 def _refuse_options(context: click.Context) -> None:

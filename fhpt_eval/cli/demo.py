@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 _SEED = 0
 #: Reference models that are part of the package: the method's name, and that of its weights.
@@ -41,13 +42,13 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
 
     check_writable(out)
     images = out / "mannequin"
-    click.echo(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
+    say(f"fhpt-eval benchmark mannequin --out {images} --identities {identities}", err=True)
     write_benchmark(images, Settings(identities=identities, seed=_SEED), available_cores())
     truth = images / "test"
     results = []
     methods = write_methods(images, out / "methods") | _reference_models(images, out / "methods")
     for method, folder in methods.items():
-        click.echo(
+        say(
             f"fhpt-eval run --pred {folder} --gt {truth} --source {truth} --protocol mannequin",
             err=True,
         )
@@ -59,7 +60,7 @@ def demo(context: click.Context, out: Path, identities: int) -> None:
     board = build(results)
     write_atomically(out / "leaderboard.csv", board.to_csv().encode())
     show_leaderboard(board)
-    click.echo(
+    say(
         f"Leaderboard: {out / 'leaderboard.csv'}\n"
         f"Scores, per-pair values and provenance: {out / 'runs'}\n"
         f"Images: {truth}, and those of the methods: {out / 'methods'}\n"
@@ -82,7 +83,7 @@ def _reference_models(images: Path, out: Path) -> dict[str, Path]:
     data = read_data(images, "test", targets=False)
     for method, weights in _MODELS.items():
         folder = out / method
-        click.echo(
+        say(
             f"fhpt-eval drn generate --checkpoint {weights} --data {images} --out {folder}",
             err=True,
         )

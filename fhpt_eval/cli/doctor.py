@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fhpt_eval.cli.options import weights_dir
+from fhpt_eval.cli.screen import say
 
 
 @click.command()
@@ -23,16 +24,16 @@ def doctor() -> int:
     from fhpt_eval.common.machine import available_cores
 
     for name, version in {**software(()), "system": platform.platform(terse=True)}.items():
-        click.echo(f"{name:<16}{version}")
-    click.echo(f"{'cores':<16}{available_cores()}")
-    click.echo(f"{'device':<16}{_devices(torch.cuda.is_available())}")
+        say(f"{name:<16}{version}")
+    say(f"{'cores':<16}{available_cores()}")
+    say(f"{'device':<16}{_devices(torch.cuda.is_available())}")
     codecs = [name for name in ("jpg", "zlib", "webp") if features.check(name)]
-    click.echo(f"{'image codecs':<16}{', '.join(codecs)} (jpg, zlib for PNG, and webp are used)")
-    click.echo("")
+    say(f"{'image codecs':<16}{', '.join(codecs)} (jpg, zlib for PNG, and webp are used)")
+    say("")
     if broken := _metrics():
-        click.echo(f"\n{broken} metrics are unavailable; what would cure it stands above.")
+        say(f"\n{broken} metrics are unavailable; what would cure it stands above.")
         return 3
-    click.echo("\nEverything that is installed can be used.")
+    say("\nEverything that is installed can be used.")
     return 0
 
 
@@ -64,5 +65,5 @@ def _metrics() -> int:
         except FhptEvalError as error:
             broken += 1
             text = f"unavailable: {error}"
-        click.echo(f"metric {name:<16}{text}")
+        say(f"metric {name:<16}{text}")
     return broken

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     import torch
@@ -108,10 +109,10 @@ def train(context: click.Context, /, **values: Any) -> int:
             _train(configuration, world, device, values)
         except Stopped as stopped:
             if world.leads:
-                click.echo(f"{stopped} Go on with:\n  {_command(context)}", err=True)
+                say(f"{stopped} Go on with:\n  {_command(context)}", err=True)
             return 128 + stopped.signal
         except KeyboardInterrupt:
-            click.echo(
+            say(
                 "Interrupted at once. What came after the last checkpoint, if any, is lost; the "
                 "same command with --resume goes on from it.",
                 err=True,
@@ -148,7 +149,7 @@ def _train(
         samples = _held_out(values, threads) if wants_samples else None
         record = train(plan, data, device, samples=samples, world=world, progress=progress)
     if world.leads:
-        click.echo(
+        say(
             f"{record.steps:,} steps in {duration(record.seconds)}. Weights: {plan.out / WEIGHTS}\n"
             f"Draw with them: fhpt-eval drn generate --checkpoint {plan.out / WEIGHTS} "
             f"--data {values['data']} --out results"
@@ -223,7 +224,7 @@ def generate(checkpoint: str, out: Path, **values: Any) -> None:
         )  # fmt: skip
     rate = f" ({done.per_second:.1f} per second)" if done.written else ""
     kept = f", {done.skipped:,} were there already" if done.skipped else ""
-    click.echo(f"{out}: {done.written:,} new images{rate}{kept}")
+    say(f"{out}: {done.written:,} new images{rate}{kept}")
 
 
 @drn.command()
@@ -233,7 +234,7 @@ def info(checkpoint: str) -> None:
     """Say what a checkpoint or a file of weights is: configuration, steps, data, parameters."""
     from fhpt_eval.reference_models.drn.training.checkpoints import describe
 
-    click.echo(describe(checkpoint))
+    say(describe(checkpoint))
 
 
 @drn.command()
@@ -254,7 +255,7 @@ def export(checkpoint: str, out: Path, stored: Any) -> None:
         raise InputError(f"--out {out}: the file must end in .safetensors.")
     record, state = read_record(checkpoint)
     write(out, state, record, stored)
-    click.echo(f"{out}: {out.stat().st_size:,} bytes")
+    say(f"{out}: {out.stat().st_size:,} bytes")
 
 
 def _command(context: click.Context) -> str:

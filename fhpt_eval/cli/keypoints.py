@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ def keypoints(
         checked = {image.name: image.own_image for image in listed}
         write = _write_csv if layout == "csv" else _write_json
         persons = write(checked, out, pose, chosen, progress)
-    click.echo(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
+    say(f"{persons:,} of {len(checked):,} images show a person. Written to {out}")
 
 
 def _write_csv(
@@ -87,13 +88,14 @@ def _write_csv(
     """Write the main person of every image to one CSV; return how many images show a person."""
     import numpy as np
 
-    from fhpt_eval.common.files import check_writable, write_atomically
+    from fhpt_eval.common.files import check_writable, keep_apart, write_atomically
     from fhpt_eval.errors import ArgumentError, InputError
     from fhpt_eval.features.openpose import choose_person
     from fhpt_eval.keypoints import annotation_csv
 
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; give the CSV a name, or say --format json.")
+    keep_apart(out, {f"image {name}": image.ref.path for name, image in images.items()})
     check_writable(out.parent)
     names = {name: f"{name}{image.ref.path.suffix}" for name, image in images.items()}
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.table import Leaderboard
@@ -25,16 +26,18 @@ def leaderboard(runs: tuple[Path, ...], csv_file: Path | None, sort: str | None)
     \b
     fhpt-eval leaderboard fhpt-eval-runs/fhpt/* --csv leaderboard.csv
     """
-    from fhpt_eval.cli.show import load_results
-    from fhpt_eval.common.files import write_atomically
+    from fhpt_eval.cli.show import load_results, result_files
+    from fhpt_eval.common.files import keep_apart, write_atomically
     from fhpt_eval.leaderboard.table import build
 
+    if csv_file is not None:
+        keep_apart(csv_file, result_files(runs))
     board = build(load_results(runs), sort)
     if csv_file is not None:
         write_atomically(csv_file, board.to_csv().encode())
     show_leaderboard(board)
     if csv_file is not None:
-        click.echo(f"Written to {csv_file}")
+        say(f"Written to {csv_file}")
 
 
 def show_leaderboard(board: Leaderboard) -> None:
@@ -43,4 +46,4 @@ def show_leaderboard(board: Leaderboard) -> None:
 
     show_table(board.table())
     for note in board.notes():
-        click.echo(note)
+        say(note)

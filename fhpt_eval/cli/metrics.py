@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import put
 
 
 @click.command()
@@ -39,7 +40,7 @@ def metrics(as_json: bool) -> None:
             row["broken"] = str(error)
         rows.append(row)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        put(json.dumps(rows, indent=2) + "\n")
         return
     _show(rows)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import put, say
 
 if TYPE_CHECKING:
     from fhpt_eval.features.networks import Network
@@ -38,15 +39,15 @@ def networks(name: str | None, as_json: bool) -> None:
     if name is not None:
         facts = _facts(load_network(name))
         if as_json:
-            click.echo(json.dumps(facts, indent=2))
+            put(json.dumps(facts, indent=2) + "\n")
         else:
             width = max(map(len, facts))
             for label, fact in facts.items():
-                click.echo(f"{label:<{width}}  {_text(fact)}")
+                say(f"{label:<{width}}  {_text(fact)}")
         return
     rows = [_row(installed) for installed in network_names()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        put(json.dumps(rows, indent=2) + "\n")
         return
     _show(rows)
 

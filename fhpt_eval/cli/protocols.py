@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from fhpt_eval.cli.screen import put, say
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -39,7 +41,7 @@ def show(protocol: str) -> None:
 
     loaded = load_protocol(protocol)
     shown = {**loaded.about(), "digest": loaded.digest, **loaded.canonical()}
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    put(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
 
 
 @protocols.command()
@@ -59,12 +61,12 @@ def diff(first: str, second: str) -> None:
     # Two files may have one id; what was typed then tells them apart.
     names = (a.id, b.id) if a.id != b.id else (first, second)
     comparison = compare(a, b, names)
-    click.echo(comparison.head)
+    say(comparison.head)
     for table in comparison.tables():
-        click.echo()
+        say()
         show_table(table)
     for note in comparison.notes():
-        click.echo(f"\n{note}")
+        say(f"\n{note}")
 
 
 @protocols.command("for")
@@ -90,14 +92,14 @@ def for_method(method: str | None) -> None:
         return
     known = find_method(method)
     read = f"{known.repository} at {known.commit}" if known.commit else known.repository
-    click.echo(f"{known.name}{f' ({read.strip()})' if read else ''}")
+    say(f"{known.name}{f' ({read.strip()})' if read else ''}")
     if known.comparable:
         header = ("protocol", "scores", "why")
         cells = [(c.protocol, ", ".join(c.scores), c.why) for c in known.comparable]
         show_table(Table(header, cells, frozenset(header[1:])))
     else:
-        click.echo("Its printed numbers can be compared with those of no shipped protocol.")
+        say("Its printed numbers can be compared with those of no shipped protocol.")
     for line in (f"Its results: {known.results}.", *(f"- {note}" for note in known.notes)):
         show_text(line)
     if known.comparable:
-        click.echo("'fhpt-eval protocols show NAME' has the quirks of a protocol.")
+        say("'fhpt-eval protocols show NAME' has the quirks of a protocol.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import put, say
 
 if TYPE_CHECKING:
     from fhpt_eval.evaluation.request import Request
@@ -123,6 +125,7 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
     fhpt-eval run --pred results/ --gt test/ --set ssim.sigma=1.2
     """
     from fhpt_eval.cli.show import TerminalProgress
+    from fhpt_eval.common.files import write_atomically
     from fhpt_eval.evaluation.evaluate import evaluate_methods
     from fhpt_eval.evaluation.request import loaded_protocols
     from fhpt_eval.evaluation.store.store import default_cache
@@ -143,10 +146,10 @@ def run(context: click.Context, /, request: Path | None, as_json: bool, **typed:
         for (_, _, folders), origin, scored in zip(methods, origins, results, strict=True):
             progress.close()
             for folder, result in zip(folders, scored, strict=True):
+                write_atomically(folder / _ORIGIN, origin.encode())
                 complete = _show(result, folder, as_json) and complete
-                (folder / _ORIGIN).write_text(origin, encoding="utf-8")
             if len(scored) > 1 and not as_json:
-                click.echo(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
+                say(f"Side by side: fhpt-eval sensitivity {shlex.join(map(str, folders))}")
     return 0 if complete else 3
 
 
@@ -189,13 +192,13 @@ def _show(result: Result, folder: Path, as_json: bool) -> bool:
     from fhpt_eval.cli.show import is_complete, show_scores
 
     if as_json:
-        click.echo(result.to_json(), nl=False)
+        put(result.to_json())
     else:
         show_scores(result)
-        click.echo(result.citation)
+        say(result.citation)
         if result.protocol.standing:
-            click.echo(result.protocol.standing)
-        click.echo(f"Written to {folder}: result.json, scores.csv, pairs.csv, files.csv")
+            say(result.protocol.standing)
+        say(f"Written to {folder}: result.json, scores.csv, pairs.csv, files.csv")
     return is_complete(result.scores)
 
 
@@ -220,7 +223,8 @@ def _check_origins(methods: Sequence[tuple[Path, str, list[Path]]], origins: Seq
 def _origin(paths: Mapping[str, Path | str | None]) -> str:
     """Say which folders and files a result is of."""
     present = {name: path for name, path in paths.items() if path is not None}
-    return "".join(f"  --{name} {Path(path).resolve()}\n" for name, path in present.items())
+    text = "".join(f"  --{name} {os.path.realpath(path)}\n" for name, path in present.items())
+    return text.encode(errors="backslashreplace").decode()  # names need not be text
 
 
 def _methods(
@@ -232,7 +236,7 @@ def _methods(
     out: Path | None = typed["outs"] or (asked.outs[0] if asked.outs else None)
     if names and len(names) != len(preds):
         raise click.UsageError(f"{len(preds)} --pred and {len(names)} --name: give one for each.")
-    methods = names or tuple(pred.resolve().name for pred in preds)
+    methods = names or tuple(Path(os.path.realpath(pred)).name for pred in preds)
     if len(set(methods)) < len(methods):
         raise click.UsageError(
             f"Two methods have one name ({', '.join(methods)}); give each a --name."

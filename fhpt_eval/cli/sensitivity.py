@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     from fhpt_eval.leaderboard.sensitivity import Sensitivity
@@ -30,17 +31,19 @@ def sensitivity(
     fhpt-eval run --pred results/ --gt test/ --name ours --protocol fhpt,mine.toml
     fhpt-eval sensitivity fhpt-eval-runs/*/ours --base fhpt --csv sensitivity.csv
     """
-    from fhpt_eval.cli.show import load_results
-    from fhpt_eval.common.files import write_atomically
+    from fhpt_eval.cli.show import load_results, result_files
+    from fhpt_eval.common.files import keep_apart, write_atomically
     from fhpt_eval.leaderboard.sensitivity import build
 
+    for out in filter(None, (csv_file, markdown)):
+        keep_apart(out, result_files(runs))
     table = build(load_results(runs), base)
     for file, text in ((csv_file, table.to_csv()), (markdown, table.to_markdown())):
         if file is not None:
             write_atomically(file, text.encode())
     _show(table)
     for file in filter(None, (csv_file, markdown)):
-        click.echo(f"Written to {file}")
+        say(f"Written to {file}")
 
 
 def _show(table: Sensitivity) -> None:
@@ -48,10 +51,10 @@ def _show(table: Sensitivity) -> None:
     from fhpt_eval.cli.show import show_table
 
     first = table.lines[0].result
-    click.echo(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
+    say(f"{first.method}: the same {first.test_set.pairs:,} pairs under each protocol\n")
     show_table(table.table())
     if table.spans().rows:
-        click.echo()
+        say()
         show_table(table.spans())
     for note in table.notes():
-        click.echo(note)
+        say(note)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from fhpt_eval.cli.screen import put, say
 from fhpt_eval.common.progress import Progress
+from fhpt_eval.common.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -43,10 +45,11 @@ class TerminalProgress(Progress):
 
     def say(self, message: str) -> None:
         self.close()
-        click.echo(message, err=True)
+        say(message, err=True)
 
     def stage(self, name: str, total: int, unit: str = "") -> None:
         self.close()
+        name = printable(name)
         self._name, self._total, self._unit, self._first = name, total, unit, None
         self._logged = time.monotonic()
         if sys.stderr.isatty():
@@ -64,13 +67,13 @@ class TerminalProgress(Progress):
 
     def advance(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        beside = ", ".join(filter(None, (self._rate(done, now), note)))
+        beside = ", ".join(filter(None, (self._rate(done, now), printable(note))))
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, completed=done, beside=beside)
         elif now - self._logged > _LOG_EVERY:
             self._logged = now
             count = f"{done:,} of {self._total:,}" if self._total else f"{done:,}"
-            click.echo(", ".join(filter(None, (f"{self._name}: {count}", beside))), err=True)
+            say(", ".join(filter(None, (f"{self._name}: {count}", beside))), err=True)
 
     def _rate(self, done: int, now: float) -> str:
         """Return how many steps a second the stage makes, once that is known."""
@@ -88,7 +91,7 @@ class TerminalProgress(Progress):
 def show_table(table: Table) -> None:
     """Print a table: as wide as the terminal, in a pipe as Markdown of any width."""
     if not sys.stdout.isatty():
-        click.echo(table.markdown(), nl=False)
+        put(table.markdown())
         return
     from rich.console import Console
 
@@ -102,7 +105,7 @@ def show_text(text: str) -> None:
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         text = click.wrap_text(text, width, subsequent_indent="  ")
-    click.echo(text)
+    say(text)
 
 
 def load_results(runs: Sequence[Path]) -> list[Result]:
@@ -124,7 +127,7 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
             if file not in finished:
                 earlier = (file.parent / f"{EARLIER}result.json").exists()
                 lack = UNFINISHED if earlier else "holds no result."
-                click.echo(f"Left out: {file.parent} {lack}", err=True)
+                say(f"Left out: {file.parent} {lack}", err=True)
         files = finished
     folders = {run / "result.json": run for run in runs if run.is_dir()}
     results = []
@@ -132,7 +135,7 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
         folder = folders.get(file)
         results.append(Result.load(folder or file))
         if results[-1].pair_table is None:
-            click.echo(f"{file}: no pairs.csv was read, so its means stand unchecked.", err=True)
+            say(f"{file}: no pairs.csv was read, so its means stand unchecked.", err=True)
     check_agreement(results)
     for file, result in zip(files, results, strict=True):
         if file in folders:
@@ -140,9 +143,18 @@ def load_results(runs: Sequence[Path]) -> list[Result]:
     return results
 
 
+def result_files(runs: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of results that :func:`load_results` may read, by what they are."""
+    from fhpt_eval.result import FILES
+
+    folders = [run if run.is_dir() else run.parent for run in runs]
+    files = [folder / name for folder in folders for name in FILES]
+    return {f"the result's {file}": file for file in [*runs, *files]}
+
+
 def show_scores(result: Result) -> None:
     """Print a result's scores as a table, and below it notes and what there is no score of."""
-    click.echo(result.title)
+    say(result.title)
     show_table(result.table())
     notes: dict[str, list[str]] = {}
     for name, score in result.scores.items():
@@ -151,9 +163,9 @@ def show_scores(result: Result) -> None:
             # Of a metric that could not be computed at all its name says enough.
             notes.setdefault(text, []).append(name if score.n else name.partition(".")[0])
     if details := sum(score.detail and score.n > 0 for score in result.scores.values()):
-        click.echo(f"{details} details are in scores.csv")
+        say(f"{details} details are in scores.csv")
     for text, names in notes.items():
-        click.echo(f"{', '.join(dict.fromkeys(names))}: {text}")
+        say(f"{', '.join(dict.fromkeys(names))}: {text}")
 
 
 def is_complete(scores: dict[str, Score]) -> bool:

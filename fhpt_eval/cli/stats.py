@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 
 @click.command()
@@ -56,4 +57,4 @@ def stats(
             cache=cache or default_cache(), progress=progress,
         )  # fmt: skip
     save_statistics(out, statistics)
-    click.echo(f"{statistics.count:,} images. Written to {out}; use it with --fid-reference {out}")
+    say(f"{statistics.count:,} images. Written to {out}; use it with --fid-reference {out}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli import options
+from fhpt_eval.cli.screen import say
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ def _train(
     try:
         path = train(pictures, values["out"], settings, device, progress)
     except Stopped as stopped:
-        click.echo(f"{stopped} The same command goes on.", err=True)
+        say(f"{stopped} The same command goes on.", err=True)
         return 128 + stopped.signal
-    click.echo(path)
+    say(path)
     return 0

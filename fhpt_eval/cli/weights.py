@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fhpt_eval.cli.options import PATH, as_json, weights_dir
+from fhpt_eval.cli.screen import put, say
 
 if TYPE_CHECKING:
     from fhpt_eval.weights import WeightsEntry
@@ -47,10 +48,10 @@ def list_(as_json: bool) -> None:
 
     rows = [_row(entry) for entry in registered().values()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        put(json.dumps(rows, indent=2) + "\n")
         return
     _show(rows)
-    click.echo(f"Folder: {folder()}")
+    say(f"Folder: {folder()}")
 
 
 def _row(entry: WeightsEntry) -> dict[str, Any]:
@@ -136,12 +137,12 @@ def verify(names: tuple[str, ...]) -> int:
     status = 0
     for entry in [entry_of(name) for name in names] or registered().values():
         if not (names or entry.shipped or path_of(entry).exists()):
-            click.echo(f"{entry.name}: not here")
+            say(f"{entry.name}: not here")
             continue
         try:
-            click.echo(f"{entry.name}: sound, SHA-256 {find(entry.name).sha256}")
+            say(f"{entry.name}: sound, SHA-256 {find(entry.name).sha256}")
         except WeightsError as error:
-            click.echo(f"{entry.name}: {error}")
+            say(f"{entry.name}: {error}")
             status = 2
     return status
 
@@ -164,8 +165,8 @@ def bundle(out: Path, names: tuple[str, ...], is_all: bool) -> None:
     chosen = _chosen(names, is_all)
     packed = {file.name: file.path.name for file in write_bundle(chosen, out)}
     for name in dict.fromkeys(chosen):
-        click.echo(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
-    click.echo(f"Written to {out}. There: fhpt-eval weights import {out.name}")
+        say(f"{name}: {packed.get(name, 'left out, it is part of fhpt-eval')}")
+    say(f"Written to {out}. There: fhpt-eval weights import {out.name}")
 
 
 @weights.command("import")
@@ -180,7 +181,7 @@ def import_(file: Path) -> None:
     from fhpt_eval.weights import import_bundle
 
     for imported in import_bundle(file):
-        click.echo(f"{imported.name}: {imported.path}")
+        say(f"{imported.name}: {imported.path}")
 
 
 def _chosen(names: tuple[str, ...], is_all: bool) -> list[str]:

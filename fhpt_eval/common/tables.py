@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from fhpt_eval.common.text import printable
+
 if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
@@ -34,6 +36,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     texts: frozenset[str] = frozenset()
     bold: frozenset[tuple[int, int]] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        """Write out what would steer a terminal, whatever file a cell came from."""
+        object.__setattr__(self, "header", [printable(name) for name in self.header])
+        object.__setattr__(self, "rows", [[printable(cell) for cell in row] for row in self.rows])
 
     def markdown(self) -> str:
         """Return the table in Markdown; nothing in a cell can break it."""

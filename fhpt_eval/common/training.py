@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fhpt_eval.common.files import replacing
+from fhpt_eval.common.files import opened, replacing
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 
@@ -31,6 +31,8 @@ from fhpt_eval.errors import FhptEvalError, InputError, WeightsError
 CHECKPOINT = "checkpoint.pt"
 #: Raised when a checkpoint's keys or their meaning change.
 _VERSION = 2
+# Largest checkpoint that is read, in bytes.
+_MAX_BYTES = 2**35
 
 
 class Stopped(FhptEvalError):  # noqa: N818 - a state of the training, and no fault
@@ -292,7 +294,8 @@ def read_checkpoint(path: Path, kind: str) -> Checkpoint:
         WeightsError: the file is damaged, or of something else than ``kind``.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with opened(path, _MAX_BYTES) as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file may make the reader fail in any way
         raise WeightsError(
             f"{path} cannot be read as a checkpoint: it is damaged, or another kind of file. "

@@ -12,6 +12,8 @@ from fhpt_eval.errors import ArgumentError, FhptEvalError, InputError, did_you_m
 
 #: Longest quotation of a wrong value, in characters.
 _QUOTED = 80
+#: Most faults that are told one by one.
+_MOST_FAULTS = 10_000
 
 
 @contextmanager
@@ -27,6 +29,8 @@ def explained(
 
 def explain_validation(error: ValidationError, model: type[BaseModel], label: str) -> str:
     """Say in one line per fault which key of ``label`` is wrong and what is allowed."""
+    if error.error_count() > _MOST_FAULTS:  # each would take kilobytes to be told
+        return f"{label}: {error.error_count():,} values are not as they should be."
     lines: list[str] = []
     for fault in error.errors():
         if fault["type"] == "too_short" and lines:

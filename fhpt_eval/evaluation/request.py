@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
@@ -193,6 +194,13 @@ class Request(BaseModel):
                 )
             options[name.replace("_", "-")] = str(values.pop(name))
         return cls(**values | {"options": options})
+
+    def given(self) -> dict[str, Path]:
+        """Return the files and folders that are read, by the options that name them."""
+        named = {name: getattr(self, name) for name in ("pred", "gt", "source", "pairs")}
+        texts = [*self.options.items(), *(("protocol", name) for name in self.protocols)]
+        named |= {n: Path(v) for n, v in texts if isinstance(v, str | Path) and os.path.exists(v)}  # noqa: PTH110 - also knows names that no file can have
+        return {f"--{name}": path for name, path in named.items() if path is not None}
 
     def cut(self, panels: int | None) -> Cut | None:
         """Return how files are cut into panels; ``panels`` is how many the protocol says.

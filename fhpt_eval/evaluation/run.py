@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhpt_eval.common import fingerprint
-from fhpt_eval.common.files import check_writable, remove_leftovers
+from fhpt_eval.common.files import check_writable, keep_apart, remove_leftovers
 from fhpt_eval.common.machine import choose_device, full_precision, precision
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError, ResultError, StorageError, UnavailableError
@@ -27,7 +28,7 @@ from fhpt_eval.evaluation.survey.checks import survey
 from fhpt_eval.evaluation.survey.chunks import CheckedPair
 from fhpt_eval.evaluation.survey.doubts import doubts_of, noted
 from fhpt_eval.evaluation.survey.needs import lack_of, sides_there
-from fhpt_eval.evaluation.survey.problems import refuse
+from fhpt_eval.evaluation.survey.problems import LISTED, refuse
 from fhpt_eval.evaluation.survey.shapes import panels_of
 from fhpt_eval.evaluation.tasks import Planned
 from fhpt_eval.evaluation.work import Scored, Work
@@ -39,6 +40,7 @@ from fhpt_eval.pairs.pair import Folders, Matching, Problem
 from fhpt_eval.protocol import Entry, Protocol
 from fhpt_eval.protocol.standing import standing
 from fhpt_eval.result import (
+    FILES,
     MAX_NAME,
     Excluded,
     FileRow,
@@ -91,7 +93,7 @@ class Prepared:
 
 def method_of(request: Request) -> str:
     """Return the method's name: its folder's, unless it has another."""
-    return request.name or request.pred.resolve().name
+    return request.name or Path(os.path.realpath(request.pred)).name
 
 
 def prepare(request: Request) -> Prepared:
@@ -174,6 +176,8 @@ class Run:
         )
         for scoring in scorings:
             if scoring.out is not None:
+                keep_apart(scoring.out, request.given())
+                claim(scoring.out)
                 give_way(scoring.out, method)
         for protocol in protocols:
             protocol.canonical()  # reads what it names: a wrong path shows before any work
@@ -181,7 +185,8 @@ class Run:
         for scoring in scorings:
             if scoring.out is not None:
                 check_writable(scoring.out)
-                remove_leftovers(scoring.out)
+                (scoring.out / LISTED).unlink(missing_ok=True)  # of an earlier, refused run
+                remove_leftovers(scoring.out / LISTED.parent)
         return cls(request, method, folders, matching, scorings, device, executor, progress)
 
     def prepared(
@@ -477,6 +482,20 @@ def _match(request: Request, folders: Folders, progress: Progress) -> Matching:
             "compares with it"
         )
     return matching
+
+
+def claim(out: Path) -> None:
+    """Make sure that a folder holds no files but those of a result under the names of ours.
+
+    Raises:
+        InputError: it holds files of somebody else that a result's would replace.
+    """
+    foreign = [name for name in FILES if os.path.lexists(out / name)]
+    if foreign and "result.json" not in foreign and not (out / LISTED.parent).is_dir():
+        raise InputError(
+            f"--out {out} holds {foreign[0]}, which no run wrote and a result's would replace. "
+            "Choose another folder, or rename it."
+        )
 
 
 def give_way(out: Path, method: str) -> None:

@@ -126,14 +126,14 @@ class _Walk:
 
     def run(self) -> None:
         """Walk, without recursion: folders may lie in each other to any depth."""
-        real_root = self.root.resolve()
+        real_root = Path(os.path.realpath(self.root))
         walked: set[Path] = set()
         folders: list[tuple[Path, str]] = [(self.root, "")]
         links: list[tuple[Path, str]] = []
         while folders or links:
             # A folder is better known by its own name than by that of a link to it.
             folder, prefix = folders.pop() if folders else links.pop(0)
-            real = folder.resolve()
+            real = Path(os.path.realpath(folder))
             above = real != real_root and real_root.is_relative_to(real)
             if real in walked or above:
                 self.passed_over["links to folders that are listed already"] += 1

@@ -17,12 +17,15 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fhpt_eval.metrics.base import Direction, PairMetric
-from fhpt_eval.metrics.tensors import band, round_up, slide, symmetric_pad, to_grey, to_levels
+from fhpt_eval.metrics.tensors import STEP, band, round_up, slide, symmetric_pad, to_grey, to_levels
 
 _K1, _K2 = 0.01, 0.03
 # Planes are filtered in groups of about this many pixels: larger ones leave the CPU's cache, and
 # smaller ones drown in the cost of calls. A GPU has no such cache and wants large groups.
 _PIXELS_CPU, _PIXELS_GPU = 2**16, 2**23
+# Larger planes are filtered in bands of about so many pixels, since the filter holds a plane some
+# twenty times in float64: 8,192 x 8,192 pixels would take 9 GB.
+_PIXELS_BAND = 2**20
 
 
 class SSIM(PairMetric):
@@ -106,8 +109,7 @@ class SSIM(PairMetric):
         ranges = self._ranges(x.reshape(count, -1))[:, None, None]
         group = max(1, (_PIXELS_CPU if x.device.type == "cpu" else _PIXELS_GPU) // (height * width))
         parts = [slice(at, at + group) for at in range(0, len(x), group)]
-        levels = ((self._levels(x[part]), self._levels(y[part]), ranges[part]) for part in parts)
-        values = [self._similarity(*some) for some in levels]
+        values = [self._similarity(x[part], y[part], ranges[part]) for part in parts]
         # Without a range the constants vanish, and flat regions are rounding error over itself.
         similarity = torch.cat(values).masked_fill(ranges.flatten() == 0, math.nan)
         return similarity.view(count, -1).mean(dim=1)
@@ -115,7 +117,9 @@ class SSIM(PairMetric):
     def _planes(self, images: Tensor) -> Tensor:
         """Return ``(N * channels, H, W)``, uint8 or float in [0, 1]."""
         if self.channels == "grey":
-            return to_grey(images).to(torch.uint8)
+            rows = max(1, _PIXELS_BAND // images[:, 0, 0].numel())
+            parts = (images[:, :, at : at + rows] for at in range(0, images.shape[2], rows))
+            return torch.cat([to_grey(part).to(torch.uint8) for part in parts], 1)
         return images.flatten(0, 1)
 
     def _levels(self, planes: Tensor) -> Tensor:
@@ -133,9 +137,42 @@ class SSIM(PairMetric):
         return ranges.to(generated.device).repeat_interleave(planes)
 
     def _similarity(self, x: Tensor, y: Tensor, ranges: Tensor) -> Tensor:
-        """Return the mean of the SSIM map of each of P planes, ``(P, H, W)`` -> ``(P,)``."""
+        """Return the mean of the SSIM map of each of P planes, ``(P, H, W)`` -> ``(P,)``.
+
+        Of large planes the map is made in bands, with the same bits as in one.
+        """
         pad = self._size // 2 - self._border
-        maps = self._local_means(symmetric_pad(x, pad), symmetric_pad(y, pad))
+        x, y = symmetric_pad(x, pad), symmetric_pad(y, pad)
+        count, height, width = x.shape
+        reach = self._size - 1
+        similarity = x.new_empty((count, height - reach, width - reach), dtype=torch.float64)
+        bands, rows = self._bands(x)
+        for at in bands:
+            part = slice(at, at + rows)
+            similarity[:, at : at + rows - reach] = self._map(x[:, part], y[:, part], ranges)
+        mean: Tensor = similarity.mean(dim=(1, 2))
+        return mean
+
+    def _bands(self, planes: Tensor) -> tuple[list[int], int]:
+        """Return the first row of every band, and the number of rows that each has.
+
+        Sums come out alike to the bit where rows lie alike in the filter's windows of
+        :data:`STEP`: so bands begin at a multiple of it, the last one as well, and the maps behind
+        one another in a buffer are as far apart, beyond multiples, as those of the plane.
+        Running sums over a column depend on where they begin, unless the levels are whole.
+        """
+        count, height, width = planes.shape
+        inexact = self.window == "uniform" and planes.is_floating_point()
+        if count * height * width <= 2 * _PIXELS_BAND or inexact:
+            return [0], height
+        wanted = round_up(max(_PIXELS_BAND // (count * width), 2 * STEP) + self._size)
+        rows = min(height, wanted + height % STEP)
+        step = (rows - self._size + 1) // STEP * STEP
+        return [*range(0, height - rows, step), height - rows], rows
+
+    def _map(self, x: Tensor, y: Tensor, ranges: Tensor) -> Tensor:
+        """Return the SSIM map of P padded planes, as large as where the window fits."""
+        maps = self._local_means(self._levels(x), self._levels(y))
         mean_x, mean_y, mean_squares, mean_product = maps
         norm = self._covariance_norm
         product = mean_x * mean_y
@@ -146,7 +183,7 @@ class SSIM(PairMetric):
         numerator = product.mul_(2).add_(c1).mul_(covariance.mul_(2).add_(c2))
         denominator = squares.add_(c1).mul_(variances.add_(c2))
         similarity: Tensor = numerator.div_(denominator)
-        return similarity.mean(dim=(1, 2))
+        return similarity
 
     def _local_means(self, x: Tensor, y: Tensor) -> Tensor:
         """Filter x, y, x² + y² and xy: ``(4, P, H - size + 1, W - size + 1)``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def layout_of(names: Iterable[str], root: Path | None = None) -> Layout:
 
     The folder's own path counts too, as it may be one of the folders of a data set.
     """
-    above = "/".join(root.resolve().parts[-2:]) + "/" if root else ""
+    above = "/".join(Path(os.path.realpath(root)).parts[-2:]) + "/" if root else ""
     identities = {name: identity_of(above + name) for name in names}
     titles: dict[str, tuple[str, str, str]] = {}
     for name, identity in identities.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,4 +90,4 @@ class Folders:
     def is_one_folder(self) -> bool:
         """Whether generated images and ground truth lie in the same folder."""
         truth = self.ground_truth
-        return truth is not None and self.generated.resolve() == truth.resolve()
+        return truth is not None and os.path.realpath(self.generated) == os.path.realpath(truth)

@@ -14,12 +14,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from fhpt_eval.common.files import replacing, why
+from fhpt_eval.common.files import opened, replacing, why
 from fhpt_eval.errors import FhptEvalError, WeightsError
 from fhpt_eval.weights.registry import MAX_BYTES, OWN_REGISTRY, WeightsEntry, folder, registered
 from fhpt_eval.weights.store import Weights, find, install, writing
 
 _PIECE = 2**20
+# Largest bundle, in bytes.
+_MAX_BUNDLE = 8 * MAX_BYTES
 _FORMAT = tarfile.USTAR_FORMAT
 # Zeros that a tar file ends with, in bytes.
 _END = 1024
@@ -52,7 +54,7 @@ def write_bundle(names: Iterable[str], target: Path) -> list[Weights]:
         for weights in packed:
             member = tarfile.TarInfo(weights.path.name)
             member.size = weights.path.stat().st_size
-            with weights.path.open("rb") as content:
+            with opened(weights.path, MAX_BYTES) as content:
                 tar.addfile(member, content)
     return packed
 
@@ -84,7 +86,8 @@ class _Bounded(io.FileIO):
 
     def __init__(self, path: Path) -> None:
         try:
-            super().__init__(path)
+            with opened(path, _MAX_BUNDLE) as file:
+                super().__init__(os.dup(file.fileno()))
         except OSError as error:
             raise WeightsError(f"{path} cannot be read ({why(error)}).") from error
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fhpt_eval.common.files import opened
 from fhpt_eval.errors import WeightsError
+from fhpt_eval.weights.registry import MAX_BYTES
 from fhpt_eval.weights.store import find
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
 
 def is_safetensors(path: Path) -> bool:
     """Whether a file begins as safetensors do: with the length of a JSON header, and the header."""
-    with path.open("rb") as file:
+    with opened(path, MAX_BYTES) as file:
         return file.read(9)[8:] == b"{"
 
 

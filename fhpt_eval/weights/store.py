@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhpt_eval.common.files import why
+from fhpt_eval.common.files import opened, why
 from fhpt_eval.errors import StorageError, WeightsError, did_you_mean
 from fhpt_eval.weights.registry import (
     MAX_BYTES,
@@ -117,7 +117,7 @@ def sha256_of(path: Path) -> str:
         WeightsError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path, MAX_BYTES) as file:
             state = os.fstat(file.fileno())
             key = (str(path.absolute()), state.st_ino, state.st_size, state.st_mtime_ns)
             if key not in _taken:

@@ -232,7 +232,7 @@ def test_everything_that_is_wrong_is_listed_at_once(make_pairs: Maker, tmp_path:
     assert "30 missing:" in finished.err
     assert "... and 10 more" in finished.err
     assert "2 unreadable:" in finished.err
-    with (tmp_path / "out" / "problems.csv").open() as file:
+    with (tmp_path / "out" / "partials" / "problems.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 32
 
 

@@ -16,11 +16,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fhpt_eval.common.files import (
+    check_json,
     check_writable,
     csv_text,
+    keep_apart,
+    opened,
     plain_text,
     read_bytes,
     read_text,
+    remove_leftovers,
+    toml_table,
     write_atomically,
 )
 from fhpt_eval.errors import InputError, ResultError, StorageError
@@ -94,6 +99,52 @@ class TestReading:
             read_text(path, 1, "a result", error=ResultError)
 
 
+class TestToml:
+    def refusal(self, text: str) -> str:
+        with pytest.raises(InputError) as error:
+            toml_table(text, "p.toml")
+        return str(error.value)
+
+    def test_a_key_of_very_many_parts_is_refused_before_it_is_built(self) -> None:
+        assert self.refusal("a=1\n" + ".".join("a" * 20_000) + "=1") == (
+            "p.toml, line 2: has more than 200 dots; break it."
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "key"),
+        [
+            ('a.b = "x\\u0000y"', "a.b"),
+            ('[[a]]\nb = ["x", "\\u001b"]', "a.b"),
+            ('"\\u001b" = 1', r"\u001b"),
+        ],
+    )
+    def test_a_control_character_is_refused_with_its_key(self, text: str, key: str) -> None:
+        assert self.refusal(text) == (f"p.toml: {key}: there is a control character; leave it out.")
+
+    def test_texts_of_several_lines_and_tabs_are_texts(self) -> None:
+        assert toml_table('a = """x\ty\nz"""', "p.toml") == {"a": "x\ty\nz"}
+
+
+class TestJson:
+    def test_more_values_than_are_bearable_are_refused(self) -> None:
+        check_json("[1, 2, [3], {}]", 6)
+        with pytest.raises(ValueError, match="more than 5 values"):
+            check_json("[1, 2, [3], {}]", 5)
+
+
+class TestOpening:
+    def test_the_file_is_read_as_it_was_opened(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"12345")
+        with opened(tmp_path / "a", 5) as file:
+            (tmp_path / "a").unlink()
+            assert file.read() == b"12345"
+
+    @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/dev/stdin"])
+    def test_a_device_is_refused(self, path: str) -> None:
+        with pytest.raises(OSError, match="it is not a file"), opened(Path(path), 5):
+            pass
+
+
 class TestWriting:
     def test_the_bytes_are_in_the_file(self, tmp_path: Path) -> None:
         path = tmp_path / "result.json"
@@ -129,10 +180,34 @@ class TestWriting:
             write_atomically(path, b"new")
             assert reader.read() == b"old"
 
-    def test_others_may_read_the_file(self, tmp_path: Path) -> None:
-        path = tmp_path / "result.json"
-        write_atomically(path, b"new")
-        assert path.stat().st_mode & 0o777 == 0o644
+    @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+    def test_who_may_read_the_file_is_what_the_umask_says(self, tmp_path: Path, umask: int) -> None:
+        before = os.umask(umask)
+        try:
+            write_atomically(tmp_path / "result.json", b"new")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "result.json").stat().st_mode & 0o777 == 0o666 & ~umask
+
+    @pytest.mark.parametrize("target", ["target.csv", "nothing", "link.csv"])
+    def test_a_link_is_neither_written_through_nor_replaced(
+        self, tmp_path: Path, target: str
+    ) -> None:
+        (tmp_path / "target.csv").write_bytes(b"old")
+        link = tmp_path / "link.csv"
+        link.symlink_to(target)
+        with pytest.raises(StorageError, match="it is a link; give the file that it leads to"):
+            write_atomically(link, b"new")
+        assert os.readlink(link) == target  # noqa: PTH115
+        assert (tmp_path / "target.csv").read_bytes() == b"old"
+
+    def test_a_pipe_or_a_device_is_not_replaced(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for path, kind in ((tmp_path / "pipe", "a pipe"), (Path("/dev/null"), "a device")):
+            before = path.lstat()
+            with pytest.raises(StorageError, match=f"cannot be written .it is {kind}"):
+                write_atomically(path, b"new")
+            assert path.lstat().st_ino == before.st_ino
 
     def test_a_failure_leaves_the_older_file_and_no_temporary_one(self, tmp_path: Path) -> None:
         path = tmp_path / "result.json"
@@ -192,6 +267,81 @@ class TestCheckWritable:
     def test_a_name_that_is_too_long_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="File name too long"):
             check_writable(tmp_path / ("x" * 300))
+
+
+class TestKeepApart:
+    @pytest.mark.parametrize("out", [".", "list.csv", "images", "images/../list.csv", "link"])
+    def test_what_is_read_or_holds_it_is_not_written(self, tmp_path: Path, out: str) -> None:
+        (tmp_path / "list.csv").touch()
+        (tmp_path / "images").mkdir()
+        (tmp_path / "link").symlink_to("list.csv")
+        given = {"--pairs": tmp_path / "list.csv", "--pred": tmp_path / "images"}
+        with pytest.raises(InputError, match=r"read here \(--(pairs|pred)"):
+            keep_apart(tmp_path / out, given)
+
+    @pytest.mark.parametrize("out", ["runs", "list.csv.new", "images/runs", "list"])
+    def test_all_other_places_may_be_written(self, tmp_path: Path, out: str) -> None:
+        given = {"--pairs": tmp_path / "list.csv", "--pred": tmp_path / "images"}
+        keep_apart(tmp_path / out, given)
+
+    def test_a_link_that_leads_to_itself_is_a_place_like_any_other(self, tmp_path: Path) -> None:
+        (tmp_path / "loop").symlink_to("loop")
+        keep_apart(tmp_path / "runs", {"--pred": tmp_path / "loop"})
+
+
+class TestRemoveLeftovers:
+    HALF = f".{'0a' * 20}-{'1b' * 9}c.0123abcd.tmp"
+
+    def put(self, folder: Path, name: str, hours: float = 2) -> Path:
+        path = folder / "0a" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        then = path.stat().st_mtime - hours * 3600
+        os.utime(path, (then, then))
+        return path
+
+    def test_half_written_partials_of_long_ago_are_removed(self, tmp_path: Path) -> None:
+        path = self.put(tmp_path, self.HALF)
+        remove_leftovers(tmp_path)
+        assert not path.exists()
+
+    def test_those_of_a_run_that_may_still_go_on_stay(self, tmp_path: Path) -> None:
+        path = self.put(tmp_path, self.HALF, 0.5)
+        remove_leftovers(tmp_path)
+        assert path.exists()
+
+    @pytest.mark.parametrize("name", [".mydata.tmp", "x.tmp", ".0a.tmp", "0a" * 20 + ".partial"])
+    def test_every_other_file_stays(self, tmp_path: Path, name: str) -> None:
+        path = self.put(tmp_path, name)
+        remove_leftovers(tmp_path)
+        assert path.exists()
+
+    def test_what_a_run_writes_is_what_is_recognised(self, tmp_path: Path) -> None:
+        """A partial's temporary name, as the store's files get it."""
+        from fhpt_eval.evaluation.store.partial import Partial
+        from fhpt_eval.evaluation.store.store import FolderStore
+
+        seen = []
+        real = Path.replace
+
+        def note(path: Path, target: Path) -> Path:
+            seen.append(path.name)
+            return real(path, target)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "replace", note)
+            FolderStore(tmp_path).save(Partial("e" * 64, "f" * 64, ()))
+        path = self.put(tmp_path, seen[0])
+        remove_leftovers(tmp_path)
+        assert not path.exists()
+
+    def test_a_link_that_leads_nowhere_or_no_folder_at_all_is_no_fault(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "0a").mkdir()
+        (tmp_path / "0a" / ".x.tmp").symlink_to("nothing")
+        remove_leftovers(tmp_path)
+        remove_leftovers(tmp_path / "none")
 
 
 def cells(text: str) -> list[list[str]]:

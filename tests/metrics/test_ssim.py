@@ -212,3 +212,43 @@ def test_a_wrong_parameter_is_explained(parameters: dict[str, Any], message: str
 def test_grey_ssim_equals_the_authors_matlab_values(fixtures: Path, image: str) -> None:
     pair, expected, tolerance = calibration(fixtures, "ssim_matlab_gray", image)
     assert SSIM(channels="grey")(*pair).item() == pytest.approx(expected, abs=tolerance)
+
+
+IN_BANDS: list[dict[str, Any]] = [
+    {},
+    {"channels": "grey"},
+    {"window": "uniform"},
+    {"border": 0},
+    {"size": 31, "border": 3, "data_range": "generated"},
+    {"scale": "-1..1", "window": "uniform", "border": 0},
+]
+
+
+@pytest.mark.parametrize("floating", [False, True])
+@pytest.mark.parametrize("parameters", IN_BANDS, ids=str)
+@pytest.mark.parametrize("height", [200, 203])
+def test_a_large_image_is_filtered_in_bands_with_the_same_bits(
+    parameters: dict[str, Any], floating: bool, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    truth = torch.randint(0, 256, (1, 3, height, 150), dtype=torch.uint8, generator=random)
+    noise = torch.randint(-20, 20, truth.shape, generator=random)
+    generated = (truth.int() + noise).clamp(0, 255).to(torch.uint8)
+    pair = [image / 255 if floating else image for image in (generated, truth)]
+    values = []
+    for pixels in (2**30, 2**12):
+        monkeypatch.setattr("fhpt_eval.metrics.ssim._PIXELS_BAND", pixels)
+        values.append(SSIM(**parameters)(*pair))
+    assert torch.equal(*values)
+
+
+def test_bands_cover_every_row_and_lie_alike_in_the_windows_of_the_filter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fhpt_eval.metrics.ssim._PIXELS_BAND", 2**10)
+    metric = SSIM()
+    for height in range(11, 400, 7):
+        starts, rows = metric._bands(torch.zeros(1, height, 40))
+        covered = {row for start in starts for row in range(start, start + rows - 10)}
+        assert covered == set(range(height - 10))
+        assert all(start % 8 == 0 for start in starts)

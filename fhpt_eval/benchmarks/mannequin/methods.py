@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fhpt_eval.common.files import write_atomically
-from fhpt_eval.images.files import encode
+from fhpt_eval.common.files import opened, write_atomically
+from fhpt_eval.images.files import MAX_BYTES, encode
 from fhpt_eval.keypoints import read_annotation_csv
 from fhpt_eval.pairs.lists import read_pairs
 
@@ -82,5 +82,5 @@ def blur(image: Pixels, sigma: float) -> Pixels:
 
 @lru_cache(maxsize=64)
 def _read(path: Path) -> Pixels:
-    with Image.open(path) as image:
+    with opened(path, MAX_BYTES) as file, Image.open(file) as image:
         return np.asarray(image.convert("RGB"))

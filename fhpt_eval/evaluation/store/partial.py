@@ -22,6 +22,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST_BYTES = 32
 _HEADER = "partial"
+# Largest header that is believed, in bytes: keys of a chunk take thousands.
+_MAX_HEADER = 2**24
 
 
 def address_of(task: str, chunk: str) -> str:
@@ -78,6 +80,8 @@ class Partial:
             return None
         try:
             size = int.from_bytes(payload[:8], "little")  # of the file's own header
+            if size > _MAX_HEADER:
+                return None
             header = json.loads(json.loads(payload[8 : 8 + size])["__metadata__"][_HEADER])
             flat = load(payload)
             arrays = [

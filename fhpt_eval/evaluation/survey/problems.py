@@ -13,6 +13,8 @@ from fhpt_eval.pairs.pair import Problem
 
 #: So many problems of a kind are shown; the whole list is written to a file.
 SHOWN = 20
+#: Where the whole list lies in the folder of a result: where nobody keeps files of their own.
+LISTED = Path("partials", "problems.csv")
 _TITLES = {
     "missing": "missing",
     "extra": "unexpected",
@@ -25,7 +27,7 @@ _TITLES = {
 def refuse(problems: Sequence[Problem], out: Path | None, first: str = "") -> NoReturn:
     """Refuse the run: list what is wrong by kind, and say what to do.
 
-    The whole list goes to ``problems.csv`` in ``out`` where more is wrong than is shown.
+    The whole list goes to :data:`LISTED` in ``out`` where more is wrong than is shown.
 
     Raises:
         PairingError: always.
@@ -41,8 +43,9 @@ def refuse(problems: Sequence[Problem], out: Path | None, first: str = "") -> No
             lines.append(f"  ... and {len(alike) - SHOWN:,} more")
     if cut and out is not None:
         rows = [("kind", "name", "reason"), *((p.kind, p.name, p.reason) for p in problems)]
-        write_atomically(out / "problems.csv", csv_text(rows).encode())
-        lines.append(f"All of them are listed in {out / 'problems.csv'}.")
+        listed = out / LISTED
+        write_atomically(listed, csv_text(rows).encode())
+        lines.append(f"All of them are listed in {listed}.")
     lines.append(
         "No result was written. Mend these, or leave them out and have the result say so with "
         "--allow-missing."

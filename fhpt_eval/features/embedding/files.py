@@ -18,12 +18,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fhpt_eval.common.files import read_within
 from fhpt_eval.errors import WeightsError
 from fhpt_eval.features.batches import run_in_batches
 from fhpt_eval.features.embedding.normalised import NormalisedInput, vectors
 from fhpt_eval.features.levels import as_levels
 from fhpt_eval.features.loading import loaded_once
 from fhpt_eval.features.networks import Gift, Network
+from fhpt_eval.weights.registry import MAX_BYTES
 from fhpt_eval.weights.store import available, digest_of
 
 #: What is done by the ending of the file's name.
@@ -166,7 +168,7 @@ def _load_onnx(path: Path, size: tuple[int, int]) -> Run:
         # Figures may lie in other files, which no digest covers: they are looked for where none is.
         options.add_session_config_entry(_FOLDER_OF_OTHER_FILES, nothing)
         session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            read_within(path, MAX_BYTES), options, providers=["CPUExecutionProvider"]
         )
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:

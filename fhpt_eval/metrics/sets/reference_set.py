@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fhpt_eval.common.files import why, write_atomically
+from fhpt_eval.common.files import opened, why, write_atomically
 from fhpt_eval.common.settings import differences, digest_of
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.listing import find_images
@@ -32,6 +32,8 @@ from fhpt_eval.metrics.sets.frechet import Gaussian
 MAX_BYTES = 2**31
 #: Most dimensions of statistics that are read.
 MAX_SIZE = 4096
+# What a file may unpack to, in bytes: the largest mean and covariance, or so many times its size.
+_UNPACKED, _RATIO = 9 * MAX_SIZE**2, 16
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +86,7 @@ def digest(reference: str) -> str:
             return _folder_digest(str(path), seen)
         state = path.stat()
         return _file_digest(str(path), state.st_size, state.st_mtime_ns)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError: no file system can hold the name
         raise InputError(
             f"The reference set {path} cannot be read ({why(error)}). Give a folder "
             "of images, or a file of statistics (.npz)."
@@ -101,7 +103,7 @@ def _folder_digest(root: str, seen: tuple[tuple[str, int, int], ...]) -> str:
 
 @lru_cache(maxsize=2**20)
 def _file_digest(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - keys of the cache
-    with Path(path).open("rb") as file:
+    with opened(Path(path), MAX_BYTES) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -116,23 +118,23 @@ def load_statistics(reference: str) -> Statistics:
     path = Path(reference)
     try:
         state = path.stat()
-        if state.st_size > MAX_BYTES:
-            raise InputError(f"{path} has {state.st_size:,} bytes, more than {MAX_BYTES:,}.")
         return _load(reference, state.st_size, state.st_mtime_ns)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({why(error)}).") from error
 
 
 @lru_cache(maxsize=2)
 def _load(path: str, size: int, changed: int) -> Statistics:  # noqa: ARG001 - keys of the cache
     try:
-        with Path(path).open("rb") as stream:
+        with opened(Path(path), MAX_BYTES) as stream:
             _check_members(stream)
             stream.seek(0)
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("is a single array")
             arrays = {name: archive[name] for name in archive.files if name in _NAMES}
+            if odd := [name for name in arrays if not isinstance(arrays[name], np.ndarray)]:
+                raise ValueError(f"'{odd[0]}' is no array")
     except _DAMAGED as error:
         raise InputError(
             f"{path} is no file of statistics ({error}). It should be an .npz archive with 'mu' "
@@ -163,8 +165,9 @@ def _check_members(stream: BinaryIO) -> None:
         raise ValueError("is no archive")
     with zipfile.ZipFile(stream) as archive:
         size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_BYTES:
-        raise ValueError(f"would unpack to {size:,} bytes")
+    most = min(MAX_BYTES, max(_UNPACKED, _RATIO * stream.seek(0, io.SEEK_END)))
+    if size > most:
+        raise ValueError(f"would unpack to {size:,} bytes, more than {most:,}")
 
 
 _NAMES = ("mu", "sigma", "count", "settings", "feats")

@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fhpt_eval.common.files import check_writable, csv_text, write_atomically
+from fhpt_eval.common.files import check_writable, csv_text, opened, write_atomically
 from fhpt_eval.common.machine import ahead
 from fhpt_eval.common.progress import Progress
 from fhpt_eval.errors import InputError
 from fhpt_eval.features.kinds import decoded_some, doubt
+from fhpt_eval.images.files import MAX_BYTES
 from fhpt_eval.images.listing import SUFFIXES
 from fhpt_eval.reference_models.drn.configuration import Precision
 from fhpt_eval.reference_models.drn.data.batches import AHEAD, Batches, Decoded, resized
@@ -293,8 +294,8 @@ def _mark_in(path: Path) -> str | None:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("PNG",)) as opened:
-            mark = opened.info.get(MARK)
+        with opened(path, MAX_BYTES) as file, Image.open(file, formats=("PNG",)) as image:
+            mark = image.info.get(MARK)
     except (OSError, SyntaxError, ValueError):
         return None
     return mark if isinstance(mark, str) else None

@@ -30,7 +30,7 @@ def test_a_long_list_is_cut_and_the_whole_of_it_written(tmp_path: Path) -> None:
     with pytest.raises(PairingError, match=r"\.\.\. and 5 more") as refused:
         refuse(missing(SHOWN + 5), tmp_path)
     assert "problems.csv" in str(refused.value)
-    with (tmp_path / "problems.csv").open() as file:
+    with (tmp_path / "partials" / "problems.csv").open() as file:
         assert len(list(csv.DictReader(file))) == SHOWN + 5
 
 

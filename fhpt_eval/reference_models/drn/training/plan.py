@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,7 @@ def start_of(source: str | None, configuration: Configuration, out: Path) -> Sta
         WeightsError: as for :func:`read_start`.
     """
     if source is not None:
-        if out.resolve() in weights.find(source).path.resolve().parents:
+        if Path(os.path.realpath(out)) in Path(os.path.realpath(weights.find(source).path)).parents:
             raise InputError(
                 f"--start-from: {source} lies in --out, {out}, whose weights this training will "
                 "replace by its own. Choose another --out."
