@@ -13,7 +13,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a fork of a process with threads would wa
 
 from tests.fuzz.judge import case, prepare
 
-WARM = ("fhpt_eval.cli.main", "fhpt_eval.evaluation.run", "fhpt_eval.metrics.psnr", "torch")
+WARM = ("fhpt_eval.cli.main", "fhpt_eval.evaluation.run", "fhpt_eval.metrics.psnr",
+    "fhpt_eval.leaderboard.table", "fhpt_eval.cli.show", "fhpt_eval.weights.bundle", "torch",
+)  # fmt: skip
 
 
 def main(cases: int = 2_000, seconds: float = 1_200.0, first: int = 0) -> int:
