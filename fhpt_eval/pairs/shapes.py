@@ -66,11 +66,6 @@ class Cut:
         for flag, number in present.items():
             if not 1 <= number <= count:
                 raise InputError(f"{flag} {number} does not lie in 1 to {count}.")
-        if rows > 1 and panel is None:
-            raise InputError(
-                f"--grid {rows}x{columns}: say with --panel which of the {count} panels is the "
-                "generated image, counted from 1 at the top left, row by row."
-            )
         source, truth = STRIPS.get(columns, (None, None)) if rows == 1 else (None, None)
         return cls(
             columns, rows, panel or count, gt_panel or truth, source_panel or source,
@@ -177,7 +172,7 @@ def _as_strip(strip: Size, panel: Size) -> str:
     columns, rows = strip[0] // panel[0], strip[1] // panel[1]
     if (columns * panel[0], rows * panel[1]) != strip or columns == rows:
         return ""
-    option = f"--panels {columns}" if rows == 1 else f"--grid {rows}x{columns} --panel K"
+    option = f"--panels {columns}" if rows == 1 else f"--grid {rows}x{columns}"
     return f"{_named(strip)} is {columns * rows} panels of {_named(panel)}: {option}?"
 
 

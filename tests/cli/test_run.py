@@ -42,7 +42,7 @@ def test_a_run_writes_four_files_and_prints_a_table(make_pairs: Maker, tmp_path:
     assert "5 pairs matched by same-stem" in finished.err
     table = json.loads((tmp_path / "out" / "result.json").read_text())
     assert table["schema_version"] == 1
-    assert set(table["scores"]) == {"ssim", "psnr", "l1", "brisque"}
+    assert set(table["scores"]) == {"ssim", "psnr", "l1", "brisque", "brisque.flat"}
     assert set(table["scores"]["ssim"]) >= {
         "value", "direction", "n", "coverage", "interval", "reason",
     }  # fmt: skip

@@ -40,6 +40,9 @@ class TestOptions:
         chosen = cut(8, panel=4, gt_panel=2, source_panel=1)
         assert (chosen.generated, chosen.ground_truth, chosen.source) == (4, 2, 1)
 
+    def test_of_a_grid_too_the_last_panel_is_the_generated_image_unless_one_is_named(self) -> None:
+        assert cut(grid=(2, 3)).of_generated((528, 512), (528, 512)) == Panel(6, 3, 2)
+
     def test_a_grid_has_rows_and_columns(self) -> None:
         grid = cut(grid=(2, 3), panel=6)
         assert grid.of_generated((528, 512), (528, 512)) == Panel(6, columns=3, rows=2)
@@ -55,7 +58,6 @@ class TestOptions:
             ({"panels": 3, "gt_panel": 0}, "--gt-panel 0 does not lie in 1 to 3"),
             ({"grid": (2, 3), "panel": 1, "source_panel": 7}, "7 does not lie in 1 to 6"),
             ({"panels": 3, "grid": (2, 3)}, "give one"),
-            ({"grid": (2, 3)}, "say with --panel which of the 6 panels"),
         ],
     )
     def test_what_does_not_go_together_is_refused(
@@ -105,8 +107,8 @@ class TestMisfits:
             (IMAGE, (880, 256), "880 x 256 is 5 panels of 176 x 256: --panels 5?"),
             ((768, 256), (256, 256), "768 x 256 is 3 panels of 256 x 256: --panels 3?"),
             ((1760, 256), IMAGE, "1760 x 256 is 10 panels of 176 x 256: --panels 10?"),
-            ((768, 512), (256, 256), "768 x 512 is 6 panels of 256 x 256: --grid 2x3 --panel K?"),
-            ((176, 512), IMAGE, "176 x 512 is 2 panels of 176 x 256: --grid 2x1 --panel K?"),
+            ((768, 512), (256, 256), "768 x 512 is 6 panels of 256 x 256: --grid 2x3?"),
+            ((176, 512), IMAGE, "176 x 512 is 2 panels of 176 x 256: --grid 2x1?"),
             ((880, 256), (750, 1101), "5 panels of 176 x 256, shaped as 750 x 1101: --panels 5?"),
             ((2048, 1280), IMAGE, "differ by a factor of 2.3 in width to height"),
         ],
