@@ -76,7 +76,7 @@ def test_without_source_images_retrieval_says_so_and_the_run_goes_on(
     assert finished.status == 3
     found = scores(tmp_path / "out")
     assert found["retrieval.map"]["reason"] == (
-        "needs source images, and 6 of 6 pairs have none (--source)"
+        "needs source images, and 6 of 6 pairs have none (--source, or --gallery)"
     )
     assert found["psnr"]["value"] is not None
 

@@ -50,7 +50,7 @@ def test_a_run_writes_four_files_and_prints_a_table(make_pairs: Maker, tmp_path:
     assert table["protocol"]["id"] == "fhpt"
     with (tmp_path / "out" / "pairs.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["pair", "ssim", "psnr", "l1", "brisque"]
+    assert list(rows[0]) == ["pair", "ssim", "psnr", "l1", "brisque", "brisque.flat"]
     assert [row["pair"] for row in rows] == [f"person{n:04d}" for n in range(5)]
     with (tmp_path / "out" / "files.csv").open() as file:
         rows = list(csv.DictReader(file))

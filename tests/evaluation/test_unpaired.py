@@ -103,6 +103,7 @@ def test_what_needs_pairs_is_unavailable_with_that_reason(transfers: dict[str, P
     reasons = {name: score.reason for name, score in result.scores.items()}
     assert reasons == {
         "brisque": None,
+        "brisque.flat": None,
         "l1": "needs ground truth (--gt)",
         "fid": "needs ground truth (--gt, or --fid-reference)",
     }
