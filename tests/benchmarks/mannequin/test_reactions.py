@@ -13,13 +13,13 @@ from fhpt_eval.result import Result
 
 #: A garment is to be found among those of all people, and the Inception score is of a set: both
 #: need more of them than metrics of single pairs.
-PEOPLE = {"blur": 24, "texture": 24, "noise": 12, "face": 12, "limbs": 12}
+PEOPLE = {"blur": 16, "texture": 16, "noise": 8, "face": 8, "limbs": 8}
 
 #: What is scored of pictures that nothing is wrong with, by the number of people.
 PERFECT = {
-    12: ["ssim", "lpips[mannequin]", "fid[mannequin]", "joints[mannequin]",
+    8: ["ssim", "lpips[mannequin]", "fid[mannequin]", "joints[mannequin]",
          "face_identity[mannequin]"],
-    24: ["ssim", "lpips[mannequin]", "fid[mannequin]", "is[mannequin]", "brisque",
+    16: ["ssim", "lpips[mannequin]", "fid[mannequin]", "is[mannequin]", "brisque",
          "retrieval[mannequin]"],
 }  # fmt: skip
 
