@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from pydantic import Field
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.images.preparation import Names, Step
 from fhpt_eval.keypoints import Box, Frame, Outside, read_keypoints
-from fhpt_eval.keypoints.pose_mask import pose_mask
+from fhpt_eval.keypoints.pose_mask import MaskForm, pose_mask
 
 
 class Mask(Step):
@@ -28,11 +27,10 @@ class Mask(Step):
         pose: whose mask both images get: the target's, or the source's.
         fill: the level outside of the mask, in [0, 255]. 0 is black; 127.5 is what zero is to a
             script that works on [-1, 1], and leaves floats.
-        transposed: x taken for y, as a published script does by mistake.
+        form: whose mask, see :func:`fhpt_eval.keypoints.pose_mask.pose_mask`: the field's, or that
+            of intrinsic_flow, which takes x for y.
         keypoints: an annotation CSV or a folder of OpenPose's JSON; ``--keypoints`` sets it.
         annotation_box, outside: as of the metric ``joints``.
-
-    The mask is that of :func:`fhpt_eval.keypoints.pose_mask.pose_mask`.
     """
 
     by_name: ClassVar[bool] = True
@@ -40,7 +38,7 @@ class Mask(Step):
     step: Literal["mask"] = "mask"
     pose: Literal["target", "source"] = "target"
     fill: Annotated[float, Field(ge=0, le=255)] = 0.0
-    transposed: bool = False
+    form: MaskForm = "pose-transfer"
     keypoints: Annotated[str, Field(min_length=1)] | None = None
     annotation_box: Annotated[Box, Field(strict=False)] | None = None
     outside: Outside = "refuse"
@@ -67,9 +65,6 @@ class Mask(Step):
         """
         digest = read_keypoints(self.keypoints).digest if self.keypoints else None
         return super().canonical() | {"keypoints": digest}
-
-    def software(self) -> dict[str, str]:
-        return {"scikit-image": version("scikit-image")}
 
     def lacks(self) -> str:
         return "" if self.keypoints else f"needs the {self.pose}s' key points (--keypoints)"
@@ -101,6 +96,6 @@ def _drawn(
     frame = Frame(step.annotation_box, step.outside)
     size = np.array([[height, width]])
     points = frame.positions(read_keypoints(step.keypoints or ""), [name], size)[0]
-    mask = pose_mask(points, height, width, transposed=step.transposed)
+    mask = pose_mask(points, height, width, step.form)
     mask.flags.writeable = False
     return mask

@@ -77,7 +77,8 @@ class Entry:
     """One metric of a protocol: the name of its scores, the metric, and its images' preparation.
 
     With ``drop_incomplete`` only whole batches of so many pairs count, in the order of their keys,
-    and so many reference images; a single incomplete batch counts as it is. 0: everything counts.
+    and so many reference images. Fewer than one batch make the batch, and reference images make
+    that of the pairs as well. 0: everything counts.
     """
 
     name: str
@@ -90,11 +91,18 @@ class Entry:
         """Whether the two images of a pair must have one size after the preparation."""
         return self.metric.same_size
 
-    def counted(self, number: int) -> int:
-        """Return how many of so many pairs or reference images count."""
-        if not self.drop_incomplete or number < self.drop_incomplete:
-            return number
-        return number - number % self.drop_incomplete
+    def counted(self, number: int, references: int = 0) -> int:
+        """Return how many of so many reference images count, or of so many pairs beside them."""
+        batch = self.batch(references)
+        return number - number % batch if 0 < batch < number else number
+
+    def batch(self, references: int = 0) -> int:
+        """Return of how many pairs a batch is beside so many reference images; 0: of all.
+
+        The scripts take the reference images first and keep the size that their batch shrank to
+        (``self.batch_size`` of ``script/metrics.py`` in Global-Flow-Local-Attention, 3afa8fe).
+        """
+        return min(self.drop_incomplete, references or self.drop_incomplete)
 
     def with_parameter(self, name: str, value: object, *, required: bool = False) -> Entry:
         """Set a parameter where the metric, or a step, has it.

@@ -61,9 +61,13 @@ def test_a_level_between_two_whole_ones_leaves_floats(csv: str) -> None:
     assert set(np.unique(masked)) == {127.5, 200.0}
 
 
-def test_transposed_takes_x_for_y(csv: str) -> None:
-    masked = Mask(keypoints=csv, transposed=True).apply_to(WHITE, NAMES)
-    assert ((masked[..., 0] > 0) == pose_mask(points(0), 64, 44, transposed=True)).all()
+def test_the_form_is_that_of_the_mask(csv: str) -> None:
+    masked = Mask(keypoints=csv, form="intrinsic-flow").apply_to(WHITE, NAMES)
+    assert ((masked[..., 0] > 0) == pose_mask(points(0), 64, 44, "intrinsic-flow")).all()
+
+
+def test_no_library_has_a_say_in_it(csv: str) -> None:
+    assert Mask(keypoints=csv).software() == {}
 
 
 def test_it_goes_by_the_order_of_steps_and_by_sides(csv: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,14 +16,15 @@ from scipy import ndimage
 
 from fhpt_eval.errors import ArgumentError
 from fhpt_eval.keypoints.pose_mask import LIMBS, pose_mask
+from tests.support.pose_masks import LIMBS as PUBLISHED
+from tests.support.pose_masks import (
+    Joints,
+    intrinsic_flows_mask,
+    pose_transfers_mask,
+    random_joints,
+)
 
 NOBODY = np.full((18, 2), np.nan)
-
-# Pairs of joints counted from 1, as the published text has them.
-PUBLISHED = (
-    "2-3 2-6 3-4 4-5 6-7 7-8 2-9 9-10 10-11 2-12 12-13 13-14 2-1 1-15 15-17 1-16 16-18 2-17 2-18 "
-    "9-12 12-6 9-3 17-18"
-)
 
 
 def person(**joints: tuple[float, float]) -> NDArray[np.float64]:
@@ -30,8 +36,7 @@ def person(**joints: tuple[float, float]) -> NDArray[np.float64]:
 
 
 def test_the_limbs_are_the_published_ones() -> None:
-    pairs = [tuple(int(end) - 1 for end in limb.split("-")) for limb in PUBLISHED.split()]
-    assert list(LIMBS) == pairs
+    assert list(LIMBS) == [(first - 1, second - 1) for first, second in PUBLISHED]
 
 
 def test_a_lone_joint_is_a_disc_of_45_pixels() -> None:
@@ -41,9 +46,10 @@ def test_a_lone_joint_is_a_disc_of_45_pixels() -> None:
 
 
 def test_a_limb_is_a_rectangle_of_half_width_4_and_its_ends_are_round() -> None:
+    """Its lower edge does not belong to it: rows 26 to 33, and not 34."""
     mask = pose_mask(person(j2=(10, 30), j3=(40, 30)), 64, 64)
     rows = mask[:, 25].nonzero()[0]
-    assert (rows.min(), rows.max()) == (26, 34)
+    assert (rows.min(), rows.max()) == (26, 33)
     columns = mask[30].nonzero()[0]
     assert (columns.min(), columns.max()) == (7, 43)
 
@@ -63,14 +69,42 @@ def test_a_limb_without_length_and_a_person_without_joints_add_nothing() -> None
 def test_what_lies_outside_of_the_image_is_cut_off() -> None:
     mask = pose_mask(person(j2=(-50, 5), j3=(100, 5)), 16, 12)
     assert mask.shape == (16, 12)
-    assert mask[1:10].all()
+    assert mask[1:9].all()
+    assert not mask[9:].any()
 
 
-def test_transposed_takes_x_for_y() -> None:
-    points = person(j2=(10, 30), j3=(40, 20), j0=(5, 50))
-    there = pose_mask(points, 64, 64, transposed=True)
-    assert (there == pose_mask(points[:, ::-1], 64, 64)).all()
-    assert (there != pose_mask(points, 64, 64)).any()
+def drawn(joints: Joints) -> NDArray[np.float64]:
+    """Return joints as the package has them: x first, NaN where missing."""
+    points = np.array(joints, np.float64)[:, ::-1]
+    points[(points == -1).all(axis=1)] = np.nan
+    return points
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_masks_are_those_of_the_published_definition(seed: int) -> None:
+    joints = random_joints(seed)
+    assert (pose_mask(drawn(joints), 128, 64) == pose_transfers_mask(joints, 128, 64)).all()
+    own = pose_mask(drawn(joints), 128, 64, "intrinsic-flow")
+    assert (own == intrinsic_flows_mask(joints, 128, 64)).all()
+
+
+def test_intrinsic_flow_exchanges_the_axes_and_lacks_what_is_negative() -> None:
+    points = person(j2=(10, 30), j3=(40, 20), j0=(5, 50), j4=(-1, 40))
+    own = pose_mask(points, 64, 64, "intrinsic-flow")
+    assert (own == pose_mask(person(j2=(30, 10), j3=(20, 40), j0=(50, 5)), 64, 64)).all()
+    assert pose_mask(points, 64, 64)[40, 0]
+
+
+def test_masks_are_those_of_the_published_script_to_the_pixel(fixtures: Path) -> None:
+    """400 targets of Market-1501, drawn with the scikit-image that the script pins."""
+    with (fixtures / "pose_masks" / "market_128x64.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 400
+    for row in rows:
+        lists = zip(json.loads(row["keypoints_y"]), json.loads(row["keypoints_x"]), strict=True)
+        mask = pose_mask(drawn(list(lists)), 128, 64)
+        packed = np.packbits(mask).tobytes()
+        assert hashlib.sha256(packed).hexdigest() == row["sha256_of_packed_bits"], row["target"]
 
 
 def test_gaps_of_up_to_four_pixels_are_closed() -> None:

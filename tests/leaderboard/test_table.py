@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fhpt_eval.common.settings import digest_of
 from fhpt_eval.errors import ResultError
 from fhpt_eval.leaderboard.table import build
 from fhpt_eval.result import ProtocolRecord, Result
@@ -56,8 +57,9 @@ def test_a_frame_has_a_row_per_method_and_all_digits() -> None:
 
 def test_unlike_protocols_are_told_before_equal_names_and_in_a_few_lines() -> None:
     def of(protocol: str, shift: int, *more: str) -> Result:
-        settings = {"ssim": {f"p{n:02d}": n + shift for n in range(20)}, **dict.fromkeys(more, {})}
-        record = ProtocolRecord(id=protocol, digest=f"{shift:064}", settings={"metrics": settings})
+        metrics = {"ssim": {f"p{n:02d}": n + shift for n in range(20)}}
+        settings = {"id": protocol, "metrics": metrics | {name: {} for name in more}}
+        record = ProtocolRecord(id=protocol, digest=digest_of(settings), settings=settings)
         return make_result({"ssim": score(0.5)}).model_copy(update={"protocol": record})
 
     with pytest.raises(ResultError, match="under different protocols") as refusal:

@@ -1,7 +1,8 @@
-"""Masked scores against the published scripts' steps, written anew with scikit-image and NumPy.
+"""Masked scores against the published scripts' steps, written anew with NumPy and SciPy.
 
-Nothing here comes from the package but the entry that is measured. Poses are drawn at random over
-photographs of 128 x 64, with joints missing, limbs without length, and joints beyond the border.
+Nothing here comes from the package but the entry that is measured; masks are drawn by definition,
+as scikit-image did before 0.18. Poses are drawn at random over photographs of 128 x 64, with joints
+missing, limbs without length, and joints beyond the border.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from skimage.draw import disk, polygon
 from skimage.metrics import structural_similarity
-from skimage.morphology import dilation, erosion
 
 from fhpt_eval.images.preparation import Names, Side, prepared_tensor
 from fhpt_eval.metrics import LPIPS
 from fhpt_eval.protocol import Entry, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt
+from tests.support.pose_masks import (
+    intrinsic_flows_mask,
+    pose_transfers_mask,
+    random_joints,
+    write_joints,
+)
 from tests.support.random_trunks import seeded_state
 
 pytestmark = pytest.mark.parity
@@ -31,50 +36,7 @@ TOLERANCE = 1e-6
 COUNT = 16
 SIDES: tuple[Side, Side] = ("generated", "ground_truth")
 
-#: The published text's, counted from 1.
-LIMBS = [
-    (2, 3), (2, 6), (3, 4), (4, 5), (6, 7), (7, 8), (2, 9), (9, 10), (10, 11), (2, 12), (12, 13),
-    (13, 14), (2, 1), (1, 15), (15, 17), (1, 16), (16, 18), (2, 17), (2, 18), (9, 12), (12, 6),
-    (9, 3), (17, 18),
-]  # fmt: skip
-
-
-def lists(seed: int) -> list[tuple[int, int]]:
-    """Draw (y, x) of 18 joints, -1 where missing."""
-    random = np.random.default_rng(seed)
-    joints = [(int(random.integers(0, 128)), int(random.integers(0, 64))) for _ in range(18)]
-    for joint in random.choice(18, 4, replace=False):
-        joints[joint] = (-1, -1)
-    joints[3] = joints[2]  # a limb without length
-    return joints
-
-
-def published_mask(joints: list[tuple[int, int]], rows: int, columns: int) -> NDArray[Any]:
-    mask = np.zeros((rows, columns), dtype=bool)
-    for first, second in LIMBS:
-        a, b = joints[first - 1], joints[second - 1]
-        if -1 in a or -1 in b or a == b:
-            continue
-        step = np.array(b, float) - np.array(a, float)
-        normal = np.array([-step[1], step[0]]) / np.linalg.norm(step) * 4
-        corners = [np.array(a) + normal, np.array(b) + normal, np.array(b) - normal,
-                   np.array(a) - normal]  # fmt: skip
-        mask[polygon([c[0] for c in corners], [c[1] for c in corners], (rows, columns))] = True
-    for joint in joints:
-        if -1 not in joint:
-            mask[disk(joint, 4, shape=(rows, columns))] = True
-    square = np.ones((5, 5), np.uint8)
-    return np.asarray(erosion(dilation(mask.astype(np.uint8), square), square))
-
-
-def write(folder: Path) -> Path:
-    file = folder / "points.csv"
-    lines = ["name:keypoints_y:keypoints_x"]
-    for number in range(COUNT):
-        joints = lists(number)
-        lines.append(f"{number}.jpg: {[y for y, _ in joints]}: {[x for _, x in joints]}")
-    file.write_text("\n".join(lines) + "\n")
-    return file
+POSES = [random_joints(seed) for seed in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +56,8 @@ def measured(entry: Entry, pairs: list[tuple[Pixels, Pixels]]) -> NDArray[np.flo
 
 
 def entry_of(preset: str, name: str, folder: Path) -> Entry:
-    protocol = load_protocol(preset).with_parameter("keypoints", str(write(folder)), "--keypoints")
+    file = write_joints(folder / "points.csv", {str(seed): pose for seed, pose in enumerate(POSES)})
+    protocol = load_protocol(preset).with_parameter("keypoints", str(file), "--keypoints")
     return next(entry for entry in protocol.entries if entry.name == name)
 
 
@@ -121,7 +84,7 @@ def ssim_13(x: NDArray[Any], y: NDArray[Any]) -> float:
 def test_masked_ssim_of_patn(pairs: list[tuple[Pixels, Pixels]], tmp_path: Path) -> None:
     ours = measured(entry_of("patn-market", "ssim_masked", tmp_path), pairs)
     for number, (generated, truth) in enumerate(pairs):
-        mask = published_mask(lists(number), 128, 64)[..., None]
+        mask = pose_transfers_mask(POSES[number], 128, 64)[..., None]
         assert ours[number] == pytest.approx(ssim_13(generated * mask, truth * mask), abs=TOLERANCE)
 
 
@@ -130,8 +93,7 @@ def test_masked_ssim_of_intrinsic_flow_with_its_axes_exchanged(
 ) -> None:
     ours = measured(entry_of("intrinsic-flow", "ssim_masked", tmp_path), pairs)
     for number, (generated, truth) in enumerate(pairs):
-        swapped = [(x, y) for y, x in lists(number)]
-        mask = published_mask(swapped, 128, 64)[..., None]
+        mask = intrinsic_flows_mask(POSES[number], 128, 64)[..., None]
         expected = structural_similarity(generated * mask, truth * mask, channel_axis=2)
         assert ours[number] == pytest.approx(expected, abs=TOLERANCE)
 
@@ -151,7 +113,7 @@ def test_masked_lpips_of_gfla(pairs: list[tuple[Pixels, Pixels]], tmp_path: Path
         own = {name: state[name] for name in part.state_dict()}
         part.load_state_dict(own)
     for number, (generated, truth) in enumerate(few):
-        mask = torch.from_numpy(published_mask(lists(number), 128, 64)).float()
+        mask = torch.from_numpy(pose_transfers_mask(POSES[number], 128, 64)).float()
         sides = [
             (torch.from_numpy(side).permute(2, 0, 1).float() / 127.5 - 1) * mask
             for side in (generated, truth)

@@ -28,6 +28,7 @@ from fhpt_eval.images.preparation import prepared_tensor
 from fhpt_eval.metrics import FID
 from fhpt_eval.protocol import Entry, Protocol, load_protocol
 from tests.support.photographs import Pixels, crops, spoilt
+from tests.support.pose_masks import pose_transfers_mask, random_joints, write_joints
 from tests.support.random_inception import random_state
 from tests.support.random_trunks import seeded_state
 from tests.support.rows import feature_rows
@@ -485,14 +486,37 @@ def test_a_run_of_diors_protocol_has_that_fid_against_its_reference_folder(
     assert result.scores["fid"].value == pytest.approx(expected, rel=FID_TOLERANCE)
 
 
-@torch.no_grad()
-def test_patns_inception_score_has_no_bias_and_sees_white_padding(
-    photographs: dict[str, Pixels], weights: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def unbiased_score() -> Callable[[list[Levels]], tuple[float, float]]:
+    """What PATN's script makes of images: mean and deviation of ten splits, without the bias."""
     inception = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: random_state())
         network = inception.fid_inception_v3().eval()
+    head, network.fc = network.fc.weight, torch.nn.Identity()
+
+    @torch.no_grad()
+    def score(images: list[Levels]) -> tuple[float, float]:
+        logits = []
+        for image in images:
+            x = (tensorflow_bilinear(image.astype(np.float32)) - 128) / 128
+            pool = network(torch.from_numpy(x).permute(2, 0, 1)[None])
+            logits.append((pool @ head.T)[0].double())
+        p = torch.stack(logits).softmax(dim=1).numpy()
+        scores = []
+        for split in range(10):
+            part = p[split * len(p) // 10 : (split + 1) * len(p) // 10]
+            divergence = part * (np.log(part) - np.log(part.mean(0, keepdims=True)))
+            scores.append(np.exp(divergence.sum(1).mean()))
+        return float(np.mean(scores)), float(np.std(scores))
+
+    return score
+
+
+def test_patns_inception_score_has_no_bias_and_sees_white_padding(
+    photographs: dict[str, Pixels], weights: dict[str, str], tmp_path: Path,
+    unbiased_score: Callable[[list[Levels]], tuple[float, float]],
+) -> None:  # fmt: skip
     generated, truth = photographs_of(photographs, 23, (256, 176), (256, 176))
     write(tmp_path / "generated", generated)
     write(tmp_path / "truth", truth)
@@ -500,21 +524,31 @@ def test_patns_inception_score_has_no_bias_and_sees_white_padding(
         tmp_path / "generated", tmp_path / "truth", metrics="is", workers=1, name="ours",
         protocol=with_random_weights("patn-fashion", weights),
     )  # fmt: skip
-    head, network.fc = network.fc.weight, torch.nn.Identity()
-    logits = []
-    for image in generated:
-        x = (tensorflow_bilinear(pad(image).astype(np.float32)) - 128) / 128
-        pool = network(torch.from_numpy(x).permute(2, 0, 1)[None])
-        logits.append((pool @ head.T)[0].double())
-    p = torch.stack(logits).softmax(dim=1).numpy()
-    scores = []
-    for split in range(10):
-        part = p[split * 23 // 10 : (split + 1) * 23 // 10]
-        divergence = part * (np.log(part) - np.log(part.mean(0, keepdims=True)))
-        scores.append(np.exp(divergence.sum(1).mean()))
-    assert np.mean(scores) > 1.01, "a score of about 1 would prove nothing"
-    assert result.scores["is.mean"].value == pytest.approx(np.mean(scores), abs=IS_TOLERANCE)
-    assert result.scores["is.std"].value == pytest.approx(np.std(scores), abs=IS_TOLERANCE)
+    mean, deviation = unbiased_score([pad(image) for image in generated])
+    assert mean > 1.01, "a score of about 1 would prove nothing"
+    assert result.scores["is.mean"].value == pytest.approx(mean, abs=IS_TOLERANCE)
+    assert result.scores["is.std"].value == pytest.approx(deviation, abs=IS_TOLERANCE)
+
+
+def test_patns_masked_inception_score_sees_generated_images_behind_their_targets_masks(
+    photographs: dict[str, Pixels], weights: dict[str, str], tmp_path: Path,
+    unbiased_score: Callable[[list[Levels]], tuple[float, float]],
+) -> None:  # fmt: skip
+    generated, truth = photographs_of(photographs, 12, (128, 64), (128, 64))
+    poses = [random_joints(seed) for seed in range(12)]
+    write(tmp_path / "generated", generated)
+    write(tmp_path / "truth", truth)
+    result = fhpt_eval.evaluate(
+        tmp_path / "generated", tmp_path / "truth", metrics="is_masked", workers=1, name="ours",
+        protocol=with_random_weights("patn-market", weights),
+        keypoints=write_joints(
+            tmp_path / "points.csv", {f"p{number:03d}": pose for number, pose in enumerate(poses)}
+        ),
+    )  # fmt: skip
+    masks = [pose_transfers_mask(joints, 128, 64)[..., None] for joints in poses]
+    mean, deviation = unbiased_score([i * m for i, m in zip(generated, masks, strict=True)])
+    assert result.scores["is_masked.mean"].value == pytest.approx(mean, abs=IS_TOLERANCE)
+    assert result.scores["is_masked.std"].value == pytest.approx(deviation, abs=IS_TOLERANCE)
 
 
 def tensorflow_bilinear(image: Levels) -> Levels:

@@ -121,10 +121,10 @@ class Tail:
             (key, fold, take(rows, [row])) for row, key in enumerate(rows.keys) if key >= first_held
         ]
 
-    def finish(self) -> Iterator[Released]:
-        """Yield what is left and counts."""
+    def finish(self, references: int = 0) -> Iterator[Released]:
+        """Yield what is left and counts, of pairs beside so many reference images."""
         self._held.sort(key=lambda held: held[0])
-        dropped = self.count - self._entry.counted(self.count)
+        dropped = self.count - self._entry.counted(self.count, references)
         yield from _joined(self._held[: len(self._held) - dropped])
         self._held = []
 

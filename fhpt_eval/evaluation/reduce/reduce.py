@@ -221,7 +221,7 @@ class _Reducer:
     def result(self) -> Reduced:
         """Return everything in the order of keys."""
         if self._tail is not None:
-            self._update(self._tail.finish())
+            self._update(self._tail.finish(self._reference[1]))
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         columns = {
             part: np.concatenate(pieces)[order].astype(np.float64, copy=False)

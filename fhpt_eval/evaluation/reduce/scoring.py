@@ -144,10 +144,10 @@ def _set_scores(entry: Entry, reduced: Reduced, expected: int, workers: int) -> 
     for name in values:
         full_name(entry, name)  # refuses what was not declared
     dropped = (
-        _dropped(entry, len(reduced.keys)),
-        _dropped(entry, reduced.reference_count, "reference images"),
+        _dropped(entry, len(reduced.keys), reduced.reference_count),
+        _dropped(entry, reduced.reference_count, what="reference images"),
     )
-    counted = np.ones(entry.counted(len(reduced.keys)), bool)
+    counted = np.ones(entry.counted(len(reduced.keys), reduced.reference_count), bool)
     scores_by_name = {}
     for name, part in declared.items():
         value = float(values.get(name, math.nan))
@@ -187,15 +187,17 @@ def _pair_columns(
     }
 
 
-def _dropped(entry: Entry, number: int, what: str = "pairs") -> str:
+def _dropped(entry: Entry, number: int, references: int = 0, what: str = "pairs") -> str:
     """Say how many pairs, or reference images, an incomplete batch costs; or nothing."""
-    count = number - entry.counted(number)
+    count = number - entry.counted(number, references)
     if not count:
         return ""
     order = "keys" if what == "pairs" else "names"
+    batch = entry.batch(references)
+    shrunk = f", shrunk to the {batch} reference images" if batch < entry.drop_incomplete else ""
     return (
         f"the last {count} of {number:,} {what} in the order of {order} do not count "
-        f"(drop_incomplete = {entry.drop_incomplete})"
+        f"(drop_incomplete = {entry.drop_incomplete}{shrunk})"
     )
 
 

@@ -23,6 +23,7 @@ from fhpt_eval.pairs.matching import match_pairs
 from fhpt_eval.pairs.pair import Folders
 from fhpt_eval.protocol import Entry, Protocol, parse_protocol
 from fhpt_eval.result import Result
+from tests.support.patches import PatchFID
 from tests.support.photographs import PairFolders
 from tests.support.rows import feature_rows
 from tests.support.toy_features import ColourGap, colours
@@ -119,6 +120,33 @@ def test_a_set_leaves_the_same_pairs_out(
     assert score.note is not None
     assert "rests on 8 real images" in score.note
     assert "the last 3 of 11 pairs" in score.note
+
+
+@pytest.mark.parametrize(
+    ("pairs", "references", "counted", "counted_references"),
+    [(11, 3, 9, 3), (2, 3, 2, 3), (3, 9, 3, 8), (11, 4, 8, 4)],
+)
+def test_a_batch_that_few_reference_images_shrink_is_that_of_the_pairs_too(
+    pairs: int, references: int, counted: int, counted_references: int
+) -> None:
+    """As in the scripts, which take the reference images first; few pairs shrink theirs alone."""
+    of_four = entry(4)
+    assert of_four.counted(pairs, references) == counted
+    assert of_four.counted(references) == counted_references
+
+
+def test_a_distance_from_three_reference_images_takes_pairs_in_batches_of_three(
+    make_pairs: Maker,
+) -> None:
+    folders, few = make_pairs(11), make_pairs(3, root="few").ground_truth
+    metric = PatchFID(reference=str(few))
+    score = run(folders, Entry("fid", metric, (), 4)).scores["fid"]
+    assert (score.n, score.coverage) == (9, 9 / 11)
+    assert "(drop_incomplete = 4, shrunk to the 3 reference images)" in (score.note or "")
+    for folder in (folders.generated, folders.ground_truth):
+        for file in sorted(folder.iterdir())[9:]:
+            file.unlink()
+    assert run(folders, Entry("fid", metric, ())).scores["fid"].value == score.value
 
 
 def test_neither_workers_nor_resuming_move_a_bit(
