@@ -1,6 +1,6 @@
 """FID, KID and the Inception score against pytorch-fid, torch-fidelity and clean-fid.
 
-64 photographs of 256 x 176 (40 in ``make test``) and noisy copies, random weights shared by both
+64 photographs of 256 x 176 (34 in ``make test``) and noisy copies, random weights shared by both
 sides. FID of so few images in 2,048 dimensions is no number to quote, but it is the same
 computation, and a harder one: both covariances are singular. What the peers' networks say of these
 images is compared as well.
@@ -50,7 +50,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pairs(photographs: dict[str, Pixels], all_images: bool) -> Pair:
-    truth = crops(photographs, 64 if all_images else 40, 256, 176)
+    truth = crops(photographs, 64 if all_images else 34, 256, 176)
     generated = [spoilt(image, seed, 25) for seed, image in enumerate(truth)]
     return tensor(generated), tensor(truth)
 
