@@ -7,7 +7,8 @@ is no part of the project: tests that use it say so when it is absent.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests' features out of the user's cache, and the user's weights out of the tests."""
     monkeypatch.setenv("FHPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FHPT_WEIGHTS", str(tmp_path / "no weights"))
+
+
+@pytest.fixture
+def _hears_ctrl_c() -> Iterator[None]:
+    """Let a test and its processes hear SIGINT, which a shell makes the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

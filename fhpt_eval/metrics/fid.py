@@ -53,33 +53,14 @@ class ReferenceMetric(SetNetworkMetric):
     #: How rows of the generated and of the real images are held in a state.
     holds: ClassVar[Mapping[str, ModuleType]] = {"generated": moments, "real": moments}
 
-    def __call__(
-        self,
-        generated: Tensor,
-        ground_truth: Tensor | None = None,
-        source: Tensor | None = None,
-        *,
-        items: Sequence[str] = (),
-    ) -> Mapping[str, float]:
-        """Compute the metric on two sets of any two numbers of images; values by part.
-
-        Args:
-            generated: ``(N, 3, H, W)``, uint8 or float in [0, 1].
-            ground_truth: ``(M, 3, H, W)``, likewise; not needed beside a ``reference``.
-            source: not looked at.
-            items: not looked at.
-
-        Raises:
-            ArgumentError: a tensor has the wrong type, shape or range, or is missing.
-            Undefined: the sets have no such value; the message is the reason.
-        """
-        return self.values(self.add(self.empty(), generated, ground_truth, source, items=items))
-
     def add(
         self, state: State, generated: Tensor, ground_truth: Tensor | None = None,
         source: Tensor | None = None, *, items: Sequence[str] = (), keys: Sequence[str] = (),
     ) -> State:  # fmt: skip
-        """See :meth:`StateMetric.add`: two sets of any two numbers; ``keys`` name the first."""
+        """See :meth:`StateMetric.add`: two sets of any two numbers; ``keys`` name the first.
+
+        Beside a ``reference`` no ground truth is needed; sources and items are not looked at.
+        """
         _ = source, items
         ours = rows_of_set(self, generated, "generated", keys)
         state = self._add(state, "generated", ours.generated, ours.keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,15 +116,7 @@ def test_a_signal_ends_it_with_a_checkpoint(number: int, tmp_path: Path) -> None
     assert signal.getsignal(number) == before
 
 
-@pytest.fixture
-def _hears_signals() -> Iterator[None]:
-    """A shell lets what it puts into the background ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_hears_signals")
+@pytest.mark.usefixtures("_hears_ctrl_c")
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,7 @@ def kill_after(arguments: list[str], out: Path, wanted: int) -> None:
     process.wait()
 
 
-@pytest.fixture
-def _heard_ctrl_c() -> Iterator[None]:
-    """Let processes hear SIGINT: one that a shell put into the background hands on to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_heard_ctrl_c")
+@pytest.mark.usefixtures("_hears_ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(
     make_pairs: Callable[..., PairFolders], tmp_path: Path

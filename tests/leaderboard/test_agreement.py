@@ -70,8 +70,9 @@ def test_pairs_of_an_incomplete_batch_do_not_count() -> None:
     settings = {"metrics": {"ssim": {"drop_incomplete": 3}}}
     plain = result({"ssim": score(0.2, n=3, coverage=0.75, over=digest_of(["a", "b", "c"]))})
     record = plain.protocol.model_copy(update={"settings": settings, "digest": digest_of(settings)})
-    table.build([plain.model_copy(update={"protocol": record}).with_pairs(
-        PairTable(KEYS, {"ssim": np.array(VALUES["ssim"])}))])  # fmt: skip
+    pairs = PairTable(KEYS, {"ssim": np.array(VALUES["ssim"])})
+    agreeing = plain.model_copy(update={"protocol": record}).with_pairs(pairs)
+    assert table.build([agreeing]).results == (agreeing,)
 
 
 def test_a_table_of_another_number_of_pairs_is_refused() -> None:
@@ -81,7 +82,8 @@ def test_a_table_of_another_number_of_pairs_is_refused() -> None:
 
 
 def test_scores_over_sets_and_scores_without_a_value_are_left_to_others() -> None:
-    table.build([result({"fid": score(12.0), "ssim": score(None, "too few")})])
+    agreeing = result({"fid": score(12.0), "ssim": score(None, "too few")})
+    assert table.build([agreeing]).results == (agreeing,)
 
 
 def test_two_results_of_the_same_images_must_agree() -> None:

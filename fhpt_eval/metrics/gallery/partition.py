@@ -24,6 +24,7 @@ from fhpt_eval.common.files import read_bytes, read_text
 from fhpt_eval.common.validation import brief
 from fhpt_eval.errors import InputError
 from fhpt_eval.images.listing import without_ending
+from fhpt_eval.images.names import canonical, identity_of
 
 #: What an image is for.
 Status = Literal["train", "query", "gallery"]
@@ -34,11 +35,6 @@ _WHAT = "DeepFashion's list_eval_partition.txt (parameter partition)"
 #: The in-shop id in a name, whether it is ``..id0000508545_1front``, ``../id_00005085/45_1_front``
 #: or ``..-id_00005085-45_1_front``.
 _IN_SHOP = re.compile(r"id_?(\d{8})(?!\d{3})")
-#: All that names of the benchmark say, in the same three spellings.
-_NAME = re.compile(
-    r"(?P<who>WOMEN|MEN)[-/]?(?P<kind>[A-Za-z]+(?:_[A-Za-z]+)*?)[-/]?id_?(?P<item>\d{8})[-/]?"
-    r"(?P<colour>\d{2})_(?P<number>\d+)_?(?P<view>[a-z]+)$"
-)
 
 
 def in_shop_id(text: str) -> str | None:
@@ -121,5 +117,4 @@ def _rows(text: str, path: str) -> Iterator[tuple[int, tuple[str, str, Status]]]
 
 def _common(name: str) -> str:
     """Return what all spellings of an image's name have in common."""
-    match = _NAME.search(name)
-    return "/".join(match.groups()) if match else name.removeprefix("img/")
+    return canonical(name).rpartition("/")[2] if identity_of(name) else name.removeprefix("img/")
